@@ -1,0 +1,145 @@
+//! The types of the model. `Vg` keeps its parts private behind accessors so that it can only be
+//! changed by the operations of this module's siblings, each of which leaves it valid.
+
+use heapless::Vec;
+
+use super::Name;
+use crate::limits::{MAX_LVS, MAX_MOVES, MAX_PARTS, MAX_PVS, MAX_SEGMENTS};
+use crate::mover::Recorded;
+use crate::units::{ExtentSize, Extents, Le, LvIndex, MoveIndex, Pe, PvIndex, Sectors, Uuid};
+
+/// A physical extent of a PV of this VG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The PV.
+    pub pv: PvIndex,
+    /// The extent on it.
+    pub pe: Pe,
+}
+
+/// A physical volume as the VG metadata knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pv {
+    /// Its name for ever.
+    pub uuid: Uuid,
+    /// The size of the device when it joined; a smaller device is refused.
+    pub device_size: Sectors,
+    /// Where extent 0 starts on the device.
+    pub pe_start: Sectors,
+    /// How many extents it has.
+    pub pe_count: Extents,
+}
+
+/// A logical volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lv {
+    /// Its name for ever.
+    pub uuid: Uuid,
+    /// Its name for people, unique in the VG.
+    pub name: Name,
+    /// How many extents it has; its segments cover exactly these.
+    pub le_count: Extents,
+}
+
+/// A run of logical extents of one LV on consecutive physical extents of one PV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The LV it belongs to.
+    pub lv: LvIndex,
+    /// The first logical extent.
+    pub first: Le,
+    /// How many extents; never 0.
+    pub count: Extents,
+    /// Where the first extent lies.
+    pub place: Place,
+}
+
+/// The record of a move in the metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Its name for ever.
+    pub uuid: Uuid,
+    /// Moves planned by one `pvmove` command share this.
+    pub command: Uuid,
+    /// How far it has come.
+    pub state: Recorded,
+    /// Sectors of a chunk (dm: region): a power of two, at least 8.
+    pub chunk_sectors: u32,
+}
+
+/// One contiguous piece of a move: one mirror target, one dirty-log image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MovePart {
+    /// The move it belongs to.
+    pub of: MoveIndex,
+    /// The LV whose extents move.
+    pub lv: LvIndex,
+    /// The first logical extent that moves.
+    pub first: Le,
+    /// How many extents; never 0.
+    pub count: Extents,
+    /// Where they lie before.
+    pub source: Place,
+    /// Where they lie after.
+    pub destination: Place,
+    /// Where this part's dirty-log image starts, in sectors from the start of the dirty-log area
+    /// of the destination's PV; a multiple of 8.
+    pub log_offset: Sectors,
+}
+
+/// A volume group: everything its metadata says. Large (some hundred KiB): keep it in a `Box` or
+/// a static and fill it in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vg {
+    pub(super) uuid: Uuid,
+    pub(super) name: Name,
+    pub(super) sequence: u64,
+    pub(super) extent_size: ExtentSize,
+    pub(super) pvs: Vec<Pv, MAX_PVS>,
+    pub(super) lvs: Vec<Lv, MAX_LVS>,
+    /// Sorted by LV, then by first extent.
+    pub(super) segments: Vec<Segment, MAX_SEGMENTS>,
+    /// In the order in which they run.
+    pub(super) moves: Vec<Move, MAX_MOVES>,
+    /// Sorted by move, then LV, then first extent.
+    pub(super) parts: Vec<MovePart, MAX_PARTS>,
+}
+
+impl Vg {
+    /// The VG's name for ever.
+    pub fn uuid(&self) -> Uuid {
+        self.uuid
+    }
+    /// The VG's name for people.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+    /// Rises by one with every commit.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+    /// The size of every extent of this VG.
+    pub fn extent_size(&self) -> ExtentSize {
+        self.extent_size
+    }
+    /// The PVs in the order in which they joined.
+    pub fn pvs(&self) -> &[Pv] {
+        &self.pvs
+    }
+    /// The LVs in the order in which they were made.
+    pub fn lvs(&self) -> &[Lv] {
+        &self.lvs
+    }
+    /// All segments, sorted by LV, then by first extent.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+    /// The recorded moves in the order in which they run.
+    pub fn moves(&self) -> &[Move] {
+        &self.moves
+    }
+    /// The parts of all moves, sorted by move, then LV, then first extent.
+    pub fn parts(&self) -> &[MovePart] {
+        &self.parts
+    }
+}

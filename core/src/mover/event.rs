@@ -1,0 +1,56 @@
+//! What a front end tells the mover.
+
+/// Which side of the mirror.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Leg {
+    /// The side that is authoritative until the commit of step 7.
+    Source,
+    /// The side that is copied to.
+    Destination,
+}
+
+/// How a leg failed, as far as the front end can tell before the diagnosis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LegFault {
+    /// A read failed (dm status `R`, or `S` with the source to blame).
+    Read,
+    /// A write failed (dm status `D`, or `S` with the destination to blame).
+    Write,
+    /// A flush failed (dm status `F`).
+    Flush,
+    /// The copy of a chunk failed and the front end cannot say on which side (dm status `S`).
+    Copy,
+    /// The device, or the dirty log on it, is gone.
+    Gone,
+}
+
+/// Why a move ends without having moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AbortReason {
+    /// Somebody asked for it.
+    Requested,
+    /// A leg failed.
+    LegFailed(Leg, LegFault),
+    /// A step failed before the switch; its error is the front end's to report.
+    StepFailed,
+}
+
+/// A fact handed to the mover. At most one action is under way, so `Done` and `Failed` need not
+/// name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// The last action was done.
+    Done,
+    /// The last action failed; it may or may not have had an effect.
+    Failed,
+    /// During `AwaitCopy`: every part is equal on both legs and every leg is healthy.
+    CopyEqual,
+    /// During `AwaitCopy` or `CheckLegs`: a leg failed.
+    LegFailed(Leg, LegFault),
+    /// During `CheckLegs`: not equal at the moment (a write is being mirrored again): wait on.
+    NotEqual,
+    /// At any time: go back to the source if the destination has not taken over yet.
+    AbortRequested,
+    /// At any time: stop here and leave all as it is; a later run carries on.
+    LeaveRequested,
+}
