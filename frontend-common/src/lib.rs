@@ -1,1 +1,5 @@
-//! placeholder
+//! What both front ends share and only `std` can do: the command line, finding and opening PVs,
+//! metadata I/O, the VG lock, the driver loop of a move, reports and progress.
+
+pub mod error;
+pub mod front_end;

@@ -1,0 +1,126 @@
+//! What a front end must be able to do. The commands and the driver loop of a move are written
+//! once, against this.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use lvshift_core::metadata::Vg;
+use lvshift_core::mover::{Leg, LegFault, Live, Mapping};
+use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
+
+use crate::error::Result;
+use crate::pv::Members;
+
+/// An LV that has a device.
+#[derive(Clone, Debug)]
+pub struct ActiveLv {
+    /// Its number; never changes while it is active.
+    pub number: DeviceNumber,
+    /// The node of the device itself (`/dev/dm-3`, `/dev/ublkb0`).
+    pub node: PathBuf,
+    /// How many openers it has.
+    pub open_count: u32,
+    /// I/O to it is stopped.
+    pub suspended: bool,
+}
+
+/// A VG's metadata together with the opened devices of its PVs: what a table is made from.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// The metadata as committed.
+    pub vg: &'a Vg,
+    /// Its PVs' devices, identified and size-checked.
+    pub members: &'a Members,
+}
+
+/// How far the copy of a move is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CopyStatus {
+    /// Chunks equal on both legs.
+    pub chunks_done: u64,
+    /// Chunks in all.
+    pub chunks_total: u64,
+    /// Bytes known to be equal on both legs.
+    pub bytes_done: u64,
+    /// Bytes in all.
+    pub bytes_total: u64,
+    /// The first leg that failed, if any.
+    pub failed: Option<(Leg, LegFault)>,
+}
+
+/// Why a wait for the copy ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// Something about the copy changed: look at its status.
+    Changed,
+    /// The time given passed: report progress, if anybody wants it.
+    Timeout,
+    /// SIGTERM, SIGINT or SIGHUP came, or another command asked: see the signal state.
+    Signal,
+}
+
+/// A bad place that a diagnosis found, for the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadPlace {
+    /// On which side.
+    pub leg: Leg,
+    /// The PV's UUID.
+    pub pv: Uuid,
+    /// The 512-byte sectors on the PV's device.
+    pub device_sectors: Range<u64>,
+    /// The LV whose data it is.
+    pub lv: Uuid,
+    /// The same sectors, counted on the LV.
+    pub lv_sectors: Range<u64>,
+    /// The error in words.
+    pub error: String,
+}
+
+/// The operations in which the front ends differ. LV arguments are indices into `view.vg`.
+pub trait FrontEnd {
+    /// `lvshift-dm` or `lvshift-ublk`.
+    fn name(&self) -> &'static str;
+
+    /// Says before the first change whether the kernel can do it.
+    fn check_kernel(&mut self, for_a_move: bool) -> Result<()>;
+
+    /// The LV's device, if it has one.
+    fn active(&mut self, vg: &Vg, lv: LvIndex) -> Result<Option<ActiveLv>>;
+
+    /// Gives the LV a device with the table `mapping` and, unless `private`, the link
+    /// `/dev/VG/LV`. For `Mapping::Mirrored` the shadow and the logs are made first.
+    fn activate(&mut self, view: View<'_>, lv: LvIndex, mapping: Mapping, private: bool)
+    -> Result<ActiveLv>;
+
+    /// Takes the LV's device down, with the shadow and logs of a move if there are any. Fails
+    /// with `Kind::InUse` while it is open.
+    fn deactivate(&mut self, vg: &Vg, lv: LvIndex) -> Result<()>;
+
+    /// Loads and swaps in the table of the present metadata, after an extension.
+    fn refresh(&mut self, view: View<'_>, lv: LvIndex) -> Result<()>;
+
+    /// Gives the device and its link the LV's present name; `old` is the one it had.
+    fn rename(&mut self, vg: &Vg, lv: LvIndex, old: &str) -> Result<()>;
+
+    /// What the LV's device shows with respect to a move.
+    fn observe(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex) -> Result<Live>;
+
+    /// See `Action::CreateShadow`.
+    fn create_shadow(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex) -> Result<()>;
+
+    /// See `Action::Load`. Creates the LV's device, private, if it has none.
+    fn load(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex, mapping: Mapping) -> Result<()>;
+
+    /// See `Action::Swap`.
+    fn swap(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex, mapping: Mapping) -> Result<()>;
+
+    /// See `Action::RemoveShadow`.
+    fn remove_shadow(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex) -> Result<()>;
+
+    /// How far the copy of this move is, read now.
+    fn copy_status(&mut self, view: View<'_>, of: MoveIndex) -> Result<CopyStatus>;
+
+    /// Blocks until the copy changes, a signal comes, or `timeout` passes. Never misses a change
+    /// that came after the last `copy_status`.
+    fn wait(&mut self, timeout: Option<std::time::Duration>) -> Result<Wake>;
+}
