@@ -1,0 +1,18 @@
+//! CRC32C (Castagnoli), the checksum of every structure of the format.
+
+use crc::{CRC_32_ISCSI, Crc, Table};
+
+static CRC32C: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
+
+/// The CRC32C of `bytes`.
+pub fn crc32c(bytes: &[u8]) -> u32 {
+    CRC32C.checksum(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn agrees_with_the_published_check_value() {
+        assert_eq!(super::crc32c(b"123456789"), 0xE306_9283);
+    }
+}

@@ -1,0 +1,65 @@
+//! The records of the metadata payload: bytes to fields and back, nothing about their meaning.
+
+use core::fmt;
+
+use crate::layout;
+
+mod lv;
+mod moves;
+mod name;
+mod part;
+mod pv;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod vg;
+
+pub use lv::LvRecord;
+pub use moves::{MoveRecord, MoveState};
+pub use name::RawName;
+pub use part::PartRecord;
+pub use pv::PvRecord;
+pub use segment::SegmentRecord;
+pub use vg::VgRecord;
+
+/// Why bytes are not a record of this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordError {
+    /// Reserved bytes are not zero.
+    ReservedNotZero,
+    /// Flags that this version does not know.
+    UnknownFlags {
+        /// All flags of the record.
+        flags: u32,
+    },
+    /// A name's length is 0 or above 127, or bytes follow after its end.
+    BadName,
+    /// A move state that this version does not know.
+    UnknownState {
+        /// The number.
+        state: u32,
+    },
+}
+
+fn check_flags(flags: u32) -> Result<(), RecordError> {
+    if flags == 0 { Ok(()) } else { Err(RecordError::UnknownFlags { flags }) }
+}
+
+fn check_reserved(zero: bool) -> Result<(), RecordError> {
+    if zero { Ok(()) } else { Err(RecordError::ReservedNotZero) }
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecordError::ReservedNotZero => write!(f, "reserved bytes are not zero"),
+            RecordError::UnknownFlags { flags } => {
+                write!(f, "flags {flags:#x} are unknown to version {}", layout::VERSION)
+            }
+            RecordError::BadName => write!(f, "the name's length is wrong"),
+            RecordError::UnknownState { state } => write!(f, "move state {state} is unknown"),
+        }
+    }
+}
+
+impl core::error::Error for RecordError {}
