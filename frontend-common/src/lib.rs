@@ -1,5 +1,9 @@
 //! What both front ends share and only `std` can do: the command line, finding and opening PVs,
 //! metadata I/O, the VG lock, the driver loop of a move, reports and progress.
 
+pub mod activation;
+pub mod drive;
 pub mod error;
 pub mod front_end;
+pub mod pv;
+pub mod vg;

@@ -1,0 +1,35 @@
+//! How sound a VG's metadata is on each PV: what `vgck` prints.
+
+use std::path::PathBuf;
+
+use lvshift_core::units::Uuid;
+
+/// The findings on one PV.
+#[derive(Clone, Debug)]
+pub struct PvHealth {
+    /// The PV.
+    pub uuid: Uuid,
+    /// Its device, unless it is missing.
+    pub path: Option<PathBuf>,
+    /// The newest sequence number on it, if any slot can be believed.
+    pub sequence: Option<u64>,
+    /// What is wrong, one sentence each; empty when all is well.
+    pub findings: Vec<String>,
+}
+
+/// The findings on a VG.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// One entry for each PV that the VG lists.
+    pub pvs: Vec<PvHealth>,
+    /// What is wrong with the VG as a whole (its model's own check).
+    pub findings: Vec<String>,
+}
+
+impl Health {
+    /// Nothing is wrong anywhere.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty() && self.pvs.iter().all(|pv| pv.findings.is_empty())
+    }
+}
