@@ -1,1 +1,10 @@
-//! placeholder
+//! What the test VM runs, and what the host must know to run it.
+//!
+//! The host side (`xtask`) reads [`conformance::all`] and [`report`]; everything
+//! else here runs inside the guest.
+
+pub mod conformance;
+pub mod guest;
+pub mod report;
+pub mod scenario;
+pub mod writer;

@@ -1,2 +1,95 @@
-//! placeholder
-fn main() {}
+//! `cargo xtask`: set-up, the test VM, the demo, and everything CI runs.
+//!
+//! One file a question; this one only reads the command line.
+
+mod accel;
+mod cpio;
+mod elf;
+mod fetch;
+mod guest_root;
+mod initramfs;
+mod kernel;
+mod modules;
+mod paths;
+mod qemu;
+mod run_guest;
+mod setup;
+mod vm_test;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+use lvshift_tests::scenario::Frontend;
+
+/// Builds, tests and shows lvshift.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install and fetch what the other commands need, and say what that is
+    Setup,
+    /// Run the scenarios of one front end in the test VM
+    VmTest(vm_test::Options),
+}
+
+/// A front end, on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FrontendArg {
+    /// Kernel device-mapper targets
+    Dm,
+    /// A ublk device
+    Ublk,
+}
+
+impl From<FrontendArg> for Frontend {
+    fn from(arg: FrontendArg) -> Self {
+        match arg {
+            FrontendArg::Dm => Self::Dm,
+            FrontendArg::Ublk => Self::Ublk,
+        }
+    }
+}
+
+/// Which machine to boot; shared by all commands that boot one.
+#[derive(Clone, Debug, clap::Args)]
+struct Machine {
+    /// Boot this kernel image instead of the fetched one
+    #[arg(long, requires = "modules", value_name = "IMAGE")]
+    kernel: Option<PathBuf>,
+    /// The modules of that kernel: the directory below which its .ko files lie
+    #[arg(long, requires = "kernel", value_name = "DIR")]
+    modules: Option<PathBuf>,
+    /// How to run the guest's processors
+    #[arg(long, value_enum, default_value_t = accel::Choice::Auto)]
+    accel: accel::Choice,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Setup => setup::everything().map(|()| ExitCode::SUCCESS),
+        Command::VmTest(options) => vm_test::main(&options),
+    };
+    done.unwrap_or_else(|error: anyhow::Error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// A number of seconds as the tests print them.
+fn seconds(took: std::time::Duration) -> String {
+    format!("{:.1} s", took.as_secs_f64())
+}
+
+/// Shorthand used where a command must work.
+fn run(command: &mut std::process::Command) -> Result<()> {
+    use anyhow::{Context as _, bail};
+    let status = command.status().with_context(|| format!("starting {command:?}"))?;
+    if status.success() { Ok(()) } else { bail!("{command:?}: {status}") }
+}

@@ -1,0 +1,53 @@
+//! The registry: every scenario, in the order they run.
+
+mod self_check;
+
+use crate::scenario::{Frontend, Scenario};
+
+/// One list a file, in the order they run.
+const LISTS: &[&[Scenario]] = &[self_check::SCENARIOS];
+
+/// Every scenario, hidden ones too.
+pub fn all() -> impl Iterator<Item = &'static Scenario> {
+    LISTS.iter().copied().flatten()
+}
+
+/// Those of a front end that run when none is named.
+pub fn of(frontend: Frontend) -> impl Iterator<Item = &'static Scenario> {
+    all().filter(move |s| !s.hidden && s.frontends.contains(&frontend))
+}
+
+/// The one of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Scenario> {
+    all().find(|s| s.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_disks_can_be_made() {
+        let mut names = std::collections::BTreeSet::new();
+        for scenario in all() {
+            let name = scenario.name;
+            assert!(names.insert(name), "two scenarios are called {name}");
+            assert!(
+                !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'),
+                "{name:?} is not in kebab-case"
+            );
+            assert!(!scenario.about.is_empty(), "{name} says nothing about itself");
+            assert!(!scenario.frontends.is_empty(), "{name} runs nowhere");
+            assert!(scenario.boots >= 1, "{name} never boots");
+            let mut disks = std::collections::BTreeSet::new();
+            for disk in scenario.disks {
+                assert!(disks.insert(disk.name), "{name} has two disks {}", disk.name);
+                assert!(disk.name.len() <= 20, "{}: a serial number has 20 bytes", disk.name);
+                assert!(disk.name != "state", "{name}: set `state_disk` instead");
+                assert!(matches!(disk.sector, 512 | 4096), "{name}: sector size");
+                assert!(disk.size_mib > 0, "{name}: an empty disk");
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Debian packages fetched and unpacked below `target/vm`, without root and without installing them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::paths;
+
+/// What a command prints.
+pub(crate) fn output(program: &str, args: &[&str]) -> Result<String> {
+    let output = Command::new(program).args(args).env("LC_ALL", "C").output();
+    let output =
+        output.with_context(|| format!("starting {program} (is this Debian or Ubuntu?)"))?;
+    if !output.status.success() {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        bail!("{program} {}: {}\n{}", args.join(" "), output.status, errors.trim_end());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Fetches packages and unpacks each over `into`.
+pub(crate) fn unpack(packages: &[String], into: &Path) -> Result<()> {
+    let debs = paths::vm_dir("debs")?;
+    let scratch = debs.join(format!("new-{}", std::process::id()));
+    std::fs::create_dir_all(&scratch).context("creating a directory for packages")?;
+    let fetched = Command::new("apt-get")
+        .args(["-q", "-o", "APT::Sandbox::User=root", "download"])
+        .args(packages)
+        .env("LC_ALL", "C")
+        .current_dir(&scratch)
+        .output()
+        .context("starting apt-get")?;
+    if !fetched.status.success() {
+        let errors = String::from_utf8_lossy(&fetched.stderr);
+        bail!("apt-get download {}: {}", packages.join(" "), errors.trim_end());
+    }
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(&scratch)?.map(|e| Ok(e?.path())).collect::<Result<_>>()?;
+    files.retain(|file| file.extension().is_some_and(|e| e == "deb"));
+    ensure!(
+        files.len() == packages.len(),
+        "apt-get fetched {} packages of {}",
+        files.len(),
+        packages.len()
+    );
+    files.sort();
+    for file in files {
+        crate::run(Command::new("dpkg").arg("-x").args([&file, into]))
+            .with_context(|| format!("unpacking {}", file.display()))?;
+    }
+    std::fs::remove_dir_all(&scratch).context("removing fetched packages")
+}
+
+/// Moves a directory that is complete into its place, so that half of one is never used.
+pub(crate) fn make_dir(place: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let name = place.file_name().context("a directory with a name")?.to_string_lossy();
+    let scratch = place.with_file_name(format!("{name}.new-{}", std::process::id()));
+    if scratch.exists() {
+        std::fs::remove_dir_all(&scratch)?;
+    }
+    std::fs::create_dir_all(&scratch).with_context(|| format!("creating {}", scratch.display()))?;
+    fill(&scratch)?;
+    if place.exists() {
+        std::fs::remove_dir_all(place)?;
+    }
+    std::fs::rename(&scratch, place).with_context(|| format!("creating {}", place.display()))
+}

@@ -1,0 +1,70 @@
+//! The guest's root: one archive of tools and modules that seldom changes, one of our binaries.
+//!
+//! The kernel unpacks archives that follow each other as one, so the first is cached.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use lvshift_tests::scenario::Frontend;
+
+use crate::cpio::Archive;
+use crate::kernel::Kernel;
+use crate::{guest_root, modules, paths, seconds};
+
+/// Makes the initramfs of a front end and says where it is.
+pub(crate) fn make(
+    kernel: &Kernel,
+    binaries: &Path,
+    frontend: Option<Frontend>,
+) -> Result<PathBuf> {
+    let root = guest_root::fetched()?;
+    let base = base(kernel, &root)?;
+    let mut archive = Archive::default();
+    let libraries = guest_root::libraries(&[&root, Path::new("/")])?;
+    let ours = [Some("init"), Some("writer"), frontend.map(Frontend::binary)];
+    for name in ours.into_iter().flatten() {
+        let path = binaries.join(name);
+        let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        archive.file(&format!("/usr/local/bin/{name}"), true, &bytes)?;
+        guest_root::add_libraries(&mut archive, &bytes, &libraries)
+            .with_context(|| format!("for {name}"))?;
+    }
+    archive.link("/init", "/usr/local/bin/init")?;
+    let mut bytes = std::fs::read(&base).with_context(|| format!("reading {}", base.display()))?;
+    bytes.extend_from_slice(&archive.finish());
+    let word = frontend.map_or("none", Frontend::word);
+    let place = paths::vm_dir("images")?.join(format!("initramfs-{word}-{}", std::process::id()));
+    std::fs::write(&place, bytes).with_context(|| format!("writing {}", place.display()))?;
+    Ok(place)
+}
+
+/// The cached archive of tools and modules, made again when its ingredients are newer.
+fn base(kernel: &Kernel, root: &Path) -> Result<PathBuf> {
+    let place = paths::vm_dir("images")?.join("base");
+    let key_file = place.with_extension("key");
+    let changed = |path: &Path| -> Result<String> {
+        let time = std::fs::metadata(path).and_then(|m| m.modified());
+        let time = time.with_context(|| format!("looking at {}", path.display()))?;
+        Ok(format!("{} {time:?}\n", path.display()))
+    };
+    let me = std::env::current_exe().context("finding xtask itself")?;
+    let key = changed(&me)? + &changed(&kernel.modules)? + &changed(&root.join(".packages"))?;
+    if place.exists() && std::fs::read_to_string(&key_file).is_ok_and(|text| text == key) {
+        return Ok(place);
+    }
+    let start = std::time::Instant::now();
+    let mut archive = Archive::default();
+    guest_root::add(&mut archive, root)?;
+    modules::add(&mut archive, &kernel.modules)?;
+    let bytes = archive.finish();
+    let size = bytes.len() >> 20;
+    let scratch = place.with_extension(format!("new-{}", std::process::id()));
+    std::fs::write(&scratch, bytes).context("writing the archive of tools and modules")?;
+    std::fs::rename(&scratch, &place).context("writing the archive of tools and modules")?;
+    std::fs::write(&key_file, key).context("writing the archive's key")?;
+    println!(
+        "setup: packed the guest's tools and modules, {size} MiB, {}",
+        seconds(start.elapsed())
+    );
+    Ok(place)
+}

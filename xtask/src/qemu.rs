@@ -1,0 +1,122 @@
+//! QEMU's command line.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result};
+use lvshift_tests::guest::boot::Job;
+use lvshift_tests::report::PORT;
+use lvshift_tests::scenario::Disk;
+
+use crate::accel::Accel;
+use crate::kernel::Kernel;
+
+/// The program.
+pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
+
+/// The disk that a scenario's `state_disk` asks for.
+pub(crate) const STATE_DISK: Disk = Disk::new("state", 48);
+
+/// What the guest's console is connected to.
+#[derive(Clone, Debug)]
+pub(crate) enum Console {
+    /// A file.
+    File(PathBuf),
+    /// This terminal.
+    Terminal,
+}
+
+/// One virtual machine.
+#[derive(Debug)]
+pub(crate) struct Vm<'a> {
+    pub(crate) kernel: &'a Kernel,
+    pub(crate) initramfs: &'a Path,
+    pub(crate) accel: Accel,
+    pub(crate) job: &'a Job,
+    pub(crate) disks: &'a [Disk],
+    /// Where the disks' images are.
+    pub(crate) dir: &'a Path,
+    /// The socket on which the host listens for reports.
+    pub(crate) reports: Option<&'a Path>,
+    pub(crate) console: Console,
+}
+
+/// The image of a disk.
+pub(crate) fn image(dir: &Path, disk: &Disk) -> PathBuf {
+    dir.join(format!("{}.img", disk.name))
+}
+
+/// Makes empty, sparse images.
+pub(crate) fn make_disks(dir: &Path, disks: &[Disk]) -> Result<()> {
+    for disk in disks {
+        let path = image(dir, disk);
+        let file = std::fs::File::create(&path);
+        let size = u64::from(disk.size_mib) << 20;
+        file.and_then(|file| file.set_len(size))
+            .with_context(|| format!("creating {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The options that say how processors are run.
+pub(crate) fn processor(accel: Accel) -> &'static [&'static str] {
+    match accel {
+        Accel::Kvm => &["-accel", "kvm", "-cpu", "host", "-smp", "2"],
+        Accel::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"],
+    }
+}
+
+/// What every machine of ours has and has not.
+pub(crate) const MACHINE: &[&str] =
+    &["-machine", "pc", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"];
+
+impl Vm<'_> {
+    /// The command that runs it.
+    pub(crate) fn command(&self) -> Command {
+        let mut qemu = Command::new(PROGRAM);
+        qemu.args(MACHINE).args(processor(self.accel)).args(["-m", "1024"]);
+        qemu.args(["-action", "panic=exit-failure"]);
+        qemu.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(self.initramfs);
+        qemu.arg("-append").arg(self.cmdline());
+        match &self.console {
+            Console::File(path) => {
+                qemu.arg("-chardev").arg(format!("file,id=console,path={}", path.display()));
+                qemu.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+            }
+            Console::Terminal => {
+                qemu.args(["-chardev", "stdio,id=console,signal=off"]);
+            }
+        }
+        qemu.args(["-serial", "chardev:console", "-device", "virtio-rng-pci"]);
+        if let Some(socket) = self.reports {
+            qemu.args(["-device", "virtio-serial-pci"]);
+            qemu.arg("-chardev").arg(format!("socket,id=reports,path={}", socket.display()));
+            qemu.args(["-device", &format!("virtserialport,chardev=reports,name={PORT}")]);
+        }
+        for disk in self.disks {
+            // "unsafe" leaves the guest's writes in this machine's page cache, where a
+            // SIGKILL of QEMU does not reach them, and spares the flushes.
+            qemu.arg("-drive").arg(format!(
+                "if=none,id={name},file={file},format=raw,cache=unsafe,discard=unmap",
+                name = disk.name,
+                file = image(self.dir, disk).display(),
+            ));
+            qemu.arg("-device").arg(format!(
+                "virtio-blk-pci,drive={name},serial={name},\
+                 logical_block_size={sector},physical_block_size={sector}",
+                name = disk.name,
+                sector = disk.sector,
+            ));
+        }
+        qemu
+    }
+
+    fn cmdline(&self) -> String {
+        // loglevel=5: warnings and worse reach the console. A panic ends the machine.
+        format!(
+            "console=ttyS0 loglevel=5 panic=-1 oops=panic printk.time=1 random.trust_cpu=on \
+             mitigations=off nokaslr tsc=reliable {}",
+            self.job.to_cmdline()
+        )
+    }
+}

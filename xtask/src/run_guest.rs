@@ -1,0 +1,272 @@
+//! Running one scenario: boot, listen, cut the power, boot again, judge.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use lvshift_tests::guest::boot::Job;
+use lvshift_tests::report::Report;
+use lvshift_tests::scenario::{Disk, Frontend, Scenario};
+
+use crate::accel::Accel;
+use crate::kernel::Kernel;
+use crate::qemu::{Console, STATE_DISK, Vm, make_disks};
+
+/// From power-on to the first report. Emulation on a busy machine is slow.
+const BOOT_LIMIT: Duration = Duration::from_secs(60);
+/// What the host waits for beyond the scenario's own limit, which the guest watches.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// On the console, each of these is a failure, whatever the guest says.
+const BAD_SIGNS: &[&str] = &[
+    "Kernel panic",
+    "blocked for more than",
+    "BUG: ",
+    "Oops: ",
+    "soft lockup",
+    "rcu_sched self-detected",
+];
+
+/// What every scenario of a run has in common.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    pub(crate) kernel: Kernel,
+    pub(crate) accel: Accel,
+    pub(crate) initramfs: PathBuf,
+    pub(crate) frontend: Frontend,
+}
+
+/// How one scenario went.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// Empty if it passed.
+    pub(crate) failures: Vec<String>,
+    pub(crate) log: Vec<String>,
+    pub(crate) console: String,
+    pub(crate) took: Duration,
+}
+
+/// How one boot ended.
+enum End {
+    Passed,
+    Failed,
+    BootAgain,
+}
+
+/// Runs a scenario with its disks and logs in `dir`; `live` shows what it shows at once.
+pub(crate) fn scenario(
+    setting: &Setting,
+    scenario: &Scenario,
+    dir: &Path,
+    live: bool,
+) -> Result<Outcome> {
+    let start = Instant::now();
+    let mut disks: Vec<Disk> = scenario.disks.to_vec();
+    if scenario.state_disk {
+        disks.push(STATE_DISK);
+    }
+    make_disks(dir, &disks)?;
+    let mut run =
+        Run { setting, scenario, dir, disks, live, failures: Vec::new(), log: Vec::new() };
+    let mut console = String::new();
+    let mut boot = 1;
+    loop {
+        let file = dir.join(format!("console-{boot}"));
+        let end = run.boot(boot, &file)?;
+        console.push_str(&String::from_utf8_lossy(&std::fs::read(&file).unwrap_or_default()));
+        match end {
+            End::Passed if run.failures.is_empty() => break,
+            End::Passed | End::Failed => {
+                if run.failures.is_empty() {
+                    run.failures.push("it failed without saying why".to_owned());
+                }
+                break;
+            }
+            End::BootAgain if !run.failures.is_empty() => break,
+            End::BootAgain if boot == scenario.boots => {
+                run.failures.push(format!("it wants to boot again after boot {boot}, the last"));
+                break;
+            }
+            End::BootAgain => {
+                boot += 1;
+                run.log.push(format!("--- boot {boot}"));
+            }
+        }
+    }
+    let Run { failures, log, .. } = run;
+    std::fs::write(dir.join("log"), log.join("\n")).context("writing the scenario's log")?;
+    Ok(Outcome { failures, log, console, took: start.elapsed() })
+}
+
+struct Run<'a> {
+    setting: &'a Setting,
+    scenario: &'a Scenario,
+    dir: &'a Path,
+    disks: Vec<Disk>,
+    live: bool,
+    failures: Vec<String>,
+    log: Vec<String>,
+}
+
+/// Kills QEMU whatever happens.
+struct Guest(Child);
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+impl Run<'_> {
+    fn boot(&mut self, boot: u32, console: &Path) -> Result<End> {
+        // A socket's path must be short, and target/ may be deep.
+        let socket = std::env::temp_dir().join(format!(
+            "lvshift-{}-{}-{boot}",
+            std::process::id(),
+            self.scenario.name
+        ));
+        std::fs::remove_file(&socket).ok();
+        let listener = UnixListener::bind(&socket)
+            .with_context(|| format!("listening on {}", socket.display()))?;
+        let job = Job {
+            scenario: Some(self.scenario.name.to_owned()),
+            frontend: self.setting.frontend,
+            boot,
+        };
+        let mut command = Vm {
+            kernel: &self.setting.kernel,
+            initramfs: &self.setting.initramfs,
+            accel: self.setting.accel,
+            job: &job,
+            disks: &self.disks,
+            dir: self.dir,
+            reports: Some(&socket),
+            console: Console::File(console.to_owned()),
+        }
+        .command();
+        let errors = self.dir.join(format!("qemu-errors-{boot}"));
+        command.stderr(File::create(&errors).context("creating a file for QEMU's errors")?);
+        let mut guest = Guest(command.spawn().context("starting QEMU")?);
+        let reports = listen(listener);
+        let end = self.judge(&mut guest, &reports, console, boot);
+        std::fs::remove_file(&socket).ok();
+        drop(guest);
+        let said = std::fs::read_to_string(&errors).unwrap_or_default();
+        if !said.is_empty() {
+            self.log.push(format!("QEMU said: {}", said.trim_end()));
+        }
+        end
+    }
+
+    fn judge(
+        &mut self,
+        guest: &mut Guest,
+        reports: &Receiver<Result<Report, String>>,
+        console: &Path,
+        boot: u32,
+    ) -> Result<End> {
+        let mut deadline = Instant::now() + BOOT_LIMIT;
+        let mut what = "sign of life from the guest";
+        let mut passed = false;
+        let mut console_read = 0;
+        loop {
+            let report = match reports.recv_timeout(Duration::from_millis(100)) {
+                Ok(Ok(report)) => report,
+                Ok(Err(wrong)) => {
+                    self.failures.push(wrong);
+                    continue;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(sign) = bad_sign(console, &mut console_read)? {
+                        self.failures.push(format!("on the console: {sign}"));
+                        // The rest of the message.
+                        std::thread::sleep(Duration::from_millis(500));
+                        return Ok(End::Failed);
+                    }
+                    if let Some(status) = guest.0.try_wait().context("waiting for QEMU")? {
+                        self.failures.push(format!("the guest ended without a verdict ({status})"));
+                        return Ok(End::Failed);
+                    }
+                    if Instant::now() > deadline {
+                        self.failures.push(format!("no {what} in time"));
+                        return Ok(End::Failed);
+                    }
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    // The guest is going down; its end or the console will say more.
+                    std::thread::sleep(Duration::from_millis(300));
+                    let sign = bad_sign(console, &mut console_read)?;
+                    let sign = sign.map_or(String::new(), |s| format!(": {s}"));
+                    self.failures.push(format!("the guest ended without a verdict{sign}"));
+                    return Ok(End::Failed);
+                }
+            };
+            match report {
+                Report::Hello(n) if n == boot => {
+                    let limit = u64::from(self.scenario.timeout_s);
+                    deadline = Instant::now() + Duration::from_secs(limit) + GRACE;
+                    what = "verdict";
+                }
+                Report::Hello(n) => self.failures.push(format!("boot {boot} calls itself {n}")),
+                Report::Log(line) => self.log.push(line),
+                Report::Show(text) => self.show(&text),
+                Report::PowerCut | Report::Reboot => return Ok(End::BootAgain),
+                Report::Fail(why) => self.failures.push(why),
+                Report::Pass => passed = true,
+                Report::End => {
+                    if let Some(sign) = bad_sign(console, &mut console_read)? {
+                        self.failures.push(format!("on the console: {sign}"));
+                    }
+                    return Ok(if passed { End::Passed } else { End::Failed });
+                }
+            }
+        }
+    }
+
+    fn show(&mut self, text: &str) {
+        if self.live {
+            print!("{text}");
+            std::io::stdout().flush().ok();
+        } else {
+            self.log.push(text.to_owned());
+        }
+    }
+}
+
+/// Reads reports in a thread of its own; the channel closes when the guest is gone.
+fn listen(listener: UnixListener) -> Receiver<Result<Report, String>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let Ok((stream, _)) = listener.accept() else { return };
+        for line in BufReader::new(stream).split(b'\n') {
+            let Ok(line) = line else { return };
+            let text = String::from_utf8_lossy(&line);
+            if sender.send(Report::parse(&text)).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// The first line of the console, after `from`, that must not be there.
+fn bad_sign(console: &Path, from: &mut u64) -> Result<Option<String>> {
+    let Ok(mut file) = File::open(console) else { return Ok(None) };
+    file.seek(SeekFrom::Start(*from)).context("reading the console")?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).context("reading the console")?;
+    // Whole lines only: the rest is read again.
+    let end = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+    *from += end as u64;
+    let text = String::from_utf8_lossy(&bytes[..end]);
+    let bad = text.lines().find(|line| BAD_SIGNS.iter().any(|sign| line.contains(sign)));
+    Ok(bad.map(|line| line.trim().to_owned()))
+}

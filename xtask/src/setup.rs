@@ -1,0 +1,121 @@
+//! What must be installed, and installing it.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{Machine, fetch, guest_root, kernel};
+
+/// A thing to be installed: the package, and the file or program that shows it is there.
+struct Package {
+    name: &'static str,
+    why: &'static str,
+    there: fn() -> bool,
+}
+
+const FOR_BUILDING: &[Package] = &[
+    Package { name: "pkg-config", why: "to find libdevmapper", there: || program("pkg-config") },
+    Package {
+        name: "libdevmapper-dev",
+        why: "its header, for the dm ioctls",
+        there: || Path::new("/usr/include/libdevmapper.h").exists(),
+    },
+    Package { name: "libclang-dev", why: "to read that header", there: libclang },
+];
+
+const FOR_THE_VM: &[Package] = &[Package {
+    name: "qemu-system-x86",
+    why: "the test VM",
+    there: || program(crate::qemu::PROGRAM),
+}];
+
+/// Everything any command needs.
+pub(crate) fn everything() -> Result<()> {
+    for package in FOR_BUILDING.iter().chain(FOR_THE_VM) {
+        let state = if (package.there)() { "there" } else { "missing" };
+        println!("setup: {:18} {:32} {state}", package.name, package.why);
+    }
+    for_building()?;
+    for_vm(&Machine { kernel: None, modules: None, accel: crate::accel::Choice::Auto })?;
+    no_std_target()?;
+    println!("setup: nothing is missing");
+    Ok(())
+}
+
+/// What `cargo build` of the workspace needs.
+pub(crate) fn for_building() -> Result<()> {
+    install(FOR_BUILDING)
+}
+
+/// What booting the test VM needs, with the binaries that run in it.
+pub(crate) fn for_vm(machine: &Machine) -> Result<()> {
+    for_building()?;
+    install(FOR_THE_VM)?;
+    kernel::choose(machine)?;
+    guest_root::fetched()?;
+    Ok(())
+}
+
+/// The target that proves that core needs no operating system.
+pub(crate) fn no_std_target() -> Result<()> {
+    const TARGET: &str = "x86_64-unknown-none";
+    let installed = fetch::output("rustup", &["target", "list", "--installed"])?;
+    if installed.lines().any(|line| line.trim() == TARGET) {
+        return Ok(());
+    }
+    println!("setup: rustup target add {TARGET}");
+    crate::run(Command::new("rustup").args(["target", "add", TARGET]))
+}
+
+fn install(packages: &[Package]) -> Result<()> {
+    let missing: Vec<&str> = packages.iter().filter(|p| !(p.there)()).map(|p| p.name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let words = missing.join(" ");
+    let install = format!("apt-get install -y --no-install-recommends {words}");
+    let line = format!("apt-get update && {install}");
+    if !program("apt-get") {
+        bail!("{words} are missing, and this machine has no apt-get; install what they hold");
+    }
+    let sudo: &[&str] = if rustix::process::geteuid().is_root() {
+        &[]
+    } else if quiet(Command::new("sudo").args(["-n", "true"])) {
+        &["sudo", "-n"]
+    } else {
+        bail!("{words} missing. Type:  sudo sh -c '{line}'");
+    };
+    println!("setup: {} sh -c '{line}'", sudo.join(" "));
+    let mut words = sudo.iter().chain(&["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c"]);
+    let program = words.next().expect("there are words");
+    let mut command = Command::new(program);
+    command.args(words).arg(format!("apt-get -q update && apt-get -q {}", &install[8..]));
+    crate::run(command.stdout(Stdio::null())).context("installing packages")?;
+    for package in packages {
+        if !(package.there)() {
+            bail!("{} was installed and yet is not there", package.name);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a program is on PATH.
+pub(crate) fn program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(name).exists())
+}
+
+fn quiet(command: &mut Command) -> bool {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
+
+fn libclang() -> bool {
+    let Ok(entries) = std::fs::read_dir("/usr/lib") else { return false };
+    let mut versions =
+        entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with("llvm-"));
+    versions.any(|e| {
+        e.path().join("lib/libclang.so").exists() || e.path().join("lib/libclang.so.1").exists()
+    })
+}

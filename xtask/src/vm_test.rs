@@ -1,0 +1,162 @@
+//! `cargo xtask vm-test`: the scenarios of one front end.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context as _, Result};
+use lvshift_tests::conformance;
+use lvshift_tests::scenario::{Frontend, Scenario};
+
+use crate::run_guest::{Outcome, Setting};
+use crate::{FrontendArg, Machine, accel, initramfs, kernel, paths, run_guest, seconds, setup};
+
+/// What can be asked of it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The front end to test
+    #[arg(long, value_enum)]
+    frontend: FrontendArg,
+    /// Only this scenario; may be given several times
+    #[arg(long, value_name = "NAME")]
+    scenario: Vec<String>,
+    /// Name the scenarios and run nothing
+    #[arg(long)]
+    list: bool,
+    #[command(flatten)]
+    machine: Machine,
+    /// Keep disks and logs, and say where they are
+    #[arg(long)]
+    keep: bool,
+    /// How many virtual machines run side by side
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    jobs: usize,
+}
+
+/// The numbers at the end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+}
+
+/// Runs what was asked for. Exit status 3: a scenario of that name does not exist.
+pub(crate) fn main(options: &Options) -> Result<ExitCode> {
+    let frontend = Frontend::from(options.frontend);
+    if options.list {
+        for scenario in conformance::of(frontend) {
+            println!("{:28} {}", scenario.name, scenario.about);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut chosen = Vec::new();
+    for name in &options.scenario {
+        match conformance::find(name).filter(|s| s.frontends.contains(&frontend)) {
+            Some(scenario) => chosen.push(scenario),
+            None => {
+                eprintln!("error: no scenario {name} for {}. There are:", frontend.word());
+                conformance::of(frontend).for_each(|s| eprintln!("  {}", s.name));
+                return Ok(ExitCode::from(3));
+            }
+        }
+    }
+    if chosen.is_empty() {
+        chosen.extend(conformance::of(frontend));
+    }
+    if !exists(frontend) {
+        eprintln!("error: {} is not there yet, so nothing was tested", frontend.binary());
+        return Ok(ExitCode::FAILURE);
+    }
+    let setting = prepare(frontend, &options.machine)?;
+    let tally = run_all(&setting, &chosen, options.jobs, options.keep)?;
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether the workspace has the front end.
+pub(crate) fn exists(frontend: Frontend) -> bool {
+    paths::root().join(format!("frontend-{}", frontend.word())).join("Cargo.toml").exists()
+}
+
+/// Everything that must be there before the first boot.
+pub(crate) fn prepare(frontend: Frontend, machine: &Machine) -> Result<Setting> {
+    setup::for_vm(machine)?;
+    let binaries = build(frontend)?;
+    let kernel = kernel::choose(machine)?;
+    let accel = accel::choose(machine.accel, &kernel)?;
+    let initramfs = initramfs::make(&kernel, &binaries, Some(frontend))?;
+    Ok(Setting { kernel, accel, initramfs, frontend })
+}
+
+/// Builds what runs in the guest, and says where it is.
+fn build(frontend: Frontend) -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let packages = ["-p", frontend.binary(), "-p", "lvshift-tests"];
+    let mut command = Command::new(cargo);
+    command.current_dir(paths::root()).args(["build", "--quiet", "--profile", "vm", "--bins"]);
+    crate::run(command.args(packages)).context("building what runs in the guest")?;
+    Ok(paths::target().join("vm"))
+}
+
+/// Runs scenarios side by side and prints a line for each.
+pub(crate) fn run_all(
+    setting: &Setting,
+    chosen: &[&Scenario],
+    jobs: usize,
+    keep: bool,
+) -> Result<Tally> {
+    let runs = paths::vm_dir("runs")?.join(std::process::id().to_string());
+    let next = AtomicUsize::new(0);
+    let tally = Mutex::new(Tally::default());
+    let lock = || tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let work = || -> Result<()> {
+        while let Some(scenario) = chosen.get(next.fetch_add(1, Ordering::SeqCst)) {
+            let dir = runs.join(scenario.name);
+            std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
+            let outcome = run_guest::scenario(setting, scenario, &dir, false)?;
+            let mut tally = lock();
+            if outcome.failures.is_empty() {
+                tally.passed += 1;
+            } else {
+                tally.failed += 1;
+            }
+            print(scenario, &outcome, keep.then_some(&dir));
+            if !keep {
+                std::fs::remove_dir_all(&dir).context("removing a scenario's disks")?;
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(work)).collect();
+        let ends = threads.into_iter().map(|t| t.join().expect("a runner does not panic"));
+        ends.collect::<Result<()>>()
+    })?;
+    if !keep {
+        std::fs::remove_dir_all(&runs).ok();
+        std::fs::remove_file(&setting.initramfs).ok();
+    }
+    let tally = *lock();
+    Ok(tally)
+}
+
+fn print(scenario: &Scenario, outcome: &Outcome, kept: Option<&PathBuf>) {
+    let word = if outcome.failures.is_empty() { "ok  " } else { "FAIL" };
+    println!("{word} {:32} {:>8}", scenario.name, seconds(outcome.took));
+    if !outcome.failures.is_empty() {
+        section("why", outcome.failures.iter().map(String::as_str));
+        section("log", outcome.log.iter().map(String::as_str));
+        section("console", outcome.console.lines());
+    }
+    if let Some(dir) = kept.map(|d| Path::new(d)) {
+        println!("     kept: {}", dir.display());
+    }
+}
+
+fn section<'a>(name: &str, lines: impl Iterator<Item = &'a str>) {
+    println!("  --- {name}");
+    for line in lines.flat_map(str::lines) {
+        println!("  {line}");
+    }
+}
