@@ -16,11 +16,16 @@ pub enum Mapping {
 /// A change of the move's record in the VG metadata, committed on every PV present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
+    /// No change: write what was read once more under a higher sequence number, so that every PV
+    /// holds it. A commit that a crash cut short may stand on one PV alone; whoever acts on it
+    /// while that PV could go missing would act on a record that nobody else knows.
+    Confirm,
     /// Queued -> Copying: from now on the dirty log is believed.
     Begin,
     /// Copying -> Moved: the one moment in which the destination takes over (outline step 7).
     Moved,
-    /// Queued or Copying -> Aborting: the log is void, the source stays in charge.
+    /// Queued or Copying (or a Moved that failed to commit) -> Aborting: the log is void, the
+    /// source stays in charge.
     Aborting,
     /// Moved or Aborting -> no record: the extents of the side that lost are free again.
     Forget,
@@ -28,7 +33,10 @@ pub enum Change {
 
 /// One step for the front end. It does it and answers with
 /// [`Event::Done`](super::Event::Done) or [`Event::Failed`](super::Event::Failed)
-/// (or, for [`Action::AwaitCopy`], with what the copy did).
+/// (or, for [`Action::AwaitCopy`] and [`Action::CheckLegs`], with what the copy did).
+///
+/// Every action may be asked for again after a crash or a failure, and must then find its own
+/// earlier effect in order: "already so" is `Done`.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -45,7 +53,8 @@ pub enum Action {
         /// The LV whose shadow is meant.
         lv: Uuid,
     },
-    /// Load a table into the LV's inactive slot (outline step 3 or 8).
+    /// Load a table into the LV's inactive slot (outline step 3 or 8). An LV without a device
+    /// gets one, with this table waiting in it.
     Load {
         /// The LV.
         lv: Uuid,
@@ -53,7 +62,9 @@ pub enum Action {
         mapping: Mapping,
     },
     /// Suspend, flush pending I/O, switch to the loaded table, resume: one ioctl on dm
-    /// (outline steps 1 and 4, 5 and 8).
+    /// (outline steps 1 and 4, 5 and 8). `Done` only if the live table is then this mapping: a
+    /// kernel that failed an earlier swap has dropped the loaded table, and a swap with nothing
+    /// loaded succeeds and changes nothing.
     Swap {
         /// The LV.
         lv: Uuid,
@@ -63,6 +74,10 @@ pub enum Action {
     /// Wait until every part is equal, or a leg fails, or somebody asks to stop. Event-driven.
     AwaitCopy,
     /// Read every part's status now: all equal and every leg healthy ever since?
+    ///
+    /// From a `Done` to this until the next commit is answered `Done`, a write that the
+    /// destination did not take must not be acknowledged (dm-mirror with `handle_errors` holds
+    /// it; ublk has to park it).
     CheckLegs,
     /// Flush the volatile caches of every destination PV.
     FlushDestination,
@@ -70,11 +85,74 @@ pub enum Action {
     /// the chunks that are not clean, for the message; best effort. Nothing is mirrored now.
     Diagnose,
     /// Point the shadow at nothing, take it and the log devices down; deferred where they are
-    /// held open by somebody (outline step 6).
+    /// held open by somebody (outline step 6). No shadow is `Done`.
     RemoveShadow {
         /// The LV whose shadow is meant.
         lv: Uuid,
     },
     /// The end: the mover gives no further action.
     Finish(super::Outcome),
+}
+
+impl Action {
+    /// Every name that [`Action::name`] can give, in the order of a move that goes well, then
+    /// those of the way back. Fail points and tests are written against these.
+    pub const NAMES: [&'static str; 19] = [
+        "commit-confirm",
+        "init-log",
+        "commit-begin",
+        "create-shadow",
+        "load-mirrored",
+        "swap-mirrored",
+        "await-copy",
+        "check-legs",
+        "flush-destination",
+        "commit-moved",
+        "load-final",
+        "swap-final",
+        "remove-shadow",
+        "commit-forget",
+        "finish",
+        "commit-aborting",
+        "load-source",
+        "swap-source",
+        "diagnose",
+    ];
+
+    /// A stable name for fail points, logs and tests.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Action::InitLog { .. } => "init-log",
+            Action::Commit(Change::Confirm) => "commit-confirm",
+            Action::Commit(Change::Begin) => "commit-begin",
+            Action::Commit(Change::Moved) => "commit-moved",
+            Action::Commit(Change::Aborting) => "commit-aborting",
+            Action::Commit(Change::Forget) => "commit-forget",
+            Action::CreateShadow { .. } => "create-shadow",
+            Action::Load { mapping: Mapping::Source, .. } => "load-source",
+            Action::Load { mapping: Mapping::Mirrored, .. } => "load-mirrored",
+            Action::Load { mapping: Mapping::Final, .. } => "load-final",
+            Action::Swap { mapping: Mapping::Source, .. } => "swap-source",
+            Action::Swap { mapping: Mapping::Mirrored, .. } => "swap-mirrored",
+            Action::Swap { mapping: Mapping::Final, .. } => "swap-final",
+            Action::AwaitCopy => "await-copy",
+            Action::CheckLegs => "check-legs",
+            Action::FlushDestination => "flush-destination",
+            Action::Diagnose => "diagnose",
+            Action::RemoveShadow { .. } => "remove-shadow",
+            Action::Finish(_) => "finish",
+        }
+    }
+
+    /// The LV that the action is about, if it is about one.
+    pub const fn lv(&self) -> Option<Uuid> {
+        match self {
+            Action::InitLog { lv }
+            | Action::CreateShadow { lv }
+            | Action::Load { lv, .. }
+            | Action::Swap { lv, .. }
+            | Action::RemoveShadow { lv } => Some(*lv),
+            _ => None,
+        }
+    }
 }

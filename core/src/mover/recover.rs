@@ -1,0 +1,72 @@
+//! Where a run starts: from the record on disk and what the devices show.
+
+use super::step::init_logs;
+use super::{AbortReason, Live, LvSet, Mapping, Outcome, Phase, Recorded, State};
+
+/// The first state of a run over a move recorded as `recorded`, whose LVs show `live`.
+///
+/// | recorded | live | what follows |
+/// |---|---|---|
+/// | Queued | Source, Absent | from the start |
+/// | Copying | Mirrored | attach: log, shadow and mirror are there |
+/// | Copying | Source | void the log (somebody writes to the source alone), then build |
+/// | Copying | Absent | believe the log, build |
+/// | Aborting | Mirrored, Source | load and swap to the source (a loaded mirror may lurk) |
+/// | Aborting | Absent | nothing to switch |
+/// | Moved | Mirrored | load and swap to the destination |
+/// | Moved | Final, Absent | nothing to switch |
+///
+/// Every other pair is a contradiction and refused, for all LVs of the move.
+#[must_use]
+pub fn start(recorded: Recorded, live: &[Live]) -> State {
+    let mut state = State {
+        phase: Phase::Confirm,
+        issued: false,
+        recorded,
+        abort: None,
+        leave: false,
+        failures: 0,
+        moved_failures: 0,
+        lvs: 0,
+        log_kept: LvSet::default(),
+        attached: LvSet::default(),
+        touched: LvSet::default(),
+        settled: LvSet::default(),
+    };
+    for (lv, &live) in (0u8..).zip(live) {
+        state.lvs = lv + 1;
+        let maybe_ours = recorded != Recorded::Queued && live != Live::Absent;
+        if maybe_ours {
+            state.touched = state.touched.with(lv);
+        }
+        match (recorded, live) {
+            (Recorded::Queued, Live::Absent | Live::Is(Mapping::Source))
+            | (Recorded::Copying, Live::Is(Mapping::Source))
+            | (Recorded::Aborting, Live::Absent)
+            | (Recorded::Aborting, Live::Is(Mapping::Source | Mapping::Mirrored))
+            | (Recorded::Moved, Live::Is(Mapping::Mirrored)) => {}
+            (Recorded::Copying, Live::Absent) => state.log_kept = state.log_kept.with(lv),
+            (Recorded::Copying, Live::Is(Mapping::Mirrored)) => {
+                state.log_kept = state.log_kept.with(lv);
+                state.attached = state.attached.with(lv);
+            }
+            (Recorded::Moved, Live::Absent | Live::Is(Mapping::Final)) => {
+                state.settled = state.settled.with(lv);
+            }
+            (_, Live::Foreign)
+            | (Recorded::Queued, Live::Is(Mapping::Mirrored | Mapping::Final))
+            | (Recorded::Copying | Recorded::Aborting, Live::Is(Mapping::Final))
+            | (Recorded::Moved, Live::Is(Mapping::Source)) => {
+                state.phase = Phase::End(Outcome::Refused);
+                return state;
+            }
+        }
+    }
+    match recorded {
+        // Nothing rests on a Queued record, and Begin commits it anew: no need to confirm.
+        Recorded::Queued => state.phase = init_logs(state, 0),
+        Recorded::Aborting => state.abort = Some(AbortReason::Earlier),
+        Recorded::Copying | Recorded::Moved => {}
+    }
+    state
+}
