@@ -127,14 +127,29 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
 ];
 
+/// Those that scenarios ask for by name; others come when the kernel wants them.
+const MODULES: &[&str] = &[
+    "dm-mirror",
+    "dm-flakey",
+    "dm-delay",
+    "dm-thin-pool",
+    "dm-log-writes",
+    "dm-snapshot",
+    "ublk_drv",
+    "null_blk",
+    "scsi_debug",
+    "brd",
+    "nbd",
+    "xfs",
+    "btrfs",
+];
+
 fn boot(guest: &mut Guest) -> Result<()> {
     ensure!(guest.sectors(guest.disk("pv1")?)? == 64 * 2048, "pv1 has the wrong size");
     ensure!(guest.disk("pv9").is_err(), "a disk that nobody asked for");
     let block_size = guest.run("blockdev", &["--getss", "/dev/disk/by-serial/pv2"])?.ok()?;
     ensure!(block_size.stdout.trim() == "4096", "pv2 has sectors of {}", block_size.stdout);
-    for module in
-        ["dm-thin-pool", "dm-log-writes", "ublk_drv", "null_blk", "scsi_debug", "nbd", "btrfs"]
-    {
+    for module in MODULES {
         guest.modprobe(module)?;
     }
     ensure!(guest.modprobe("no-such-module").is_err(), "a module out of nowhere");
@@ -193,12 +208,9 @@ fn writer(guest: &mut Guest) -> Result<()> {
     let writer = Writer::start(Config { threads: 1, ..Config::new(disk.path(), 8) })?;
     writer.wait_for_writes(20, Duration::from_secs(20))?;
     writer.pause();
-    let below = disk.lower().display();
-    let dd = "conv=notrunc oflag=direct iflag=direct bs=512";
-    guest.sh(&format!("dd if={below} of={below} {dd} skip=100 seek=200 count=1"))?;
-    guest.sh(&format!("dd if=/dev/zero of={below} oflag=direct bs=512 seek=300 count=1"))?;
-    let head = guest.read_region(&Region::new(disk.lower(), 200, 1))?;
-    ensure!(head.len() == 512, "a region of one sector has {} bytes", head.len());
+    let elsewhere = guest.read_region(&Region::new(disk.lower(), 100, 1))?;
+    guest.write_sectors(disk.lower(), 200, &elsewhere)?;
+    guest.write_sectors(disk.lower(), 300, &[0; 512])?;
     disk.bad_reads(4096, 8)?;
     let outcome = writer.stop()?;
     disk.good()?;

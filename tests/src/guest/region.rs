@@ -1,6 +1,6 @@
 //! Bytes of a device, read past the page cache.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -48,12 +48,15 @@ impl Region {
     }
 }
 
+fn direct() -> OpenOptions {
+    let mut options = File::options();
+    let flag = i32::try_from(rustix::fs::OFlags::DIRECT.bits()).expect("a small flag");
+    options.read(true).custom_flags(flag);
+    options
+}
+
 fn open_direct(device: &Path) -> Result<File> {
-    File::options()
-        .read(true)
-        .custom_flags(i32::try_from(rustix::fs::OFlags::DIRECT.bits()).expect("a small flag"))
-        .open(device)
-        .with_context(|| format!("opening {}", device.display()))
+    direct().open(device).with_context(|| format!("opening {}", device.display()))
 }
 
 impl Guest {
@@ -90,6 +93,20 @@ impl Guest {
             Ok(())
         })?;
         Ok(all)
+    }
+
+    /// Writes whole sectors past the page cache, e.g. to damage what is there.
+    ///
+    /// # Errors
+    /// If the device refuses.
+    pub fn write_sectors(&self, device: impl AsRef<Path>, sector: u64, bytes: &[u8]) -> Result<()> {
+        let device = device.as_ref();
+        let what = || format!("writing {} at sector {sector}", device.display());
+        let mut buffer = Aligned::new(bytes.len());
+        buffer.bytes_mut().copy_from_slice(bytes);
+        let file = direct().write(true).open(device).with_context(what)?;
+        file.write_all_at(buffer.bytes(), sector * 512).with_context(what)?;
+        file.sync_data().with_context(what)
     }
 
     /// Fails unless both hold the same bytes, naming the first sector that differs.
