@@ -2,8 +2,16 @@
 //! metadata I/O, the VG lock, the driver loop of a move, reports and progress.
 
 pub mod activation;
+pub mod control;
+pub mod device;
 pub mod drive;
 pub mod error;
 pub mod front_end;
+pub mod journal;
+pub mod lock;
 pub mod pv;
+pub mod signature;
 pub mod vg;
+
+#[cfg(test)]
+mod testing;

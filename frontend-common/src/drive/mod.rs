@@ -1,5 +1,7 @@
 //! The driver loop of a move: take an action from the mover, do it, hand back what happened.
 
+pub mod failpoint;
+
 use std::time::Duration;
 
 use lvshift_core::mover::Outcome;

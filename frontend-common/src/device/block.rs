@@ -1,0 +1,230 @@
+//! One block device, resolved once: whatever its path names later, this stays the same device.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors};
+use rustix::fs::OFlags;
+
+use super::sysfs;
+use crate::error::{Error, Kind, Result};
+
+/// What a device is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reading; it can be made writable later with the first write.
+    Read,
+    /// Writing with nobody else holding it (`pvcreate`, `pvremove`).
+    Exclusive,
+}
+
+/// An open block device: identified, its size known, I/O direct to the device.
+#[derive(Debug)]
+pub struct BlockDevice {
+    path: PathBuf,
+    number: DeviceNumber,
+    size: Sectors,
+    logical_block: u32,
+    physical_block: u32,
+    disk_sequence: Option<u64>,
+    file: File,
+    exclusive: bool,
+    writer: OnceLock<File>,
+}
+
+impl BlockDevice {
+    /// Opens the block device at `path`.
+    ///
+    /// # Errors
+    /// `Kind::NotFound`, `Kind::Usage` when it is no block device, `Kind::InUse` when it is to be
+    /// exclusive and is not, `Kind::Io`.
+    pub fn open(path: &Path, access: Access) -> Result<BlockDevice> {
+        let exclusive = access == Access::Exclusive;
+        let flags = if exclusive { OFlags::DIRECT | OFlags::EXCL } else { OFlags::DIRECT };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(exclusive)
+            .custom_flags(flags.bits().cast_signed())
+            .open(path)
+            .map_err(|error| cannot_open(path, error))?;
+        let metadata = file.metadata().map_err(|error| cannot_open(path, error))?;
+        if !metadata.file_type().is_block_device() {
+            return Err(Error::new(Kind::Usage, "this is not a block device")
+                .device(path.display())
+                .state("nothing was changed"));
+        }
+        let number = number_of(metadata.rdev());
+        let mut device = BlockDevice {
+            path: path.to_owned(),
+            number,
+            size: Sectors(0),
+            logical_block: rustix::fs::ioctl_blksszget(&file)
+                .map_err(|error| cannot_open(path, error.into()))?,
+            physical_block: rustix::fs::ioctl_blkpbszget(&file)
+                .map_err(|error| cannot_open(path, error.into()))?,
+            disk_sequence: sysfs::disk_sequence(number),
+            file,
+            exclusive,
+            writer: OnceLock::new(),
+        };
+        device.size = device.present_size()?;
+        Ok(device)
+    }
+
+    /// A regular file in the place of a device, for tests that need no root.
+    #[cfg(test)]
+    pub(crate) fn on_file(path: &Path) -> BlockDevice {
+        let file = OpenOptions::new().read(true).write(true).open(path).expect("a test file");
+        let metadata = file.metadata().expect("a test file");
+        BlockDevice {
+            path: path.to_owned(),
+            number: DeviceNumber {
+                major: 0,
+                minor: u32::try_from(metadata.ino() & 0xFFFF_FFFF).expect("masked"),
+            },
+            size: Sectors(metadata.len() / SECTOR_SIZE),
+            logical_block: 512,
+            physical_block: 4096,
+            disk_sequence: None,
+            file,
+            exclusive: true,
+            writer: OnceLock::new(),
+        }
+    }
+
+    /// The path it was opened by, to show.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> DeviceNumber {
+        self.number
+    }
+
+    /// Its size when it was opened.
+    #[must_use]
+    pub fn size(&self) -> Sectors {
+        self.size
+    }
+
+    /// Bytes of a logical block: the smallest unit of I/O.
+    #[must_use]
+    pub fn logical_block(&self) -> u32 {
+        self.logical_block
+    }
+
+    /// Bytes of a physical block: the smallest unit that the medium writes whole.
+    #[must_use]
+    pub fn physical_block(&self) -> u32 {
+        self.physical_block
+    }
+
+    /// The size now; a device can change under us.
+    ///
+    /// # Errors
+    /// `Kind::Io` when the device is gone.
+    pub fn present_size(&self) -> Result<Sectors> {
+        let bytes = (&self.file)
+            .seek(SeekFrom::End(0))
+            .map_err(|error| self.failed("the size cannot be read", 0..0, error))?;
+        Ok(Sectors(bytes / SECTOR_SIZE))
+    }
+
+    /// Fills `buffer` from `start` on.
+    ///
+    /// # Errors
+    /// `Kind::Io` naming the sectors.
+    pub fn read(&self, start: Sectors, buffer: &mut [u8]) -> Result<()> {
+        let range = sector_range(start, buffer.len());
+        let offset = self.offset(start)?;
+        self.file
+            .read_exact_at(buffer, offset)
+            .map_err(|error| self.failed("reading failed", range, error))
+    }
+
+    /// Writes all of `buffer` from `start` on. Not durable before [`BlockDevice::flush`].
+    ///
+    /// # Errors
+    /// `Kind::Io` naming the sectors; how much was written is not known then.
+    pub fn write(&self, start: Sectors, buffer: &[u8]) -> Result<()> {
+        let range = sector_range(start, buffer.len());
+        let offset = self.offset(start)?;
+        self.writer()?
+            .write_all_at(buffer, offset)
+            .map_err(|error| self.failed("writing failed", range, error))
+    }
+
+    /// Makes everything written durable.
+    ///
+    /// # Errors
+    /// `Kind::Io`. What was written before is in doubt then and must be written again.
+    pub fn flush(&self) -> Result<()> {
+        self.writer()?.sync_data().map_err(|error| self.failed("flushing failed", 0..0, error))
+    }
+
+    /// The descriptor for writing, opened from the one already there, so that it cannot be another
+    /// device.
+    fn writer(&self) -> Result<&File> {
+        if self.exclusive {
+            return Ok(&self.file);
+        }
+        if let Some(writer) = self.writer.get() {
+            return Ok(writer);
+        }
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(OFlags::DIRECT.bits().cast_signed())
+            .open(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
+            .map_err(|error| self.failed("opening for writing failed", 0..0, error))?;
+        let metadata = opened
+            .metadata()
+            .map_err(|error| self.failed("opening for writing failed", 0..0, error))?;
+        if number_of(metadata.rdev()) != self.number
+            || sysfs::disk_sequence(self.number) != self.disk_sequence
+        {
+            return Err(Error::new(Kind::Io, "the device was replaced while it was in use")
+                .device(self.path.display())
+                .state("nothing was written"));
+        }
+        Ok(self.writer.get_or_init(|| opened))
+    }
+
+    fn offset(&self, start: Sectors) -> Result<u64> {
+        start.bytes().ok_or_else(|| {
+            Error::new(Kind::Limit, "an offset is past 2^64 bytes").device(self.path.display())
+        })
+    }
+
+    fn failed(&self, what: &str, range: std::ops::Range<u64>, error: io::Error) -> Error {
+        let sectors = if range.is_empty() { Vec::new() } else { vec![range] };
+        Error::new(Kind::Io, what).device(self.path.display()).sectors(sectors).because(error)
+    }
+}
+
+/// A device number from what `stat` says.
+pub(crate) fn number_of(device: u64) -> DeviceNumber {
+    DeviceNumber { major: rustix::fs::major(device), minor: rustix::fs::minor(device) }
+}
+
+fn sector_range(start: Sectors, bytes: usize) -> std::ops::Range<u64> {
+    let sectors = (bytes as u64).div_ceil(SECTOR_SIZE);
+    start.0..start.0.saturating_add(sectors)
+}
+
+fn cannot_open(path: &Path, error: io::Error) -> Error {
+    let (kind, what) = match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::NOENT) => (Kind::NotFound, "there is no such device"),
+        Some(rustix::io::Errno::BUSY) => (Kind::InUse, "the device is in use"),
+        Some(rustix::io::Errno::INVAL) => (Kind::Usage, "this does not take direct I/O"),
+        _ => (Kind::Io, "the device cannot be opened"),
+    };
+    Error::new(kind, what).device(path.display()).state("nothing was changed").because(error)
+}

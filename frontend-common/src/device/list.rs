@@ -1,0 +1,51 @@
+//! The block devices of this host that could be PVs.
+
+use std::fs;
+use std::path::PathBuf;
+
+use lvshift_core::units::DeviceNumber;
+
+use super::{OWN_DM_PREFIX, sysfs};
+use crate::error::{Error, Kind, Result};
+
+/// A block device that could be a PV.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its number.
+    pub number: DeviceNumber,
+    /// The path to open and show.
+    pub path: PathBuf,
+    /// The devices made from it, and its partitions.
+    pub users: Vec<DeviceNumber>,
+}
+
+/// All block devices but our own LVs, empty ones, and those whose I/O is stopped (reading one
+/// would block for ever).
+///
+/// # Errors
+/// `Kind::Kernel` when sysfs is not there.
+pub fn candidates() -> Result<Vec<Candidate>> {
+    let entries = fs::read_dir("/sys/class/block").map_err(|error| {
+        Error::new(Kind::Kernel, "the block devices of this host cannot be listed")
+            .because(error)
+            .next("mount sysfs at /sys")
+    })?;
+    let mut found: Vec<Candidate> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let number = fs::read_to_string(entry.path().join("dev")).ok()?;
+            let number = sysfs::parse_number(&number)?;
+            let size: u64 = sysfs::attribute(number, "size")?.parse().ok()?;
+            let own = sysfs::dm_uuid(number).is_some_and(|uuid| uuid.starts_with(OWN_DM_PREFIX));
+            let stopped = sysfs::attribute(number, "dm/suspended").as_deref() == Some("1");
+            let read_only = sysfs::attribute(number, "ro").as_deref() == Some("1");
+            if size == 0 || own || stopped || read_only {
+                return None;
+            }
+            let path = sysfs::path_of(number)?;
+            Some(Candidate { number, path, users: sysfs::users(number) })
+        })
+        .collect();
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}

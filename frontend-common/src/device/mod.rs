@@ -1,0 +1,14 @@
+//! Block devices: opened once and identified, read and written in whole blocks, and what sysfs and
+//! procfs say of them.
+
+mod block;
+mod buffer;
+mod list;
+pub mod sysfs;
+
+pub use block::{Access, BlockDevice};
+pub use buffer::Aligned;
+pub use list::{Candidate, candidates};
+
+/// What every dm UUID of a device of ours starts with.
+pub const OWN_DM_PREFIX: &str = "LVSHIFT-";

@@ -1,0 +1,166 @@
+//! What the kernel says about block devices: sysfs, mounts, swaps.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use lvshift_core::units::DeviceNumber;
+
+use super::block::number_of;
+
+/// The kernel's directory of the device.
+fn directory(number: DeviceNumber) -> PathBuf {
+    PathBuf::from(format!("/sys/dev/block/{number}"))
+}
+
+/// One attribute as text without the newline; `None` when it is not there.
+pub(crate) fn attribute(number: DeviceNumber, name: &str) -> Option<String> {
+    let text = fs::read_to_string(directory(number).join(name)).ok()?;
+    Some(text.trim_end().to_owned())
+}
+
+/// The number that the kernel gives each disk once and never again; tells a device from another
+/// that got its number later.
+#[must_use]
+pub fn disk_sequence(number: DeviceNumber) -> Option<u64> {
+    attribute(number, "diskseq").or_else(|| attribute(number, "../diskseq"))?.parse().ok()
+}
+
+/// Parses `major:minor`.
+#[must_use]
+pub fn parse_number(text: &str) -> Option<DeviceNumber> {
+    let (major, minor) = text.trim().split_once(':')?;
+    Some(DeviceNumber { major: major.parse().ok()?, minor: minor.parse().ok()? })
+}
+
+/// The devices that are made from this one (dm, md, bcache), and its partitions.
+#[must_use]
+pub fn users(number: DeviceNumber) -> Vec<DeviceNumber> {
+    let mut users = Vec::new();
+    let base = directory(number);
+    if let Ok(holders) = fs::read_dir(base.join("holders")) {
+        for holder in holders.flatten() {
+            if let Ok(text) = fs::read_to_string(holder.path().join("dev")) {
+                users.extend(parse_number(&text));
+            }
+        }
+    }
+    users.extend(partitions(number));
+    users
+}
+
+/// The partitions of a whole disk.
+#[must_use]
+pub fn partitions(number: DeviceNumber) -> Vec<DeviceNumber> {
+    let Ok(entries) = fs::read_dir(directory(number)) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter(|entry| entry.path().join("partition").exists())
+        .filter_map(|entry| parse_number(&fs::read_to_string(entry.path().join("dev")).ok()?))
+        .collect()
+}
+
+/// The dm UUID of the device, if it is a dm device that has one.
+#[must_use]
+pub fn dm_uuid(number: DeviceNumber) -> Option<String> {
+    attribute(number, "dm/uuid").filter(|uuid| !uuid.is_empty())
+}
+
+/// The name to show a device by: `vda`, or for dm `mapper/NAME`.
+#[must_use]
+pub fn path_of(number: DeviceNumber) -> Option<PathBuf> {
+    if let Some(name) = attribute(number, "dm/name") {
+        let path = Path::new("/dev/mapper").join(name);
+        let right = fs::metadata(&path).is_ok_and(|found| number_of(found.rdev()) == number);
+        if right {
+            return Some(path);
+        }
+    }
+    let link = fs::canonicalize(directory(number)).ok()?;
+    Some(Path::new("/dev").join(link.file_name()?.to_str()?.replace('!', "/")))
+}
+
+/// What uses the device, as a sentence; `None` when nothing does.
+#[must_use]
+pub fn in_use(number: DeviceNumber) -> Option<String> {
+    if let Some(place) = mounted_at(number) {
+        return Some(format!("it is mounted at {place}"));
+    }
+    if is_swap(number) {
+        return Some("it is used as swap".to_owned());
+    }
+    let partitions = partitions(number);
+    let users = users(number);
+    if let Some(holder) = users.iter().find(|user| !partitions.contains(user)) {
+        let shown =
+            path_of(*holder).map_or_else(|| holder.to_string(), |p| p.display().to_string());
+        return Some(format!("{shown} is made from it"));
+    }
+    if !partitions.is_empty() {
+        return Some(format!("it has {} partitions", partitions.len()));
+    }
+    None
+}
+
+fn mounted_at(number: DeviceNumber) -> Option<String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    mounts.lines().find_map(|line| {
+        let mount = parse_mount(line)?;
+        let same = mount.number == number || device_at(&mount.source) == Some(number);
+        same.then_some(mount.place)
+    })
+}
+
+struct Mount {
+    number: DeviceNumber,
+    place: String,
+    source: String,
+}
+
+/// One line of mountinfo: `36 35 98:0 /root /mnt opts shared:1 - ext3 /dev/root rw`.
+fn parse_mount(line: &str) -> Option<Mount> {
+    let (before, after) = line.split_once(" - ")?;
+    let mut fields = before.split(' ').skip(2);
+    let number = parse_number(fields.next()?)?;
+    let place = unescape(fields.nth(1)?);
+    let source = unescape(after.split(' ').nth(1)?);
+    Some(Mount { number, place, source })
+}
+
+fn is_swap(number: DeviceNumber) -> bool {
+    let Ok(swaps) = fs::read_to_string("/proc/swaps") else { return false };
+    swaps.lines().skip(1).any(|line| {
+        line.split_whitespace()
+            .next()
+            .is_some_and(|path| device_at(&unescape(path)) == Some(number))
+    })
+}
+
+fn device_at(path: &str) -> Option<DeviceNumber> {
+    use std::os::unix::fs::FileTypeExt;
+    let metadata = fs::metadata(path).ok().filter(|_| path.starts_with('/'))?;
+    metadata.file_type().is_block_device().then(|| number_of(metadata.rdev()))
+}
+
+/// Undoes the kernel's `\040` for a space.
+fn unescape(text: &str) -> String {
+    text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_line_of_mountinfo_with_and_without_optional_fields() {
+        for line in [
+            "36 35 98:3 /root /mnt\\040a rw,noatime shared:1 - ext3 /dev/vda rw",
+            "36 35 98:3 /root /mnt\\040a rw,noatime - ext3 /dev/vda rw",
+        ] {
+            let mount = parse_mount(line).expect("a mount");
+            assert_eq!(mount.number, DeviceNumber { major: 98, minor: 3 });
+            assert_eq!((mount.place.as_str(), mount.source.as_str()), ("/mnt a", "/dev/vda"));
+        }
+        assert!(parse_mount("nonsense").is_none());
+    }
+}

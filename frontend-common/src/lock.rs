@@ -1,0 +1,161 @@
+//! Two locks for each VG: the metadata lock, held for one read-modify-write, and the mover lock,
+//! held as long as a mover runs. Both are `flock`s, so a dead process holds none.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use lvshift_core::units::Uuid;
+use rustix::fs::OFlags;
+
+use crate::error::{Error, Kind, Result};
+
+/// Where locks and sockets live unless `LVSHIFT_RUN_DIR` says otherwise.
+const RUN_DIRECTORY: &str = "/run/lvshift";
+
+/// The directory of locks and sockets, made if need be, nobody's but root's.
+///
+/// # Errors
+/// `Kind::Kernel` when it cannot be made or somebody else owns it.
+pub fn run_directory() -> Result<PathBuf> {
+    let path =
+        std::env::var_os("LVSHIFT_RUN_DIR").map_or_else(|| RUN_DIRECTORY.into(), PathBuf::from);
+    private_directory(&path)?;
+    Ok(path)
+}
+
+/// Makes a directory that only we can look into, or checks that it is one.
+pub(crate) fn private_directory(path: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Error::new(Kind::Kernel, format!("the directory {} cannot be used", path.display()))
+            .because(error)
+            .state("nothing was changed")
+            .next("run as root")
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    let metadata = fs::symlink_metadata(path).map_err(failed)?;
+    let ours = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw();
+    if !ours || metadata.permissions().mode() & 0o022 != 0 {
+        return Err(Error::new(
+            Kind::Kernel,
+            format!("the directory {} belongs to or is writable for others", path.display()),
+        )
+        .state("nothing was changed")
+        .next("remove it, or make it root's with mode 0700"));
+    }
+    Ok(())
+}
+
+/// A held lock; let go when dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Lock {
+    file: File,
+}
+
+/// What a lock is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Metadata,
+    Mover,
+}
+
+fn open(vg: Uuid, purpose: Purpose) -> Result<File> {
+    let ending = match purpose {
+        Purpose::Metadata => "metadata",
+        Purpose::Mover => "mover",
+    };
+    let path = run_directory()?.join(format!("{vg}.{ending}"));
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(&path)
+        .map_err(|error| {
+            Error::new(Kind::Kernel, format!("the lock {} cannot be opened", path.display()))
+                .because(error)
+                .state("nothing was changed")
+        })
+}
+
+fn cannot_lock(error: std::io::Error) -> Error {
+    Error::new(Kind::Kernel, "the lock of the VG cannot be taken").because(error)
+}
+
+/// Waits for the metadata lock; it is only ever held for one short read-modify-write.
+///
+/// # Errors
+/// `Kind::Kernel` when the lock file cannot be used.
+pub fn metadata(vg: Uuid) -> Result<Lock> {
+    let file = open(vg, Purpose::Metadata)?;
+    file.lock().map_err(cannot_lock)?;
+    Ok(Lock { file })
+}
+
+/// Waits until nobody writes the metadata; many may read.
+///
+/// # Errors
+/// As [`metadata`].
+pub fn metadata_shared(vg: Uuid) -> Result<Lock> {
+    let file = open(vg, Purpose::Metadata)?;
+    file.lock_shared().map_err(cannot_lock)?;
+    Ok(Lock { file })
+}
+
+/// The lock of what belongs to no VG: taken by whoever makes or wipes a PV or makes a VG.
+///
+/// # Errors
+/// As [`metadata`].
+pub fn orphans() -> Result<Lock> {
+    metadata(Uuid([0; 16]))
+}
+
+/// The mover lock, or who holds it. `label` says for others what this mover does.
+///
+/// # Errors
+/// `Kind::Locked` naming the process that holds it and what it said it does.
+pub fn mover(vg: Uuid, label: &str) -> Result<Lock> {
+    let mut file = open(vg, Purpose::Mover)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // What the holder wrote is for the message only; without it the refusal stands.
+            let _ = file.read_to_string(&mut holder);
+            return Err(Error::new(
+                Kind::Locked,
+                format!("another mover works on this VG: {}", holder.trim_end()),
+            )
+            .state("this command changed nothing")
+            .next("wait for it, or stop it with pvmove --abort"));
+        }
+        Err(TryLockError::Error(error)) => return Err(cannot_lock(error)),
+    }
+    let text = format!("process {}, {label}\n", std::process::id());
+    file.set_len(0)
+        .and_then(|()| file.seek(SeekFrom::Start(0)))
+        .and_then(|_| file.write_all(text.as_bytes()))
+        .map_err(cannot_lock)?;
+    Ok(Lock { file })
+}
+
+/// Waits until no mover holds the VG any more, then holds it.
+///
+/// # Errors
+/// As [`metadata`].
+pub fn mover_after_others(vg: Uuid) -> Result<Lock> {
+    let file = open(vg, Purpose::Mover)?;
+    file.lock().map_err(cannot_lock)?;
+    Ok(Lock { file })
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing unlocks as well; this only does it for copies in children, too.
+        let _ = self.file.unlock();
+    }
+}

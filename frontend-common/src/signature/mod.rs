@@ -1,0 +1,107 @@
+//! Signatures of others on a device, for the refusal of `pvcreate`.
+
+mod table;
+#[cfg(test)]
+mod tests;
+
+use lvshift_core::units::{SECTOR_SIZE, Sectors};
+
+use crate::device::{Aligned, BlockDevice};
+use crate::error::Result;
+use table::{MAGICS, Magic};
+
+/// Bytes at the start of a device that are looked at.
+const HEAD: usize = 1024 * 1024;
+/// Bytes at the end of a device that are looked at.
+const TAIL: u64 = 256 * 1024;
+
+/// A signature on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// Whose it is.
+    pub name: &'static str,
+    /// Where it stands, in bytes.
+    pub offset: u64,
+}
+
+/// Every known signature on the device.
+///
+/// # Errors
+/// `Kind::Io` when the device cannot be read.
+pub fn find(device: &BlockDevice) -> Result<Vec<Signature>> {
+    let size = device.size().bytes().unwrap_or(u64::MAX);
+    let head_size = usize::try_from(size.min(HEAD as u64)).unwrap_or(HEAD) & !4095;
+    let mut head = Aligned::zeroed(head_size);
+    device.read(Sectors(0), &mut head)?;
+    let mut found = find_in_head(&head);
+    // The last 256 KiB, from a multiple of 4096 on, so that direct I/O takes it.
+    let tail_start = size.saturating_sub(TAIL) & !4095;
+    let tail_size = usize::try_from(size - tail_start).unwrap_or(0);
+    let mut tail = Aligned::zeroed(tail_size);
+    device.read(Sectors(tail_start / SECTOR_SIZE), &mut tail)?;
+    found.extend(find_in_tail(&tail, tail_start, size));
+    Ok(found)
+}
+
+fn matches(bytes: &[u8], offset: usize, magic: &[u8]) -> bool {
+    bytes.get(offset..).is_some_and(|rest| rest.starts_with(magic))
+}
+
+fn find_in_head(head: &[u8]) -> Vec<Signature> {
+    let mut found: Vec<Signature> = MAGICS
+        .iter()
+        .filter(|Magic { offset, bytes, .. }| matches(head, *offset, bytes))
+        .map(|Magic { name, offset, .. }| Signature { name, offset: *offset as u64 })
+        .collect();
+    for sector in 0..4 {
+        let start = sector * 512;
+        if matches(head, start, b"LABELONE") && matches(head, start + 24, b"LVM2 001") {
+            found.push(Signature { name: "LVM2 PV", offset: start as u64 });
+        }
+    }
+    // Both byte orders of the uberblock's magic, in the first label's array of uberblocks.
+    for slot in 0..128 {
+        let start = 128 * 1024 + slot * 1024;
+        if matches(head, start, &0x00ba_b10c_u64.to_le_bytes())
+            || matches(head, start, &[0, 0, 0, 0, 0x00, 0xba, 0xb1, 0x0c])
+        {
+            found.push(Signature { name: "ZFS", offset: start as u64 });
+            break;
+        }
+    }
+    if is_mbr(head) && !found.iter().any(|other| other.offset < 512) {
+        found.push(Signature { name: "MBR partition table", offset: 510 });
+    }
+    found
+}
+
+/// A boot signature and at least one entry with a type and a length; boot code of a file system
+/// has the signature, too.
+fn is_mbr(head: &[u8]) -> bool {
+    matches(head, 510, &[0x55, 0xaa])
+        && (0..4).any(|entry| {
+            let start = 446 + entry * 16;
+            let entry = head.get(start..start + 16).unwrap_or_default();
+            let plausible = matches!(entry.first(), Some(0 | 0x80));
+            plausible
+                && entry.get(4).is_some_and(|kind| *kind != 0)
+                && entry.get(12..16).is_some_and(|length| length.iter().any(|byte| *byte != 0))
+        })
+}
+
+fn find_in_tail(tail: &[u8], tail_start: u64, size: u64) -> Vec<Signature> {
+    const MD: &[u8] = &[0xfc, 0x4e, 0x2b, 0xa9];
+    let mut found = Vec::new();
+    let mut look = |name, at: Option<u64>, magic: &[u8]| {
+        let Some(at) = at else { return };
+        let inside = at.checked_sub(tail_start).and_then(|inside| usize::try_from(inside).ok());
+        if inside.is_some_and(|inside| matches(tail, inside, magic)) {
+            found.push(Signature { name, offset: at });
+        }
+    };
+    look("md RAID 1.0", (size & !4095).checked_sub(8192), MD);
+    look("md RAID 0.90", (size & !65535).checked_sub(65536), MD);
+    look("GPT (backup)", size.checked_sub(512), b"EFI PART");
+    look("GPT (backup)", size.checked_sub(4096), b"EFI PART");
+    found
+}

@@ -1,0 +1,64 @@
+use std::os::unix::fs::FileExt;
+
+use super::*;
+
+const SIZE: u64 = 4 << 20;
+
+fn found_with(writes: &[(u64, &[u8])]) -> Vec<Signature> {
+    let scratch = crate::testing::scratch("signature");
+    let path = scratch.path().join("device");
+    let file = std::fs::File::create(&path).expect("a file");
+    file.set_len(SIZE).expect("a size");
+    for (offset, bytes) in writes {
+        file.write_all_at(bytes, *offset).expect("written");
+    }
+    find(&BlockDevice::on_file(&path)).expect("read")
+}
+
+#[test]
+fn a_blank_device_has_none() {
+    assert_eq!(found_with(&[]), []);
+}
+
+#[test]
+fn every_signature_of_the_table_is_found_where_it_stands() {
+    for magic in MAGICS {
+        let found = found_with(&[(magic.offset as u64, magic.bytes)]);
+        let expected = Signature { name: magic.name, offset: magic.offset as u64 };
+        assert_eq!(found, [expected]);
+    }
+}
+
+#[test]
+fn an_lvm_label_is_found_in_each_of_the_first_four_sectors() {
+    for sector in 0..4 {
+        let found = found_with(&[(sector * 512, b"LABELONE"), (sector * 512 + 24, b"LVM2 001")]);
+        assert_eq!(found, [Signature { name: "LVM2 PV", offset: sector * 512 }]);
+    }
+}
+
+#[test]
+fn signatures_at_the_end_are_found() {
+    let md: &[u8] = &[0xfc, 0x4e, 0x2b, 0xa9];
+    assert_eq!(found_with(&[(SIZE - 8192, md)])[0].name, "md RAID 1.0");
+    assert_eq!(found_with(&[(SIZE - 65536, md)])[0].name, "md RAID 0.90");
+    assert_eq!(found_with(&[(SIZE - 512, b"EFI PART")])[0].name, "GPT (backup)");
+}
+
+#[test]
+fn an_mbr_counts_only_with_an_entry() {
+    assert_eq!(found_with(&[(510, &[0x55, 0xaa])]), []);
+    let mut entry = [0; 16];
+    entry[4] = 0x83;
+    entry[12] = 1;
+    let found = found_with(&[(446, &entry), (510, &[0x55, 0xaa])]);
+    assert_eq!(found, [Signature { name: "MBR partition table", offset: 510 }]);
+}
+
+#[test]
+fn zfs_is_found_in_both_byte_orders() {
+    let at = 128 * 1024 + 5 * 1024;
+    for bytes in [[0x0c, 0xb1, 0xba, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0xba, 0xb1, 0x0c]] {
+        assert_eq!(found_with(&[(at, &bytes)]), [Signature { name: "ZFS", offset: at }]);
+    }
+}
