@@ -1,0 +1,158 @@
+//! From the metadata to the lines of a table.
+
+use core::fmt;
+
+use super::merge::Merge;
+use super::{Area, Log, Mirror, Segment, Target, merge};
+use crate::metadata::{MovePart, Piece, Pieces, Place, Vg};
+use crate::mover::Mapping;
+use crate::units::{DeviceNumber, Extents, LvIndex, MoveIndex, PvIndex, Sectors};
+
+#[cfg(test)]
+mod tests;
+
+/// What a mirrored table of an LV reads its source through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shadow<D = DeviceNumber> {
+    /// The shadow device (outline step 2).
+    Device(D),
+    /// No device in between: the source PVs themselves.
+    Through,
+}
+
+/// What the metadata's names are called on this host.
+pub trait Devices {
+    /// How a device is named in the table.
+    type Device: Copy + PartialEq;
+
+    /// The device of a PV.
+    fn pv(&self, pv: PvIndex) -> Option<Self::Device>;
+    /// The shadow of an LV.
+    fn shadow(&self, lv: LvIndex) -> Option<Shadow<Self::Device>>;
+    /// The dirty log of a part, by its index in [`Vg::parts`].
+    fn log(&self, part: usize) -> Option<Log<Self::Device>>;
+}
+
+/// Why a table cannot be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuildError {
+    /// This host has no device for the PV.
+    NoPv(PvIndex),
+    /// There is no shadow for the LV.
+    NoShadow(LvIndex),
+    /// There is no log device for the part with this index in [`Vg::parts`].
+    NoLog(usize),
+    /// The metadata contradicts itself: a number in it names nothing, or a sector number does
+    /// not fit. Valid metadata does not.
+    Inconsistent,
+}
+
+/// The lines of a table, see [`build`].
+#[derive(Debug)]
+pub struct Build<'a, R: Devices>(Merge<Lines<'a, R>, R::Device, BuildError>);
+
+/// The lines of the LV's table, in order, adjacent linear ones on one device joined.
+///
+/// `view` chooses the mapping of a move; without one the table is what the metadata has now.
+/// [`Mapping::Source`] is also what the shadow gets.
+pub fn build<'a, R: Devices>(
+    vg: &'a Vg,
+    lv: LvIndex,
+    view: Option<(MoveIndex, Mapping)>,
+    devices: &'a R,
+) -> Build<'a, R> {
+    let pieces = vg.pieces(lv, view);
+    Build(merge(Lines { vg, lv, view, pieces, devices }))
+}
+
+impl<R: Devices> Iterator for Build<'_, R> {
+    type Item = Result<Segment<R::Device>, BuildError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}
+
+#[derive(Debug)]
+struct Lines<'a, R> {
+    vg: &'a Vg,
+    lv: LvIndex,
+    view: Option<(MoveIndex, Mapping)>,
+    pieces: Pieces<'a>,
+    devices: &'a R,
+}
+
+impl<R: Devices> Iterator for Lines<'_, R> {
+    type Item = Result<Segment<R::Device>, BuildError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let piece = self.pieces.next()?;
+        Some(self.line(piece))
+    }
+}
+
+impl<R: Devices> Lines<'_, R> {
+    fn line(&self, piece: Piece) -> Result<Segment<R::Device>, BuildError> {
+        let extent_size = self.vg.extent_size();
+        let start = extent_size.span(Extents(piece.first.0));
+        let len = extent_size.span(piece.count);
+        let target = match (self.view, piece.part) {
+            (Some((of, Mapping::Mirrored)), Some(part)) => {
+                Target::Mirror(self.mirror(of, part, start, piece.place)?)
+            }
+            (Some((_, Mapping::Mirrored)), None) => {
+                Target::Linear(self.through_shadow(start, piece.place)?)
+            }
+            _ => Target::Linear(self.area(piece.place)?),
+        };
+        Ok(Segment { start, len, target })
+    }
+
+    fn mirror(
+        &self,
+        of: MoveIndex,
+        index: usize,
+        start: Sectors,
+        source: Place,
+    ) -> Result<Mirror<R::Device>, BuildError> {
+        let record = self.vg.moves().get(usize::from(of.0)).ok_or(BuildError::Inconsistent)?;
+        let part: &MovePart = self.vg.parts().get(index).ok_or(BuildError::Inconsistent)?;
+        Ok(Mirror {
+            source: self.through_shadow(start, source)?,
+            destination: self.area(part.destination)?,
+            log: self.devices.log(index).ok_or(BuildError::NoLog(index))?,
+            chunk_sectors: record.chunk_sectors,
+            sync: None,
+            handle_errors: true,
+            keep_log: false,
+        })
+    }
+
+    fn through_shadow(&self, start: Sectors, source: Place) -> Result<Area<R::Device>, BuildError> {
+        match self.devices.shadow(self.lv).ok_or(BuildError::NoShadow(self.lv))? {
+            Shadow::Device(device) => Ok(Area { device, offset: start }),
+            Shadow::Through => self.area(source),
+        }
+    }
+
+    fn area(&self, place: Place) -> Result<Area<R::Device>, BuildError> {
+        let pv = self.vg.pvs().get(usize::from(place.pv.0)).ok_or(BuildError::Inconsistent)?;
+        let device = self.devices.pv(place.pv).ok_or(BuildError::NoPv(place.pv))?;
+        let extents = self.vg.extent_size().span(Extents(place.pe.0));
+        let offset = pv.pe_start.checked_add(extents).ok_or(BuildError::Inconsistent)?;
+        Ok(Area { device, offset })
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BuildError::NoPv(pv) => write!(f, "PV number {} of the VG has no device here", pv.0),
+            BuildError::NoShadow(lv) => write!(f, "LV number {} of the VG has no shadow", lv.0),
+            BuildError::NoLog(part) => write!(f, "part {part} of the moves has no log device"),
+            BuildError::Inconsistent => write!(f, "the metadata contradicts itself"),
+        }
+    }
+}
+
+impl core::error::Error for BuildError {}
