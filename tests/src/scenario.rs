@@ -90,6 +90,9 @@ pub struct Scenario {
     pub timeout_s: u32,
     /// Whether it is left out unless asked for by name.
     pub hidden: bool,
+    /// Set in those that prove that the machinery sees a failure: it must be one
+    /// that says this. `cargo xtask test` checks that.
+    pub must_fail: Option<&'static str>,
     /// The scenario itself. It is called once per boot; see [`Guest::boot`].
     pub run: fn(&mut Guest) -> anyhow::Result<()>,
 }
@@ -105,6 +108,7 @@ impl Scenario {
         boots: 1,
         timeout_s: 60,
         hidden: false,
+        must_fail: None,
         run: |_| anyhow::bail!("this scenario has no body"),
     };
 }

@@ -4,6 +4,7 @@
 
 mod accel;
 mod cpio;
+mod demo;
 mod elf;
 mod fetch;
 mod guest_root;
@@ -14,6 +15,9 @@ mod paths;
 mod qemu;
 mod run_guest;
 mod setup;
+mod shell;
+mod test;
+mod tidy;
 mod vm_test;
 
 use std::path::PathBuf;
@@ -37,6 +41,21 @@ enum Command {
     Setup,
     /// Run the scenarios of one front end in the test VM
     VmTest(vm_test::Options),
+    /// Use the test VM
+    #[command(subcommand)]
+    Vm(VmCommand),
+    /// Watch one live move, explained step by step
+    Demo(demo::Options),
+    /// Run everything that CI runs
+    Test(test::Options),
+    /// Write the golden files anew, after a change that was meant
+    Bless,
+}
+
+#[derive(Debug, Subcommand)]
+enum VmCommand {
+    /// A prompt in the guest, with the binaries on PATH and a few empty disks
+    Shell(shell::Options),
 }
 
 /// A front end, on the command line.
@@ -75,6 +94,10 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Setup => setup::everything().map(|()| ExitCode::SUCCESS),
         Command::VmTest(options) => vm_test::main(&options),
+        Command::Vm(VmCommand::Shell(options)) => shell::main(&options),
+        Command::Demo(options) => demo::main(&options),
+        Command::Test(options) => test::main(&options),
+        Command::Bless => test::bless().map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error: anyhow::Error| {
         eprintln!("error: {error:#}");

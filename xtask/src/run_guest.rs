@@ -1,7 +1,9 @@
 //! Running one scenario: boot, listen, cut the power, boot again, judge.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{
+    BufRead as _, BufReader, IsTerminal as _, Read as _, Seek as _, SeekFrom, Write as _,
+};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -139,6 +141,7 @@ impl Run<'_> {
             scenario: Some(self.scenario.name.to_owned()),
             frontend: self.setting.frontend,
             boot,
+            terminal: self.live && std::io::stdout().is_terminal(),
         };
         let mut command = Vm {
             kernel: &self.setting.kernel,

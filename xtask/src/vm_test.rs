@@ -1,6 +1,6 @@
 //! `cargo xtask vm-test`: the scenarios of one front end.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +11,9 @@ use lvshift_tests::scenario::{Frontend, Scenario};
 
 use crate::run_guest::{Outcome, Setting};
 use crate::{FrontendArg, Machine, accel, initramfs, kernel, paths, run_guest, seconds, setup};
+
+/// How many virtual machines run side by side unless told otherwise.
+pub(crate) const JOBS: usize = 2;
 
 /// What can be asked of it.
 #[derive(Debug, clap::Args)]
@@ -30,8 +33,11 @@ pub(crate) struct Options {
     #[arg(long)]
     keep: bool,
     /// How many virtual machines run side by side
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = JOBS)]
     jobs: usize,
+    /// Run the scenarios that must fail, and fail if one does not
+    #[arg(long, conflicts_with = "scenario")]
+    must_fail: bool,
 }
 
 /// The numbers at the end.
@@ -39,6 +45,12 @@ pub(crate) struct Options {
 pub(crate) struct Tally {
     pub(crate) passed: usize,
     pub(crate) failed: usize,
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)
+    }
 }
 
 /// Runs what was asked for. Exit status 3: a scenario of that name does not exist.
@@ -61,6 +73,9 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
             }
         }
     }
+    if options.must_fail {
+        chosen.extend(must_fail());
+    }
     if chosen.is_empty() {
         chosen.extend(conformance::of(frontend));
     }
@@ -69,9 +84,14 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     let setting = prepare(frontend, &options.machine)?;
-    let tally = run_all(&setting, &chosen, options.jobs, options.keep)?;
-    println!("{} passed, {} failed", tally.passed, tally.failed);
+    let tally = run_all(&setting, &chosen, options.jobs, options.keep, options.must_fail)?;
+    println!("{tally}");
     Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The scenarios that prove that a failure is seen.
+pub(crate) fn must_fail() -> impl Iterator<Item = &'static Scenario> {
+    conformance::all().filter(|scenario| scenario.must_fail.is_some())
 }
 
 /// Whether the workspace has the front end.
@@ -99,12 +119,14 @@ fn build(frontend: Frontend) -> Result<PathBuf> {
     Ok(paths::target().join("vm"))
 }
 
-/// Runs scenarios side by side and prints a line for each.
+/// Runs scenarios side by side and prints a line for each. With `turned`, one that
+/// must fail passes by failing as it must.
 pub(crate) fn run_all(
     setting: &Setting,
     chosen: &[&Scenario],
     jobs: usize,
     keep: bool,
+    turned: bool,
 ) -> Result<Tally> {
     let runs = paths::vm_dir("runs")?.join(std::process::id().to_string());
     let next = AtomicUsize::new(0);
@@ -114,7 +136,10 @@ pub(crate) fn run_all(
         while let Some(scenario) = chosen.get(next.fetch_add(1, Ordering::SeqCst)) {
             let dir = runs.join(scenario.name);
             std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
-            let outcome = run_guest::scenario(setting, scenario, &dir, false)?;
+            let mut outcome = run_guest::scenario(setting, scenario, &dir, false)?;
+            if turned {
+                outcome.turn(scenario.must_fail.unwrap_or_default());
+            }
             let mut tally = lock();
             if outcome.failures.is_empty() {
                 tally.passed += 1;
@@ -141,6 +166,16 @@ pub(crate) fn run_all(
     Ok(tally)
 }
 
+impl Outcome {
+    fn turn(&mut self, expected: &str) {
+        if self.failures.iter().any(|why| why.contains(expected)) {
+            self.failures.clear();
+        } else {
+            self.failures.push(format!("it should have failed with {expected:?}"));
+        }
+    }
+}
+
 fn print(scenario: &Scenario, outcome: &Outcome, kept: Option<&PathBuf>) {
     let word = if outcome.failures.is_empty() { "ok  " } else { "FAIL" };
     println!("{word} {:32} {:>8}", scenario.name, seconds(outcome.took));
@@ -149,7 +184,7 @@ fn print(scenario: &Scenario, outcome: &Outcome, kept: Option<&PathBuf>) {
         section("log", outcome.log.iter().map(String::as_str));
         section("console", outcome.console.lines());
     }
-    if let Some(dir) = kept.map(|d| Path::new(d)) {
+    if let Some(dir) = kept {
         println!("     kept: {}", dir.display());
     }
 }

@@ -45,6 +45,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "self-error",
         about: "must fail: the scenario returns an error",
         hidden: true,
+        must_fail: Some("this scenario returns an error"),
         run: |_| bail!("this scenario returns an error"),
         ..Scenario::DEFAULT
     },
@@ -52,6 +53,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "self-panic",
         about: "must fail: the scenario panics",
         hidden: true,
+        must_fail: Some("this scenario panics"),
         run: |_| panic!("this scenario panics"),
         ..Scenario::DEFAULT
     },
@@ -59,6 +61,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "self-abort",
         about: "must fail: the scenario's process dies",
         hidden: true,
+        must_fail: Some("killed by signal"),
         run: |_| std::process::abort(),
         ..Scenario::DEFAULT
     },
@@ -66,6 +69,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "self-hang",
         about: "must fail: the scenario never ends",
         hidden: true,
+        must_fail: Some("no verdict within 4 s"),
         timeout_s: 4,
         run: |_| loop {
             std::thread::sleep(Duration::from_secs(60));
@@ -76,6 +80,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "self-silent",
         about: "must fail: the guest powers off without a verdict",
         hidden: true,
+        must_fail: Some("the guest ended without a verdict"),
         run: |_| {
             rustix::system::reboot(rustix::system::RebootCommand::PowerOff)?;
             Ok(())
@@ -86,6 +91,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "self-kernel-panic",
         about: "must fail: the kernel panics",
         hidden: true,
+        must_fail: Some("Kernel panic"),
         run: |_| {
             std::fs::write("/proc/sysrq-trigger", "c")?;
             Ok(())
@@ -96,6 +102,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "self-suspended",
         about: "must fail: a device stays suspended",
         hidden: true,
+        must_fail: Some("device faulty-pv1 is suspended"),
         disks: &[Disk::new("pv1", 32)],
         run: |guest| {
             guest.faulty("pv1")?;
@@ -108,6 +115,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "self-stuck-task",
         about: "must fail: a task hangs in uninterruptible sleep",
         hidden: true,
+        must_fail: Some("hangs in"),
         disks: &[Disk::new("pv1", 32)],
         run: |guest| {
             let mut disk = guest.faulty("pv1")?;
@@ -122,6 +130,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "self-boots-for-ever",
         about: "must fail: more power cuts than it said",
         hidden: true,
+        must_fail: Some("wants to boot again"),
         run: |guest| guest.power_cut(),
         ..Scenario::DEFAULT
     },

@@ -13,6 +13,8 @@ pub struct Job {
     pub frontend: Frontend,
     /// Which boot of this scenario it is, from 1.
     pub boot: u32,
+    /// Whether the host shows what the scenario shows on a terminal.
+    pub terminal: bool,
 }
 
 impl Job {
@@ -21,6 +23,9 @@ impl Job {
     pub fn to_cmdline(&self) -> String {
         let mut text =
             format!("lvshift.frontend={} lvshift.boot={}", self.frontend.word(), self.boot);
+        if self.terminal {
+            text.push_str(" lvshift.terminal=1");
+        }
         if let Some(name) = &self.scenario {
             text.push_str(" lvshift.scenario=");
             text.push_str(name);
@@ -47,6 +52,7 @@ impl Job {
         Ok(Self {
             scenario: word("lvshift.scenario").map(str::to_owned),
             frontend,
+            terminal: word("lvshift.terminal") == Some("1"),
             boot: boot.parse().with_context(|| format!("lvshift.boot={boot}"))?,
         })
     }
@@ -59,7 +65,7 @@ mod tests {
     #[test]
     fn the_job_comes_back_from_the_command_line() {
         for scenario in [None, Some("outline-ext4".to_owned())] {
-            let job = Job { scenario, frontend: Frontend::Dm, boot: 2 };
+            let job = Job { scenario, frontend: Frontend::Dm, boot: 2, terminal: true };
             let line = format!("quiet console=ttyS0 {} panic=-1\n", job.to_cmdline());
             assert_eq!(Job::from_cmdline(&line).expect("it was just written"), job);
         }

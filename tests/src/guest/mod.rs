@@ -40,13 +40,14 @@ pub struct Guest {
     channel: Channel,
     frontend: Frontend,
     boot: u32,
+    terminal: bool,
 }
 
 impl Guest {
     /// Called by PID 1's child, once.
     #[must_use]
-    pub fn new(channel: Channel, frontend: Frontend, boot: u32) -> Self {
-        Self { channel, frontend, boot }
+    pub fn new(channel: Channel, job: &boot::Job) -> Self {
+        Self { channel, frontend: job.frontend, boot: job.boot, terminal: job.terminal }
     }
 
     /// The front end under test.
@@ -59,6 +60,12 @@ impl Guest {
     #[must_use]
     pub const fn boot(&self) -> u32 {
         self.boot
+    }
+
+    /// Whether what is shown goes to a terminal, so that a line can be drawn again with `\r`.
+    #[must_use]
+    pub const fn on_terminal(&self) -> bool {
+        self.terminal
     }
 
     /// Writes a line to the scenario's log, shown if it fails.

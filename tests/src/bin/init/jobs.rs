@@ -104,7 +104,7 @@ fn shell(job: &Job) -> Result<()> {
         job.frontend.word()
     );
     let child = Command::new("/bbin/setsid")
-        .args(["-c", "/bbin/sh", "-i"])
+        .args(["/bbin/cttyhack", "/bbin/sh", "-i"])
         .env_clear()
         .envs(ENVIRONMENT.iter().copied())
         .env("TERM", "xterm")

@@ -37,10 +37,10 @@ pub(crate) fn main(args: &[String]) -> i32 {
 
 fn run(words: &str, channel: &Channel) -> Result<()> {
     let job = Job::from_cmdline(words)?;
-    let name = job.scenario.context("no scenario was named")?;
+    let name = job.scenario.as_deref().context("no scenario was named")?;
     let scenario =
-        conformance::find(&name).with_context(|| format!("there is no scenario {name}"))?;
-    (scenario.run)(&mut Guest::new(channel.clone(), job.frontend, job.boot))
+        conformance::find(name).with_context(|| format!("there is no scenario {name}"))?;
+    (scenario.run)(&mut Guest::new(channel.clone(), &job))
 }
 
 /// Takes the port out of the reach of the commands that the scenario will run.

@@ -1,0 +1,125 @@
+//! `cargo xtask test`: everything that CI runs, in steps, each with its time.
+
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use lvshift_tests::conformance;
+use lvshift_tests::scenario::{Frontend, Scenario};
+
+use crate::accel::Choice;
+use crate::run_guest::Setting;
+use crate::vm_test::{self, JOBS};
+use crate::{Machine, paths, seconds, setup, tidy};
+
+/// What can be asked of it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Leave out the tests in the VM (never in CI)
+    #[arg(long)]
+    skip_vm: bool,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+/// Steps done so far.
+#[derive(Default)]
+struct Steps(Vec<(String, Duration, Result<String>)>);
+
+impl Steps {
+    /// Does one step; later steps run whatever comes of it.
+    fn step(&mut self, name: &str, work: impl FnOnce() -> Result<String>) {
+        println!("--- {name}");
+        let start = Instant::now();
+        let result = work();
+        if let Err(error) = &result {
+            eprintln!("{name}: {error:#}");
+        }
+        self.0.push((name.to_owned(), start.elapsed(), result));
+    }
+}
+
+/// Runs every step, then says how each went.
+pub(crate) fn main(options: &Options) -> Result<ExitCode> {
+    let machine = if options.machine.kernel.is_some() || options.machine.accel != Choice::Auto {
+        options.machine.clone()
+    } else {
+        Machine { kernel: None, modules: None, accel: Choice::Auto }
+    };
+    let mut steps = Steps::default();
+    steps.step("set-up", || {
+        setup::for_building()?;
+        setup::no_std_target().map(|()| String::new())
+    });
+    steps.step("format", || cargo(&["fmt", "--all", "--check"], &[]));
+    steps.step("tidy", tidy::check);
+    let lint = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    steps.step("clippy", || cargo(&lint, &[]));
+    steps.step("unit tests", || cargo(&["test", "--quiet", "--workspace"], &[]));
+    let docs = ["doc", "--quiet", "--workspace", "--no-deps"];
+    steps.step("docs", || cargo(&docs, &[("RUSTDOCFLAGS", "-D warnings")]));
+    steps.step("core without std", no_std);
+    if !options.skip_vm {
+        for frontend in Frontend::ALL.iter().copied().filter(|f| vm_test::exists(*f)) {
+            vm_steps(&mut steps, frontend, &machine);
+        }
+    }
+    println!();
+    let mut good = true;
+    for (name, took, result) in &steps.0 {
+        let word = if result.is_ok() { "ok  " } else { "FAIL" };
+        good &= result.is_ok();
+        let note = result.as_ref().map_or("", String::as_str);
+        println!("{word} {name:24} {:>8}  {note}", seconds(*took));
+    }
+    if options.skip_vm {
+        println!("\nNOT TESTED: --skip-vm was given, nothing ran on a real kernel.");
+    }
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs the tests that own golden files so that they write them.
+pub(crate) fn bless() -> Result<()> {
+    setup::for_building()?;
+    cargo(&["test", "--quiet", "--workspace"], &[("LVSHIFT_BLESS", "1")])?;
+    println!("bless: done; `git diff` shows what changed");
+    Ok(())
+}
+
+fn cargo(args: &[&str], env: &[(&str, &str)]) -> Result<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    crate::run(command.current_dir(paths::root()).args(args).envs(env.iter().copied()))?;
+    Ok(String::new())
+}
+
+/// Builds core and the format for a machine without an operating system or a heap.
+fn no_std() -> Result<String> {
+    let packages = ["-p", "lvshift-core", "-p", "lvshift-on-disk-format"];
+    let target = ["--target", "x86_64-unknown-none"];
+    cargo(&[&["build", "--quiet"], &packages[..], &target[..]].concat(), &[])
+}
+
+fn vm_steps(steps: &mut Steps, frontend: Frontend, machine: &Machine) {
+    let mut setting = None;
+    steps.step(&format!("VM image, {}", frontend.word()), || {
+        setting = Some(vm_test::prepare(frontend, machine)?);
+        Ok(String::new())
+    });
+    let Some(setting) = setting else { return };
+    if frontend == Frontend::ALL[0] {
+        let chosen: Vec<_> = vm_test::must_fail().collect();
+        steps.step("VM sees failures", || scenarios(&setting, &chosen, true));
+    }
+    let chosen: Vec<_> = conformance::of(frontend).collect();
+    let name = format!("VM tests, {}", frontend.word());
+    steps.step(&name, || scenarios(&setting, &chosen, false));
+    std::fs::remove_file(&setting.initramfs).ok();
+}
+
+fn scenarios(setting: &Setting, chosen: &[&Scenario], turned: bool) -> Result<String> {
+    let tally = vm_test::run_all(setting, chosen, JOBS, false, turned)?;
+    println!("{tally}");
+    ensure!(tally.failed == 0, "{tally}");
+    Ok(tally.to_string())
+}

@@ -1,0 +1,147 @@
+//! Rules that no compiler checks: who may depend on whom, how long a file may be,
+//! where unsafe may stand, that modules say what they are and links lead somewhere.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::paths;
+
+/// Each package's directory and the packages of ours that it may depend on.
+const MAY_DEPEND: &[(&str, &[&str])] = &[
+    ("on-disk-format", &[]),
+    ("core", &["lvshift-on-disk-format"]),
+    ("frontend-common", &["lvshift-on-disk-format", "lvshift-core"]),
+    ("frontend-dm", &["lvshift-on-disk-format", "lvshift-core", "lvshift-frontend-common"]),
+    ("frontend-ublk", &["lvshift-on-disk-format", "lvshift-core", "lvshift-frontend-common"]),
+];
+
+/// The longest a source file may be.
+const MOST_LINES: usize = 600;
+
+/// The only files in which `unsafe` may stand.
+const UNSAFE_FILES: &[&str] = &[];
+
+/// Checks all rules and names every breach.
+pub(crate) fn check() -> Result<String> {
+    let root = paths::root();
+    let mut files = Vec::new();
+    walk(root, &mut files)?;
+    let mut wrong = dependencies(root)?;
+    let mut counted = 0;
+    for path in &files {
+        let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(path).with_context(|| format!("reading {name}"))?;
+        let found = if name.ends_with(".rs") { source(&name, &text) } else { links(path, &text) };
+        wrong.extend(found.into_iter().map(|what| format!("{name}: {what}")));
+        counted += 1;
+    }
+    if wrong.is_empty() {
+        return Ok(format!("{counted} files"));
+    }
+    bail!("{} breaches\n  {}", wrong.len(), wrong.join("\n  "))
+}
+
+fn walk(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in std::fs::read_dir(dir).with_context(|| format!("listing {}", dir.display()))? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type()?.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                walk(&entry.path(), files)?;
+            }
+        } else if name.ends_with(".rs") || name.ends_with(".md") {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+fn dependencies(root: &Path) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    for (dir, allowed) in MAY_DEPEND {
+        let file = root.join(dir).join("Cargo.toml");
+        if !file.exists() && *dir == "frontend-ublk" {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).with_context(|| format!("reading {dir}"))?;
+        for name in ours_in(&text) {
+            if !allowed.contains(&name.as_str()) {
+                wrong.push(format!("{dir}/Cargo.toml: it may not depend on {name}"));
+            }
+        }
+    }
+    Ok(wrong)
+}
+
+/// The packages of ours among the dependencies of a Cargo.toml.
+fn ours_in(manifest: &str) -> Vec<String> {
+    let mut in_dependencies = false;
+    let mut found = Vec::new();
+    for line in manifest.lines().map(str::trim) {
+        if let Some(table) = line.strip_prefix('[') {
+            in_dependencies = table.contains("dependencies");
+        } else if in_dependencies {
+            let key = line.split(['.', '=', ' ']).next().unwrap_or_default();
+            if key.starts_with("lvshift-") || key == "xtask" {
+                found.push(key.to_owned());
+            }
+        }
+    }
+    found
+}
+
+fn source(name: &str, text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let lines = text.lines().count();
+    if lines > MOST_LINES {
+        wrong.push(format!("{lines} lines, the most is {MOST_LINES}"));
+    }
+    let first = text.lines().find(|line| !line.trim().is_empty() && !line.starts_with("#!"));
+    if !first.is_some_and(|line| line.starts_with("//!")) {
+        wrong.push("its first line is not `//!`, saying what it is for".to_owned());
+    }
+    if !UNSAFE_FILES.contains(&name) && !name.ends_with("tidy.rs") {
+        for (n, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            if code.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|w| w == "unsafe") {
+                wrong.push(format!("line {}: unsafe, in a file that is not listed", n + 1));
+            }
+        }
+    }
+    wrong
+}
+
+/// Links to files that are not there.
+fn links(path: &Path, text: &str) -> Vec<String> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let mut wrong = Vec::new();
+    for target in targets {
+        let file = target.split(['#', ' ']).next().unwrap_or_default();
+        let elsewhere = target.contains("://") || target.starts_with("mailto:");
+        if !file.is_empty() && !elsewhere && !dir.join(file).exists() {
+            wrong.push(format!("the link to {target} leads nowhere"));
+        }
+    }
+    wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_breach_is_seen() {
+        assert_eq!(
+            ours_in("[dependencies]\nlvshift-core.workspace = true\nserde = \"1\"\n"),
+            ["lvshift-core"]
+        );
+        assert!(ours_in("[package]\nlvshift-core = 1\n").is_empty());
+        assert!(source("a.rs", "//! Says.\nfn f() {} // unsafe\n").is_empty());
+        assert_eq!(source("a.rs", "//! Says.\nfn f() { unsafe { g() } }\n").len(), 1);
+        assert_eq!(source("a.rs", "fn f() {}\n").len(), 1);
+        assert_eq!(source("a.rs", &format!("//! Long.\n{}", "\n".repeat(600))).len(), 1);
+        assert_eq!(links(Path::new("/x.md"), "[a](nowhere.md) [b](https://c) [d](#e)").len(), 1);
+    }
+}
