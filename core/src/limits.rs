@@ -24,3 +24,7 @@ pub const SIDE_BY_SIDE: usize = 8;
 pub const MAX_NAME: usize = 127;
 /// The largest chunk of mirror tracking in sectors: 2 MiB, LVM's own region size for pvmove.
 pub const DEFAULT_CHUNK_SECTORS: u32 = 4096;
+/// Runs of free extents that one allocation may be made of.
+pub const MAX_RUNS: usize = 1024;
+/// A long segment is not split for [`SIDE_BY_SIDE`] below this many sectors: 16 MiB.
+pub const MIN_SPLIT_SECTORS: u64 = 32_768;

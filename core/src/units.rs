@@ -50,13 +50,34 @@ pub struct Pe(pub u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PvIndex(pub u16);
 
+impl PvIndex {
+    /// The index into the VG's list.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Where an LV stands in its VG's list of LVs; see [`PvIndex`] for how long that holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LvIndex(pub u16);
 
+impl LvIndex {
+    /// The index into the VG's list.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Where a move stands in its VG's list of moves; see [`PvIndex`] for how long that holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MoveIndex(pub u16);
+
+impl MoveIndex {
+    /// The index into the VG's list.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// A block device's number, as `major:minor`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

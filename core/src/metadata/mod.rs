@@ -1,7 +1,38 @@
-//! The model of a VG: what its metadata means.
+//! The model of a VG: what its metadata means, how it may change, and how it gets to disk.
 
+mod alloc;
+mod apply;
+mod choose;
+mod commit;
+mod decode;
+mod encode;
+mod error;
+mod lookup;
+mod lvs;
 mod model;
 mod name;
+mod pieces;
+mod plan;
+mod pvs;
+mod used;
+mod validate;
 
-pub use model::{Lv, Move, MovePart, Place, Pv, Segment, Vg};
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use alloc::{AllocError, AllocRequest, Area, Policy, Runs};
+pub use apply::ApplyError;
+pub use choose::{Choice, ChooseError, Found, FoundSlot, Standing, choose, newest_here};
+pub use commit::{Commit, CommitAction, CommitResult, CommitTarget};
+pub use decode::SlotInfo;
+pub use error::{Invalid, MetadataError, Records};
+pub use lookup::LvsOfMove;
+pub use lvs::LvError;
+pub use model::{Lv, Move, MovePart, Place, Pv, Run, Segment, Vg};
 pub use name::{Name, NameError};
+pub use pieces::{Piece, Pieces};
+pub use plan::{MoveRequest, PlanError, Planned};
+pub use pvs::PvError;
+pub use used::FreeRuns;

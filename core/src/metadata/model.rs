@@ -17,6 +17,22 @@ pub struct Place {
     pub pe: Pe,
 }
 
+/// Consecutive physical extents of a PV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The first.
+    pub place: Place,
+    /// How many.
+    pub count: Extents,
+}
+
+impl Run {
+    /// The extent number after its last.
+    pub const fn end(self) -> u64 {
+        self.place.pe.0 as u64 + self.count.0 as u64
+    }
+}
+
 /// A physical volume as the VG metadata knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pv {
@@ -28,6 +44,10 @@ pub struct Pv {
     pub pe_start: Sectors,
     /// How many extents it has.
     pub pe_count: Extents,
+    /// Where the dirty-log area starts on the device.
+    pub log_start: Sectors,
+    /// The size of the dirty-log area.
+    pub log_size: Sectors,
 }
 
 /// A logical volume.
@@ -52,6 +72,26 @@ pub struct Segment {
     pub count: Extents,
     /// Where the first extent lies.
     pub place: Place,
+}
+
+impl Segment {
+    /// The logical extent number after its last.
+    pub const fn end(self) -> u64 {
+        self.first.0 as u64 + self.count.0 as u64
+    }
+
+    /// The physical extents.
+    pub const fn run(self) -> Run {
+        Run { place: self.place, count: self.count }
+    }
+
+    /// Whether `next` goes on where this ends, logically and physically.
+    pub fn continues_in(self, next: Segment) -> bool {
+        self.lv == next.lv
+            && self.end() == u64::from(next.first.0)
+            && self.place.pv == next.place.pv
+            && self.run().end() == u64::from(next.place.pe.0)
+    }
 }
 
 /// The record of a move in the metadata.
@@ -87,6 +127,23 @@ pub struct MovePart {
     pub log_offset: Sectors,
 }
 
+impl MovePart {
+    /// The logical extent number after its last.
+    pub const fn end(self) -> u64 {
+        self.first.0 as u64 + self.count.0 as u64
+    }
+
+    /// Its physical extents before the move.
+    pub const fn source_run(self) -> Run {
+        Run { place: self.source, count: self.count }
+    }
+
+    /// Its physical extents after the move.
+    pub const fn destination_run(self) -> Run {
+        Run { place: self.destination, count: self.count }
+    }
+}
+
 /// A volume group: everything its metadata says. Large (some hundred KiB): keep it in a `Box` or
 /// a static and fill it in place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,9 +160,60 @@ pub struct Vg {
     pub(super) moves: Vec<Move, MAX_MOVES>,
     /// Sorted by move, then LV, then first extent.
     pub(super) parts: Vec<MovePart, MAX_PARTS>,
+    /// Derived from the others: every extent that is not free, sorted by place. An extent that
+    /// two runs claim makes the VG invalid.
+    pub(super) used: Vec<Run, MAX_USED>,
 }
 
+/// Every segment, and the reserved side of every part.
+pub(super) const MAX_USED: usize = MAX_SEGMENTS + MAX_PARTS;
+
 impl Vg {
+    /// No VG yet: no name, no PVs. It is filled with [`Vg::create`] or [`Vg::decode_from`].
+    pub const fn empty() -> Vg {
+        Vg {
+            uuid: Uuid::NIL,
+            name: Name::none(),
+            sequence: 0,
+            extent_size: ExtentSize::DEFAULT,
+            pvs: Vec::new(),
+            lvs: Vec::new(),
+            segments: Vec::new(),
+            moves: Vec::new(),
+            parts: Vec::new(),
+            used: Vec::new(),
+        }
+    }
+
+    /// Back to [`Vg::empty`].
+    pub fn clear(&mut self) {
+        self.uuid = Uuid::NIL;
+        self.name = Name::none();
+        self.sequence = 0;
+        self.extent_size = ExtentSize::DEFAULT;
+        self.pvs.clear();
+        self.lvs.clear();
+        self.segments.clear();
+        self.moves.clear();
+        self.parts.clear();
+        self.used.clear();
+    }
+
+    /// A new VG without PVs in place of what was here. Its first commit has sequence number 1,
+    /// after [`Vg::bump`].
+    pub fn create(&mut self, uuid: Uuid, name: Name, extent_size: ExtentSize) {
+        self.clear();
+        self.uuid = uuid;
+        self.name = name;
+        self.extent_size = extent_size;
+    }
+
+    /// Counts the next commit; call it once before the metadata are encoded for the PVs.
+    pub fn bump(&mut self) {
+        // 2^64 commits cannot happen; metadata that claims them is refused when decoded.
+        self.sequence = self.sequence.saturating_add(1);
+    }
+
     /// The VG's name for ever.
     pub fn uuid(&self) -> Uuid {
         self.uuid

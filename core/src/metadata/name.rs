@@ -22,6 +22,11 @@ pub enum NameError {
 }
 
 impl Name {
+    /// The name of a VG that does not exist yet.
+    pub(super) const fn none() -> Name {
+        Name(heapless::String::new())
+    }
+
     /// Checks `name` and copies it.
     ///
     /// # Errors
@@ -67,3 +72,5 @@ impl fmt::Display for NameError {
         })
     }
 }
+
+impl core::error::Error for NameError {}

@@ -1,0 +1,190 @@
+//! Which of the slots found on the devices holds the VG as it is.
+
+use core::fmt;
+
+use lvshift_on_disk_format::{SlotError, SlotHeader, SlotIndex};
+
+use super::Vg;
+use crate::units::Uuid;
+
+#[cfg(test)]
+mod tests;
+
+/// What one slot of a device holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoundSlot {
+    /// Nothing: blank.
+    Blank,
+    /// Something that is not metadata, or damaged, or it could not be read (`None`).
+    Bad(Option<SlotError>),
+    /// Metadata with valid checksums.
+    Valid(SlotHeader),
+}
+
+/// What was found on one device that has a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The PV UUID of its label.
+    pub pv: Uuid,
+    /// Its two slots.
+    pub slots: [FoundSlot; 2],
+}
+
+/// The slot to believe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Which of the devices.
+    pub device: usize,
+    /// Which slot on it.
+    pub slot: SlotIndex,
+    /// Its sequence number.
+    pub sequence: u64,
+}
+
+/// Why no slot can be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChooseError {
+    /// No device has valid metadata of this VG.
+    NoMetadata,
+    /// Two devices claim to be one PV: one was cloned.
+    SamePv {
+        /// The one device.
+        first: usize,
+        /// The other.
+        second: usize,
+    },
+    /// The newest sequence number stands over different metadata: the PVs were changed apart
+    /// from each other.
+    SplitBrain {
+        /// The sequence number.
+        sequence: u64,
+        /// A device with the one.
+        first: usize,
+        /// A device with the other.
+        second: usize,
+    },
+}
+
+/// How a device, or a PV of the VG, stands to the metadata that were chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It holds the chosen metadata.
+    Current,
+    /// It holds older ones: it was absent, or a commit was interrupted before it was written.
+    Stale {
+        /// The sequence number of its newest.
+        sequence: u64,
+    },
+    /// It has a label and no valid metadata of this VG.
+    NoMetadata,
+    /// Its valid metadata were written to another PV: somebody copied them here.
+    Foreign {
+        /// The PV that they were written to.
+        holder: Uuid,
+    },
+    /// It is no PV of this VG by the chosen metadata: taken out while it was absent.
+    NotListed,
+    /// The VG lists it and no device has its label.
+    Absent,
+}
+
+/// The newest valid metadata of this VG on one device that were written to this very PV.
+pub fn newest_here(vg: Uuid, found: &Found) -> Option<(SlotIndex, SlotHeader)> {
+    let mut newest: Option<(SlotIndex, SlotHeader)> = None;
+    for (index, slot) in SlotIndex::ALL.into_iter().zip(found.slots) {
+        if let FoundSlot::Valid(header) = slot {
+            let ours = header.vg == vg && header.pv == found.pv;
+            if ours && newest.is_none_or(|(_, other)| header.sequence > other.sequence) {
+                newest = Some((index, header));
+            }
+        }
+    }
+    newest
+}
+
+/// Picks the newest metadata of a VG among all devices; other VGs' devices may be among them.
+///
+/// # Errors
+/// [`ChooseError`].
+pub fn choose(vg: Uuid, found: &[Found]) -> Result<Choice, ChooseError> {
+    let ours = |device: &Found| newest_here(vg, device).is_some();
+    for (second, device) in found.iter().enumerate() {
+        let same = |other: &Found| other.pv == device.pv && (ours(other) || ours(device));
+        if let Some(first) = found.iter().take(second).position(same) {
+            return Err(ChooseError::SamePv { first, second });
+        }
+    }
+    let mut best: Option<(Choice, SlotHeader)> = None;
+    for (device, entry) in found.iter().enumerate() {
+        if let Some((slot, header)) = newest_here(vg, entry) {
+            let sequence = header.sequence;
+            if best.is_none_or(|(choice, _)| sequence > choice.sequence) {
+                best = Some((Choice { device, slot, sequence }, header));
+            }
+        }
+    }
+    let (choice, header) = best.ok_or(ChooseError::NoMetadata)?;
+    for (second, entry) in found.iter().enumerate() {
+        for slot in entry.slots {
+            if let FoundSlot::Valid(other) = slot {
+                let same_commit =
+                    other.vg == vg && other.pv == entry.pv && other.sequence == choice.sequence;
+                let same_contents = other.payload_size == header.payload_size
+                    && other.payload_crc == header.payload_crc;
+                if same_commit && !same_contents {
+                    let (sequence, first) = (choice.sequence, choice.device);
+                    return Err(ChooseError::SplitBrain { sequence, first, second });
+                }
+            }
+        }
+    }
+    Ok(choice)
+}
+
+impl Vg {
+    /// How a device that was found stands to these metadata.
+    pub fn standing_of_device(&self, found: &Found) -> Standing {
+        if self.pv_by_uuid(found.pv).is_none() {
+            return Standing::NotListed;
+        }
+        if let Some((_, header)) = newest_here(self.uuid, found) {
+            let sequence = header.sequence;
+            return if sequence < self.sequence {
+                Standing::Stale { sequence }
+            } else {
+                Standing::Current
+            };
+        }
+        for slot in found.slots {
+            if let FoundSlot::Valid(header) = slot
+                && header.pv != found.pv
+            {
+                return Standing::Foreign { holder: header.pv };
+            }
+        }
+        Standing::NoMetadata
+    }
+
+    /// How a PV of these metadata stands, given all devices that were found.
+    pub fn standing_of_pv(&self, pv: Uuid, found: &[Found]) -> Standing {
+        match found.iter().find(|device| device.pv == pv) {
+            Some(device) => self.standing_of_device(device),
+            None => Standing::Absent,
+        }
+    }
+}
+
+impl fmt::Display for ChooseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ChooseError::NoMetadata => write!(f, "no device holds valid metadata of the VG"),
+            ChooseError::SamePv { .. } => write!(f, "two devices claim to be one PV"),
+            ChooseError::SplitBrain { sequence, .. } => write!(
+                f,
+                "two PVs hold different metadata with sequence number {sequence}: they were changed apart from each other"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for ChooseError {}

@@ -1,0 +1,126 @@
+//! The order of writes of a metadata commit, as data for front ends and simulator.
+//!
+//! Each present PV gets the new metadata in the slot that does not hold its newest, so that the
+//! old metadata stay whole until the new ones are; then each PV is flushed. The commit stands
+//! when all present PVs have been written and flushed; what depends on it waits for that. From
+//! the moment that one PV holds the new metadata, the next start may find and use them.
+
+use heapless::Vec;
+
+use lvshift_on_disk_format::SlotIndex;
+
+use crate::limits::MAX_PVS;
+use crate::units::PvIndex;
+
+#[cfg(test)]
+mod tests;
+
+/// A PV that is present and will be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitTarget {
+    /// The PV.
+    pub pv: PvIndex,
+    /// The slot to write.
+    pub slot: SlotIndex,
+}
+
+impl CommitTarget {
+    /// The slot to write on a PV whose newest valid metadata of this VG stand in `newest`.
+    pub fn new(pv: PvIndex, newest: Option<SlotIndex>) -> CommitTarget {
+        CommitTarget { pv, slot: newest.map_or(SlotIndex::Zero, SlotIndex::other) }
+    }
+}
+
+/// The next thing to do.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitAction {
+    /// Write the encoded metadata into this slot.
+    WriteSlot(CommitTarget),
+    /// Flush this PV's volatile cache.
+    Flush(PvIndex),
+}
+
+/// How a commit ended.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommitResult {
+    /// Every present PV holds the new metadata for ever.
+    Committed,
+    /// Some do, these do not for certain. The new metadata will win at the next start if a PV
+    /// that holds them is there.
+    Partial(Vec<PvIndex, MAX_PVS>),
+    /// None does for certain; one may all the same. Read the metadata again before going on.
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Writing,
+    Written,
+    Flushed,
+    Failed,
+}
+
+/// One commit: take an action, do it, hand back how it went, until there is a result.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    targets: Vec<(CommitTarget, Progress), MAX_PVS>,
+    under_way: Option<usize>,
+}
+
+impl Commit {
+    /// A commit to these PVs; `None` when there are more than the limits allow, or none.
+    pub fn new(targets: &[CommitTarget]) -> Option<Commit> {
+        let targets: Result<Vec<_, MAX_PVS>, ()> =
+            targets.iter().try_fold(Vec::new(), |mut all, &target| {
+                all.push((target, Progress::Writing)).map_err(|_| ())?;
+                Ok(all)
+            });
+        targets
+            .ok()
+            .filter(|all| !all.is_empty())
+            .map(|targets| Commit { targets, under_way: None })
+    }
+
+    /// The next action, all writes before all flushes; `None` when there is none any more, and
+    /// then [`Commit::result`] has one. Asking again before [`Commit::handle`] gives the same.
+    pub fn poll_action(&mut self) -> Option<CommitAction> {
+        let find = |wanted| self.targets.iter().position(|(_, progress)| *progress == wanted);
+        let index = find(Progress::Writing).or_else(|| find(Progress::Written));
+        self.under_way = index;
+        let (target, progress) = self.targets.get(index?)?;
+        Some(match progress {
+            Progress::Writing => CommitAction::WriteSlot(*target),
+            _ => CommitAction::Flush(target.pv),
+        })
+    }
+
+    /// How the last action went.
+    pub fn handle(&mut self, done: bool) {
+        let entry = self.under_way.take().and_then(|index| self.targets.get_mut(index));
+        if let Some((_, progress)) = entry {
+            *progress = match progress {
+                _ if !done => Progress::Failed,
+                Progress::Writing => Progress::Written,
+                _ => Progress::Flushed,
+            };
+        }
+    }
+
+    /// How it ended; `None` while there is something to do.
+    pub fn result(&self) -> Option<CommitResult> {
+        let count = |wanted| self.targets.iter().filter(|(_, p)| *p == wanted).count();
+        if count(Progress::Writing) + count(Progress::Written) > 0 {
+            return None;
+        }
+        if count(Progress::Failed) == 0 {
+            return Some(CommitResult::Committed);
+        }
+        if count(Progress::Flushed) == 0 {
+            return Some(CommitResult::Unknown);
+        }
+        let failed = self.targets.iter().filter(|(_, p)| *p == Progress::Failed);
+        Some(CommitResult::Partial(failed.map(|(target, _)| target.pv).collect()))
+    }
+}
