@@ -1,11 +1,24 @@
 //! The registry: every scenario, in the order they run.
 
+mod abort;
+mod fixture;
+mod fixture_meta;
+mod fixture_wait;
+mod kill;
+mod outline;
+mod placement;
 mod self_check;
 
 use crate::scenario::{Frontend, Scenario};
 
 /// One list a file, in the order they run.
-const LISTS: &[&[Scenario]] = &[self_check::SCENARIOS];
+const LISTS: &[&[Scenario]] = &[
+    self_check::SCENARIOS,
+    outline::SCENARIOS,
+    placement::SCENARIOS,
+    abort::SCENARIOS,
+    kill::SCENARIOS,
+];
 
 /// Every scenario, hidden ones too.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {

@@ -1,0 +1,279 @@
+//! SIGKILL, and failure, at every named step of a move, under a writer.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use lvshift_on_disk_format::record::MoveState;
+
+use super::fixture::{self, Rig};
+use crate::guest::{Guest, Run};
+use crate::scenario::Scenario;
+use crate::writer::Writer;
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "kill-carry-on",
+        about: "kill -9 before and after every step of a move; pvmove carries on",
+        disks: fixture::TWO,
+        timeout_s: 180,
+        run: |guest| forward(guest, &[], End::Destination),
+        ..Scenario::DEFAULT
+    },
+    Scenario {
+        name: "kill-abort",
+        about: "kill -9 before and after every step of a move; pvmove --abort goes back",
+        disks: fixture::TWO,
+        timeout_s: 180,
+        run: |guest| forward(guest, &["--abort"], End::WhoeverIsInCharge),
+        ..Scenario::DEFAULT
+    },
+    Scenario {
+        name: "kill-way-back",
+        about: "kill -9 before and after every step of an abort; pvmove finishes the abort",
+        disks: fixture::TWO,
+        timeout_s: 120,
+        run: way_back,
+        ..Scenario::DEFAULT
+    },
+    Scenario {
+        name: "kill-recovery",
+        about: "kill -9 before and after every step of the recovery, three times over",
+        disks: fixture::TWO,
+        timeout_s: 180,
+        run: recovery,
+        ..Scenario::DEFAULT
+    },
+    Scenario {
+        name: "kill-step-fails",
+        about: "every step fails in turn: the status says so, one side is in charge, a retry works",
+        disks: fixture::TWO,
+        timeout_s: 180,
+        run: step_fails,
+        ..Scenario::DEFAULT
+    },
+];
+
+/// The steps of a move that goes well, in order.
+pub(super) const FORWARD: &[&str] = &[
+    "init-log",
+    "commit-begin",
+    "create-shadow",
+    "load-mirrored",
+    "swap-mirrored",
+    "await-copy",
+    "check-legs",
+    "flush-destination",
+    "commit-moved",
+    "load-final",
+    "swap-final",
+    "remove-shadow",
+    "commit-forget",
+];
+/// Those of the way back.
+pub(super) const BACK: &[&str] =
+    &["commit-aborting", "load-source", "swap-source", "remove-shadow", "commit-forget"];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Destination,
+    WhoeverIsInCharge,
+}
+
+/// The fail points inside of a commit, which the product lists besides the steps.
+fn inner_points(guest: &Guest) -> Result<Vec<String>> {
+    let run = guest.lvshift(&["failpoints"])?.ok()?;
+    let names: BTreeSet<String> = run
+        .stdout
+        .split_whitespace()
+        .map(|word| word.rsplit(':').next().unwrap_or(word).to_owned())
+        .collect();
+    for step in FORWARD.iter().chain(BACK) {
+        ensure!(names.contains(*step), "no fail point {step}: {run}");
+    }
+    let known = |name: &str| FORWARD.contains(&name) || BACK.contains(&name);
+    Ok(names.into_iter().filter(|name| !known(name)).collect())
+}
+
+fn killed(run: &Run) -> Result<()> {
+    ensure!(run.signal == Some(9), "the fail point did not kill it: {run}");
+    Ok(())
+}
+
+/// Two LVs, one with two segments, so that every step that is there for each LV comes twice.
+struct Bench<'g> {
+    rig: Rig<'g>,
+    writers: Vec<Writer>,
+}
+
+impl<'g> Bench<'g> {
+    fn new(guest: &'g Guest, seed: u64) -> Result<Bench<'g>> {
+        let rig = Rig::new(guest, &["pv1", "pv2"])?;
+        let a = rig.lv("a", 2, &[rig.pv_at(1, "0:2")])?;
+        let b = rig.lv("b", 1, &[rig.pv_at(1, "1")])?;
+        let writers = vec![fixture::writer(&a, seed)?, fixture::writer(&b, seed + 1)?];
+        Ok(Bench { rig, writers })
+    }
+
+    /// Both LVs on one PV, which PV it is, all at rest, the application served without an error.
+    fn settled(&self) -> Result<usize> {
+        self.rig.at_rest()?;
+        let home = self.rig.home("a")?;
+        ensure!(self.rig.home("b")? == home, "the LVs lie on different PVs");
+        for writer in &self.writers {
+            fixture::served(writer)?;
+            let outcome = writer.outcome().clean()?;
+            ensure!(outcome.counters.worst < fixture::HANG, "{:?}", outcome.counters);
+        }
+        Ok(home)
+    }
+
+    fn served(&self) -> Result<()> {
+        self.writers.iter().try_for_each(fixture::served)
+    }
+
+    fn end(self) -> Result<()> {
+        self.settled()?;
+        for writer in self.writers {
+            writer.stop()?.clean()?;
+        }
+        self.rig.reads_from_its_places("a")?;
+        self.rig.reads_from_its_places("b")
+    }
+}
+
+fn forward(guest: &Guest, then: &[&str], end: End) -> Result<()> {
+    let bench = Bench::new(guest, 201)?;
+    let (rig, inner) = (&bench.rig, inner_points(guest)?);
+    let mut reached = 0;
+    for step in FORWARD.iter().copied().chain(inner.iter().map(String::as_str)) {
+        for point in [format!("before:{step}"), format!("after:{step}")] {
+            let from = bench.settled()?;
+            let to = 3 - from;
+            let (source, destination) = (rig.pv(from), rig.pv(to));
+            let trial = || -> Result<bool> {
+                let run = rig.pvmove_at(&point, &["--atomic", &source, &destination])?;
+                if !FORWARD.contains(&step) && run.status == Some(0) {
+                    return Ok(false); // A point of another way.
+                }
+                killed(&run)?;
+                bench.served()?;
+                let states = states_after_kill(rig)?;
+                rig.pvmove(then)?.ok()?;
+                let home = bench.settled()?;
+                let forgotten = states.is_empty();
+                let expected = match end {
+                    _ if forgotten => home,
+                    End::Destination => to,
+                    End::WhoeverIsInCharge if states == [MoveState::Moved] => to,
+                    End::WhoeverIsInCharge => from,
+                };
+                ensure!(home == expected, "{states:?} ended on pv{home}, not on pv{expected}");
+                Ok(true)
+            };
+            reached += u32::from(trial().with_context(|| format!("killed at {point}"))?);
+        }
+    }
+    ensure!(reached >= 2 * u32::try_from(FORWARD.len())?, "only {reached} points were reached");
+    bench.end()
+}
+
+/// What the newest metadata says of moves. A kill inside of a commit leaves the PVs unequal, which
+/// the next command repairs; then it is not known here and `Queued` stands for "look yourself".
+fn states_after_kill(rig: &Rig<'_>) -> Result<Vec<MoveState>> {
+    match rig.newest_meta() {
+        Ok(meta) => Ok(meta.states()),
+        Err(error) => bail!("no PV has metadata that can be read: {error:#}"),
+    }
+}
+
+fn way_back(guest: &mut Guest) -> Result<()> {
+    let bench = Bench::new(guest, 211)?;
+    let rig = &bench.rig;
+    for step in BACK {
+        for point in [format!("before:{step}"), format!("after:{step}")] {
+            let from = bench.settled()?;
+            let (source, destination) = (rig.pv(from), rig.pv(3 - from));
+            let trial = || -> Result<()> {
+                killed(
+                    &rig.pvmove_at("after:swap-mirrored", &["--atomic", &source, &destination])?,
+                )?;
+                killed(&rig.pvmove_at(&point, &["--abort"])?)?;
+                bench.served()?;
+                let states = states_after_kill(rig)?;
+                // An abort that is recorded is finished by whatever comes next.
+                let args: &[&str] = if states == [MoveState::Copying] { &["--abort"] } else { &[] };
+                rig.pvmove(args)?;
+                ensure!(bench.settled()? == from, "an abort ended on the destination");
+                Ok(())
+            };
+            trial().with_context(|| format!("killed at {point}"))?;
+        }
+    }
+    bench.end()
+}
+
+fn recovery(guest: &mut Guest) -> Result<()> {
+    let bench = Bench::new(guest, 221)?;
+    let rig = &bench.rig;
+    for first in ["after:commit-begin", "after:swap-mirrored", "after:commit-moved"] {
+        for step in ["commit-confirm"].iter().chain(FORWARD) {
+            let from = bench.settled()?;
+            let (source, destination) = (rig.pv(from), rig.pv(3 - from));
+            let trial = || -> Result<()> {
+                killed(&rig.pvmove_at(first, &["--atomic", &source, &destination])?)?;
+                for point in [format!("before:{step}"), format!("after:{step}")] {
+                    for _ in 0..2 {
+                        let run = rig.pvmove_at(&point, &[])?;
+                        ensure!(run.signal == Some(9) || run.status == Some(0), "{run}");
+                    }
+                }
+                bench.served()?;
+                rig.pvmove(&[])?.ok()?;
+                ensure!(bench.settled()? == 3 - from, "it did not arrive");
+                Ok(())
+            };
+            trial().with_context(|| format!("killed {first}, its recovery at {step}"))?;
+        }
+    }
+    bench.end()
+}
+
+fn step_fails(guest: &mut Guest) -> Result<()> {
+    let bench = Bench::new(guest, 231)?;
+    let rig = &bench.rig;
+    for step in FORWARD {
+        let from = bench.settled()?;
+        let (source, destination) = (rig.pv(from), rig.pv(3 - from));
+        let trial = || -> Result<()> {
+            let run =
+                rig.pvmove_at(&format!("error:{step}"), &["--atomic", &source, &destination])?;
+            bench.served()?;
+            match run.status {
+                // The step was tried again and the move went well.
+                Some(0) => ensure!(bench.settled()? == 3 - from, "status 0 and not moved: {run}"),
+                Some(5) => {
+                    ensure!(run.stderr.contains("in charge"), "says not what is true now: {run}");
+                    let handed_over = FORWARD.iter().position(|s| s == step)
+                        > FORWARD.iter().position(|s| *s == "commit-moved");
+                    if !handed_over {
+                        ensure!(bench.settled()? == from, "failed and not on the source: {run}");
+                    } else if rig.newest_meta()?.moves.is_empty() {
+                        ensure!(bench.settled()? == 3 - from, "switched and not there: {run}");
+                        return Ok(());
+                    }
+                    // A retry: what is recorded first, else the same again.
+                    if rig.newest_meta()?.moves.is_empty() {
+                        rig.pvmove(&["--atomic", &source, &destination])?.ok()?;
+                    } else {
+                        rig.pvmove(&[])?.ok()?;
+                    }
+                    ensure!(bench.settled()? == 3 - from, "the retry did not move it");
+                }
+                _ => bail!("neither 0 nor 5: {run}"),
+            }
+            Ok(())
+        };
+        trial().with_context(|| format!("{step} fails"))?;
+    }
+    bench.end()
+}
