@@ -19,10 +19,23 @@ const RUN_DIRECTORY: &str = "/run/lvshift";
 /// # Errors
 /// `Kind::Kernel` when it cannot be made or somebody else owns it.
 pub fn run_directory() -> Result<PathBuf> {
+    #[cfg(test)]
+    if let Some(path) = TEST_DIRECTORY.get() {
+        private_directory(path)?;
+        return Ok(path.clone());
+    }
     let path =
         std::env::var_os("LVSHIFT_RUN_DIR").map_or_else(|| RUN_DIRECTORY.into(), PathBuf::from);
     private_directory(&path)?;
     Ok(path)
+}
+
+#[cfg(test)]
+static TEST_DIRECTORY: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+
+#[cfg(test)]
+pub(crate) fn set_run_directory_for_tests(path: &Path) {
+    let _ = TEST_DIRECTORY.set(path.to_owned());
 }
 
 /// Makes a directory that only we can look into, or checks that it is one.

@@ -26,3 +26,13 @@ pub(crate) fn scratch(name: &str) -> Scratch {
     std::fs::create_dir_all(&path).expect("a scratch directory");
     Scratch(path)
 }
+
+/// Lets the locks of this test process lie where no root is needed.
+pub(crate) fn use_scratch_locks() {
+    static ONCE: std::sync::OnceLock<Scratch> = std::sync::OnceLock::new();
+    ONCE.get_or_init(|| {
+        let directory = scratch("run");
+        crate::lock::set_run_directory_for_tests(&directory.path().join("run"));
+        directory
+    });
+}

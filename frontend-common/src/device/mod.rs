@@ -6,6 +6,7 @@ mod buffer;
 mod list;
 pub mod sysfs;
 
+pub(crate) use block::number_of;
 pub use block::{Access, BlockDevice};
 pub use buffer::Aligned;
 pub use list::{Candidate, candidates};

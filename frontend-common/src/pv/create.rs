@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
-use lvshift_core::units::Uuid;
+use lvshift_core::units::{Sectors, Uuid};
+use lvshift_on_disk_format::{Geometry, Label, LabelCopy, SlotIndex};
 
+use super::Scan;
+use crate::device::{Access, Aligned, BlockDevice, sysfs};
 use crate::error::{Error, Kind, Result};
+use crate::{lock, signature};
 
 /// What `pvcreate` may be told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,14 +19,105 @@ pub struct CreateOptions {
     pub uuid: Option<Uuid>,
 }
 
+/// A new random UUID.
+///
+/// # Errors
+/// `Kind::Kernel` when the kernel gives no random bytes.
+pub fn new_uuid() -> Result<Uuid> {
+    let mut bytes = [0; 16];
+    let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    match got {
+        Ok(16) => {
+            bytes[6] = bytes[6] & 0x0f | 0x40;
+            bytes[8] = bytes[8] & 0x3f | 0x80;
+            Ok(Uuid(bytes))
+        }
+        _ => Err(Error::new(Kind::Kernel, "the kernel gives no random bytes for a UUID")),
+    }
+}
+
 /// Makes the device a PV without a VG and returns its UUID.
 ///
 /// # Errors
 /// `Kind::InUse` when mounted or held, `Kind::ForeignSignature` naming what was found and where,
 /// `Kind::Exists` when it is a PV of a VG, `Kind::Io`; nothing is written in any of the first three.
 pub fn create(path: &Path, options: CreateOptions) -> Result<Uuid> {
-    let _ = (path, options);
-    Err(Error::new(Kind::Unsupported, "pvcreate is not written yet"))
+    let _lock = lock::orphans()?;
+    let device = open_exclusive(path)?;
+    let scan = Scan::run()?;
+    if let Some(pv) = scan.pvs.iter().find(|pv| pv.number == device.number())
+        && let Some((_, name, _)) = &pv.vg
+        && !options.force
+    {
+        return Err(Error::new(Kind::Exists, format!("this is a PV of VG {name}"))
+            .device(path.display())
+            .state("nothing was changed")
+            .next("vgreduce takes it out of its VG; --force destroys what is on it"));
+    }
+    let uuid = match options.uuid {
+        Some(uuid) if scan.pvs.iter().any(|pv| pv.uuid == uuid && pv.number != device.number()) => {
+            return Err(Error::new(Kind::Exists, format!("another PV has the UUID {uuid}"))
+                .state("nothing was changed"));
+        }
+        Some(uuid) => uuid,
+        None => new_uuid()?,
+    };
+    refuse_foreign(&device, options.force)?;
+    write_label(&device, uuid)?;
+    Ok(uuid)
+}
+
+fn refuse_foreign(device: &BlockDevice, force: bool) -> Result<()> {
+    let found = signature::find(device)?;
+    let foreign = found.iter().find(|found| !found.name.starts_with("lvshift"));
+    match foreign {
+        Some(found) if !force => Err(Error::new(
+            Kind::ForeignSignature,
+            format!("the device carries a signature of {} at byte {}", found.name, found.offset),
+        )
+        .device(device.path().display())
+        .sectors(vec![found.offset / 512..found.offset / 512 + 1])
+        .state("nothing was changed")
+        .next("--force overwrites it")),
+        _ => Ok(()),
+    }
+}
+
+/// Wipes what was there, then writes the labels: the first one last, so that a torn `pvcreate` is
+/// no PV.
+pub(crate) fn write_label(device: &BlockDevice, uuid: Uuid) -> Result<()> {
+    let no_room = |error: &dyn std::fmt::Display| {
+        Error::new(Kind::NoSpace, format!("the device cannot be a PV: {error}"))
+            .device(device.path().display())
+            .state("nothing was changed")
+    };
+    let geometry = Geometry::for_device(device.size().0).map_err(|error| no_room(&error))?;
+    if geometry.data_size() == 0 {
+        return Err(no_room(&"it has no room for data"));
+    }
+    let label = Label::new(uuid, geometry)
+        .ok_or_else(|| Error::new(Kind::Usage, "the UUID of a PV must not be zero"))?;
+    for found in signature::find(device)? {
+        let block = Aligned::zeroed(4096);
+        let start = (found.offset & !4095) / 512;
+        let len = (device.size().0.saturating_sub(start) * 512).min(4096);
+        device.write(Sectors(start), &block[..usize::try_from(len).unwrap_or(0)])?;
+    }
+    let mebibyte = Aligned::zeroed(1 << 20);
+    for start in (0..geometry.data_start()).step_by(2048) {
+        let sectors = (geometry.data_start() - start).min(2048);
+        device.write(Sectors(start), &mebibyte[..usize::try_from(sectors * 512).unwrap_or(0)])?;
+    }
+    device.flush()?;
+    for copy in [LabelCopy::Second, LabelCopy::First] {
+        let mut bytes = Aligned::zeroed(Label::SIZE);
+        if let Some(bytes) = bytes.first_chunk_mut() {
+            label.as_copy(copy).encode(bytes);
+        }
+        device.write(Sectors(copy.start()), &bytes)?;
+        device.flush()?;
+    }
+    Ok(())
 }
 
 /// Wipes the labels and metadata slots of a PV that belongs to no VG (`force`: of any PV that
@@ -31,6 +126,52 @@ pub fn create(path: &Path, options: CreateOptions) -> Result<Uuid> {
 /// # Errors
 /// `Kind::State` naming the VG when it belongs to one, `Kind::InUse`, `Kind::NotFound`, `Kind::Io`.
 pub fn remove(path: &Path, force: bool) -> Result<()> {
-    let _ = (path, force);
-    Err(Error::new(Kind::Unsupported, "pvremove is not written yet"))
+    let _lock = lock::orphans()?;
+    let device = open_exclusive(path)?;
+    let scan = Scan::run()?;
+    let found = scan.pvs.iter().find(|pv| pv.number == device.number());
+    match found.and_then(|pv| pv.vg.as_ref()) {
+        Some((_, name, _)) if !force => {
+            return Err(Error::new(Kind::State, format!("the PV belongs to VG {name}"))
+                .device(path.display())
+                .state("nothing was changed")
+                .next(format!("vgreduce {name} {} takes it out", path.display())));
+        }
+        _ => {}
+    }
+    if !force {
+        scan.at(path)?;
+    }
+    let zeros = Aligned::zeroed(4096);
+    for copy in LabelCopy::ALL {
+        device.write(Sectors(copy.start()), &zeros)?;
+    }
+    if let Some(pv) = found {
+        for index in SlotIndex::ALL {
+            device.write(Sectors(pv.label.geometry().slot(index).start), &zeros)?;
+        }
+    }
+    device.flush()
+}
+
+fn open_exclusive(path: &Path) -> Result<BlockDevice> {
+    let in_use = |why: String| {
+        Error::new(Kind::InUse, format!("the device is in use: {why}"))
+            .device(path.display())
+            .state("nothing was changed")
+    };
+    let look = BlockDevice::open(path, Access::Read)?;
+    if let Some(why) = sysfs::in_use(look.number()) {
+        return Err(in_use(why));
+    }
+    if sysfs::dm_uuid(look.number())
+        .is_some_and(|uuid| uuid.starts_with(crate::device::OWN_DM_PREFIX))
+    {
+        return Err(in_use("it is an LV".to_owned()));
+    }
+    let device = BlockDevice::open(path, Access::Exclusive)?;
+    if device.number() != look.number() {
+        return Err(in_use("its path came to name another device".to_owned()));
+    }
+    Ok(device)
 }

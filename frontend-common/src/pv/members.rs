@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use lvshift_core::metadata::Vg;
 use lvshift_core::units::{DeviceNumber, PvIndex, Sectors, Uuid};
+
+use super::FoundPv;
 
 /// One PV's device, opened and identified.
 #[derive(Debug)]
@@ -21,6 +24,23 @@ pub struct Member {
     pub log_size: Sectors,
     /// Bytes of a logical block of the device: the smallest unit of I/O.
     pub logical_block: u32,
+    pub(crate) pv: FoundPv,
+}
+
+impl From<FoundPv> for Member {
+    fn from(pv: FoundPv) -> Member {
+        let log = pv.label.geometry().log();
+        Member {
+            uuid: pv.uuid,
+            path: pv.path.clone(),
+            number: pv.number,
+            size: pv.size,
+            log_start: Sectors(log.start),
+            log_size: Sectors(log.size),
+            logical_block: pv.device.logical_block(),
+            pv,
+        }
+    }
 }
 
 /// The devices of a VG's PVs, by [`PvIndex`]; a PV that was not found has none.
@@ -30,6 +50,24 @@ pub struct Members {
 }
 
 impl Members {
+    /// Puts those of `pool` that the VG lists in the VG's order; the others are handed back.
+    pub(crate) fn arrange(vg: &Vg, mut pool: Vec<Member>) -> (Members, Vec<Member>) {
+        let slots = vg
+            .pvs()
+            .iter()
+            .map(|pv| {
+                let at = pool.iter().position(|member| member.uuid == pv.uuid)?;
+                Some(pool.remove(at))
+            })
+            .collect();
+        (Members { slots }, pool)
+    }
+
+    /// All of them, in no order.
+    pub(crate) fn into_pool(self) -> Vec<Member> {
+        self.slots.into_iter().flatten().collect()
+    }
+
     /// The device of this PV, unless it is missing.
     #[must_use]
     pub fn get(&self, pv: PvIndex) -> Option<&Member> {

@@ -2,8 +2,10 @@
 
 mod create;
 mod members;
+pub(crate) mod probe;
 mod scan;
 
-pub use create::{CreateOptions, create, remove};
+pub(crate) use create::write_label;
+pub use create::{CreateOptions, create, new_uuid, remove};
 pub use members::{Member, Members};
 pub use scan::{FoundPv, Scan};

@@ -1,10 +1,15 @@
 //! Looks at every block device once and says which are PVs, and which look like one but must not
 //! be used.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use lvshift_core::metadata::Found;
 use lvshift_core::units::{DeviceNumber, Sectors, Uuid};
+use lvshift_on_disk_format::Label;
 
+use super::probe::{self, Probe, Slots};
+use crate::device::{Access, BlockDevice, candidates};
 use crate::error::{Error, Kind, Result};
 
 /// A device with a label that can be believed, not a clone, not shrunk.
@@ -22,6 +27,10 @@ pub struct FoundPv {
     pub vg: Option<(Uuid, String, u64)>,
     /// What is wrong with it although it can be used (one label copy bad, a slot bad).
     pub warnings: Vec<String>,
+    pub(crate) device: BlockDevice,
+    pub(crate) label: Label,
+    pub(crate) found: Found,
+    users: Vec<DeviceNumber>,
 }
 
 /// What a look at all block devices found.
@@ -39,7 +48,72 @@ impl Scan {
     /// # Errors
     /// When sysfs cannot be read; a bad device is not an error but is listed in `refused`.
     pub fn run() -> Result<Scan> {
-        Err(Error::new(Kind::Unsupported, "scanning is not written yet"))
+        let devices = candidates()?.into_iter().filter_map(|candidate| {
+            match BlockDevice::open(&candidate.path, Access::Read) {
+                // The path may have come to name another device in between.
+                Ok(device) if device.number() == candidate.number => {
+                    Some((device, candidate.users))
+                }
+                Ok(_) => None,
+                Err(error) => {
+                    tracing::debug!(path = %candidate.path.display(), %error, "skipped");
+                    None
+                }
+            }
+        });
+        Ok(Scan::of(devices))
+    }
+
+    /// The same over devices that are already open.
+    pub(crate) fn of(devices: impl Iterator<Item = (BlockDevice, Vec<DeviceNumber>)>) -> Scan {
+        let mut scan = Scan::default();
+        let mut found = Vec::new();
+        for (device, users) in devices {
+            match probe::labels(&device) {
+                Probe::Nothing => {}
+                Probe::Refused(error) => scan.refused.push(error),
+                Probe::Pv(label, warnings) => {
+                    found.push(FoundPv::new(device, *label, warnings, users))
+                }
+            }
+        }
+        drop_lower(&mut found);
+        let found = scan.refuse_clones(found);
+        for pv in found {
+            match pv.check_size() {
+                Ok(()) => scan.pvs.push(pv),
+                Err(error) => scan.refused.push(error),
+            }
+        }
+        scan
+    }
+
+    fn refuse_clones(&mut self, mut found: Vec<FoundPv>) -> Vec<FoundPv> {
+        let mut single = Vec::new();
+        while !found.is_empty() {
+            let first = found.remove(0);
+            let (mut same, rest): (Vec<_>, Vec<_>) =
+                found.into_iter().partition(|pv| pv.uuid == first.uuid);
+            found = rest;
+            if same.is_empty() {
+                single.push(first);
+                continue;
+            }
+            same.insert(0, first);
+            let paths: Vec<String> = same.iter().map(|pv| pv.path.display().to_string()).collect();
+            for pv in &same {
+                self.refused.push(
+                    Error::new(
+                        Kind::Cloned,
+                        format!("PV {} was found on {}", pv.uuid, paths.join(" and ")),
+                    )
+                    .device(pv.path.display())
+                    .state("neither is used, nothing was changed")
+                    .next("detach the copy, or make it another PV with pvcreate --force"),
+                );
+            }
+        }
+        single
     }
 
     /// The PV at this path (any path that names the device: symlinks are followed), or the
@@ -48,8 +122,25 @@ impl Scan {
     /// # Errors
     /// As said.
     pub fn at(&self, path: &Path) -> Result<&FoundPv> {
-        let _ = path;
-        Err(Error::new(Kind::Unsupported, "scanning is not written yet"))
+        let missing = || Error::new(Kind::NotFound, "this is not a PV").device(path.display());
+        let metadata = std::fs::metadata(path).map_err(|error| {
+            Error::new(Kind::NotFound, "there is no such device")
+                .device(path.display())
+                .because(error)
+        })?;
+        let number = crate::device::number_of(metadata.rdev());
+        if let Some(pv) = self.pvs.iter().find(|pv| pv.number == number) {
+            return Ok(pv);
+        }
+        let shown = crate::device::sysfs::path_of(number).map(|path| path.display().to_string());
+        let refused =
+            self.refused.iter().find(|error| error.device.is_some() && error.device == shown);
+        match refused {
+            Some(error) => Err(Error::new(error.kind, error.what.clone())
+                .device(path.display())
+                .state("nothing was changed")),
+            None => Err(missing()),
+        }
     }
 
     /// The PV with this UUID.
@@ -58,3 +149,70 @@ impl Scan {
         self.pvs.iter().find(|pv| pv.uuid == uuid)
     }
 }
+
+impl FoundPv {
+    pub(crate) fn new(
+        device: BlockDevice,
+        label: Label,
+        mut warnings: Vec<String>,
+        users: Vec<DeviceNumber>,
+    ) -> FoundPv {
+        let Slots { found, vg, complaints } = probe::slots(&device, &label);
+        warnings.extend(complaints);
+        FoundPv {
+            path: device.path().to_owned(),
+            number: device.number(),
+            size: device.size(),
+            uuid: label.pv(),
+            vg,
+            warnings,
+            device,
+            label,
+            found,
+            users,
+        }
+    }
+
+    /// Reads the slots again.
+    pub(crate) fn refresh(&mut self) {
+        let Slots { found, vg, .. } = probe::slots(&self.device, &self.label);
+        self.found = found;
+        self.vg = vg;
+    }
+
+    fn check_size(&self) -> Result<()> {
+        self.label.geometry().check_device(self.size.0).map_err(|error| {
+            Error::new(
+                Kind::Shrunk,
+                format!("the device is smaller than its PV label says: {error}"),
+            )
+            .device(self.path.display())
+            .state("nothing was changed")
+            .next("give the device its old size back")
+        })
+    }
+}
+
+/// Where a device is made from another and both show the same PV, the upper one is the PV.
+fn drop_lower(found: &mut Vec<FoundPv>) {
+    let upper: Vec<(DeviceNumber, Uuid)> = found.iter().map(|pv| (pv.number, pv.uuid)).collect();
+    found.retain(|pv| {
+        let mut above = pv.users.clone();
+        let mut seen = above.clone();
+        while let Some(user) = above.pop() {
+            if upper.contains(&(user, pv.uuid)) {
+                return false;
+            }
+            for further in crate::device::sysfs::users(user) {
+                if !seen.contains(&further) {
+                    seen.push(further);
+                    above.push(further);
+                }
+            }
+        }
+        true
+    });
+}
+
+#[cfg(test)]
+mod tests;

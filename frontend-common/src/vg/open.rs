@@ -1,14 +1,14 @@
 //! An opened VG.
 
-use std::path::Path;
-
-use lvshift_core::metadata::{Name, Vg};
-use lvshift_core::units::{ExtentSize, Uuid};
+use lvshift_core::metadata::{FoundSlot, Vg};
+use lvshift_core::units::Uuid;
 
 use super::Health;
+use super::read::{Read, read};
 use crate::error::{Error, Kind, Result};
 use crate::front_end::View;
-use crate::pv::{Members, Scan};
+use crate::lock::{self, Lock};
+use crate::pv::{FoundPv, Member, Members, Scan};
 
 /// Whether the metadata lock stays taken after opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +22,15 @@ pub enum Hold {
 /// A VG: its newest metadata, and the opened devices of all its PVs that are there.
 #[derive(Debug)]
 pub struct OpenVg {
-    vg: Box<Vg>,
-    members: Members,
-}
-
-fn unwritten<T>() -> Result<T> {
-    Err(Error::new(Kind::Unsupported, "volume groups are not written yet"))
+    pub(super) vg: Box<Vg>,
+    pub(super) writable: bool,
+    pub(super) members: Members,
+    /// Devices at hand that the VG does not list (yet, or any more).
+    pub(super) spare: Vec<Member>,
+    pub(super) health: Health,
+    /// Why devices that look like PVs are not used: one of them may be a missing PV.
+    pub(super) refused: Vec<String>,
+    pub(super) held: Option<Lock>,
 }
 
 impl OpenVg {
@@ -37,8 +40,46 @@ impl OpenVg {
     /// `Kind::NotFound`; `Kind::Exists` when two VGs have the name; `Kind::Damaged` when no PV has
     /// metadata that can be believed; what the scan says of its PVs (`Kind::Cloned`, ...).
     pub fn open(name: &str, hold: Hold) -> Result<OpenVg> {
-        let _ = (name, hold);
-        unwritten()
+        OpenVg::open_in(Scan::run()?, name, hold)
+    }
+
+    pub(crate) fn open_in(scan: Scan, name: &str, hold: Hold) -> Result<OpenVg> {
+        let mut uuids: Vec<Uuid> = scan
+            .pvs
+            .iter()
+            .filter_map(|pv| pv.vg.as_ref().filter(|(_, other, _)| other == name).map(|vg| vg.0))
+            .collect();
+        uuids.sort();
+        uuids.dedup();
+        match uuids.as_slice() {
+            [uuid] => OpenVg::open_uuid(scan, *uuid, hold),
+            [] => Err(not_found(scan, name)),
+            several => Err(Error::new(
+                Kind::Exists,
+                format!("{} VGs have the name {name}: {several:?}", several.len()),
+            )
+            .state("nothing was changed")
+            .next("detach the PVs of all but one")),
+        }
+    }
+
+    fn open_uuid(scan: Scan, uuid: Uuid, hold: Hold) -> Result<OpenVg> {
+        let lock = match hold {
+            Hold::Keep => lock::metadata(uuid)?,
+            Hold::Release => lock::metadata_shared(uuid)?,
+        };
+        let refused = scan.refused.iter().map(one_line).collect();
+        let mut pool: Vec<Member> = scan
+            .pvs
+            .into_iter()
+            .filter(|pv| pv.vg.as_ref().is_none_or(|(of, ..)| *of == uuid))
+            .map(Member::from)
+            .collect();
+        // The scan ran without the lock.
+        pool.iter_mut().for_each(|member| member.pv.refresh());
+        let Read { vg, writable, members, spare, health } = read(uuid, pool)?;
+        let held = (hold == Hold::Keep).then_some(lock);
+        Ok(OpenVg { vg, writable, members, spare, health, refused, held })
     }
 
     /// The names of all VGs that the PVs found name, sorted.
@@ -56,43 +97,8 @@ impl OpenVg {
     /// # Errors
     /// When the scan itself fails.
     pub fn open_all(hold: Hold) -> Result<Vec<Result<OpenVg>>> {
-        let _ = hold;
-        unwritten()
-    }
-
-    /// `vgcreate`: a VG over these PVs (paths), which must belong to none.
-    ///
-    /// # Errors
-    /// `Kind::Exists`, `Kind::NotFound`, `Kind::State` when a PV is in a VG, `Kind::Limit`, `Kind::Io`.
-    pub fn create(name: Name, extent_size: ExtentSize, devices: &[&Path]) -> Result<OpenVg> {
-        let _ = (name, extent_size, devices);
-        unwritten()
-    }
-
-    /// `vgextend`: adds PVs that belong to no VG.
-    ///
-    /// # Errors
-    /// As [`OpenVg::create`].
-    pub fn extend(&mut self, devices: &[&Path]) -> Result<()> {
-        let _ = devices;
-        unwritten()
-    }
-
-    /// `vgreduce`: takes an unused PV out and wipes its metadata slots (its label stays).
-    ///
-    /// # Errors
-    /// `Kind::State` when extents on it are allocated or it is the last one.
-    pub fn reduce(&mut self, pv: Uuid) -> Result<()> {
-        let _ = pv;
-        unwritten()
-    }
-
-    /// `vgremove`: wipes the metadata on every PV. The caller has removed the LVs.
-    ///
-    /// # Errors
-    /// `Kind::State` when LVs are left, `Kind::Missing` when a PV is.
-    pub fn destroy(self) -> Result<()> {
-        unwritten()
+        let names = OpenVg::names(&Scan::run()?);
+        Ok(names.iter().map(|name| OpenVg::open(name, hold)).collect())
     }
 
     /// The metadata as read last.
@@ -124,28 +130,95 @@ impl OpenVg {
             .collect()
     }
 
-    /// How sound the metadata is on each PV, as of opening.
+    /// How sound the metadata is on each PV, as of reading.
     #[must_use]
-    pub fn health(&self) -> Health {
-        Health::default()
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
-    /// Reads the metadata again from the devices already open.
+    /// Reads the metadata again from the devices already open, and looks for the devices of PVs
+    /// that others added since.
     ///
     /// # Errors
     /// As [`OpenVg::open`].
     pub fn reread(&mut self) -> Result<()> {
-        unwritten()
+        let _lock = match self.held {
+            Some(_) => None,
+            None => Some(lock::metadata_shared(self.vg.uuid())?),
+        };
+        self.reread_locked()
     }
 
-    /// Reads the metadata again under the lock, lets `change` alter it, and writes it with the
-    /// next sequence number to every PV. An error of `change` leaves all as it was.
-    ///
-    /// # Errors
-    /// `Kind::Missing` when a PV is missing; `Kind::Io` naming the PVs that could not be written,
-    /// and saying what holds now; whatever `change` returned.
-    pub fn commit<T>(&mut self, change: impl FnOnce(&mut Vg) -> Result<T>) -> Result<T> {
-        let _ = change;
-        unwritten()
+    pub(super) fn reread_locked(&mut self) -> Result<()> {
+        let uuid = self.vg.uuid();
+        let mut pool = std::mem::take(&mut self.members).into_pool();
+        pool.append(&mut self.spare);
+        pool.iter_mut().for_each(|member| member.pv.refresh());
+        let known: Vec<Uuid> = pool.iter().map(|member| member.uuid).collect();
+        self.take_over(read(uuid, pool)?);
+        if self.missing().iter().any(|uuid| !known.contains(uuid))
+            && let Ok(scan) = Scan::run()
+        {
+            let mut pool = std::mem::take(&mut self.members).into_pool();
+            pool.append(&mut self.spare);
+            let new = |pv: &FoundPv| !known.contains(&pv.uuid);
+            pool.extend(scan.pvs.into_iter().filter(new).map(Member::from));
+            self.take_over(read(uuid, pool)?);
+        }
+        Ok(())
     }
+
+    fn take_over(&mut self, read: Read) {
+        self.vg = read.vg;
+        self.writable = read.writable;
+        self.members = read.members;
+        self.spare = read.spare;
+        self.health = read.health;
+    }
+
+    /// The error for a missing PV, with what is known of refused devices.
+    pub(crate) fn missing_error(&self, pvs: &[Uuid]) -> Error {
+        let names: Vec<String> = pvs.iter().map(ToString::to_string).collect();
+        let error = Error::new(
+            Kind::Missing,
+            format!("PV {} of VG {} is missing", names.join(", "), self.vg.name()),
+        )
+        .state("nothing was changed")
+        .next("attach the device, then try again");
+        if self.refused.is_empty() { error } else { error.because(self.refused.join("; ")) }
+    }
+}
+
+fn one_line(error: &Error) -> String {
+    match &error.device {
+        Some(device) => format!("{device}: {}", error.what),
+        None => error.what.clone(),
+    }
+}
+
+fn not_found(scan: Scan, name: &str) -> Error {
+    let unreadable: Vec<String> = scan
+        .pvs
+        .iter()
+        .filter(|pv| pv.found.slots.iter().any(|slot| matches!(slot, FoundSlot::Bad(_))))
+        .filter(|pv| pv.vg.is_none())
+        .map(|pv| format!("{}: {}", pv.path.display(), pv.warnings.join("; ")))
+        .collect();
+    let mut causes = unreadable.clone();
+    causes.extend(scan.refused.iter().map(one_line));
+    let error = if unreadable.is_empty() {
+        match scan.refused.as_slice() {
+            // All devices that could hold it are refused, and for one reason.
+            [first, rest @ ..]
+                if scan.pvs.is_empty() && rest.iter().all(|e| e.kind == first.kind) =>
+            {
+                Error::new(first.kind, format!("there is no VG {name} on the PVs that can be used"))
+            }
+            _ => Error::new(Kind::NotFound, format!("there is no VG {name}")),
+        }
+    } else {
+        Error::new(Kind::Damaged, format!("there is no VG {name} with metadata to be believed"))
+    };
+    let error = error.state("nothing was changed");
+    if causes.is_empty() { error } else { error.because(causes.join("; ")) }
 }

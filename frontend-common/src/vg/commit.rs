@@ -1,0 +1,251 @@
+//! Changing a VG's metadata: read anew, change, write everywhere.
+
+use lvshift_core::metadata::{Commit, CommitAction, CommitResult, CommitTarget, Vg, newest_here};
+use lvshift_core::units::{PvIndex, Sectors, Uuid};
+use lvshift_on_disk_format::layout::bounds::MIN_SLOT_SIZE;
+
+use super::OpenVg;
+use crate::device::Aligned;
+use crate::drive::failpoint;
+use crate::error::{Error, Kind, Result};
+use crate::lock;
+use crate::pv::{Member, Members};
+
+/// Which PVs a commit may do without.
+pub(crate) type MayLack<'a> = &'a dyn Fn(&Vg, Uuid) -> bool;
+
+impl OpenVg {
+    /// Reads the metadata again under the lock, lets `change` alter it, and writes it with the
+    /// next sequence number to every PV. An error of `change` leaves all as it was.
+    ///
+    /// # Errors
+    /// `Kind::Missing` when a PV is missing; `Kind::Stale` when one is back after more than one
+    /// commit; `Kind::Io` naming the PVs that could not be written, and saying what holds now;
+    /// whatever `change` returned.
+    pub fn commit<T>(&mut self, change: impl FnOnce(&mut Vg) -> Result<T>) -> Result<T> {
+        self.commit_without(change, &|_, _| false)
+    }
+
+    /// Writes the present metadata once more everywhere: after this every PV holds them, also one
+    /// that came back old.
+    ///
+    /// # Errors
+    /// As [`OpenVg::commit`], except `Kind::Stale`.
+    pub fn update_metadata(&mut self) -> Result<()> {
+        let _lock = self.lock_unless_held()?;
+        self.reread_locked()?;
+        self.write(|_| Ok(()), &|_, _| false, true)
+    }
+
+    /// As [`OpenVg::commit`], but does without the PVs that `may_lack` names when they are missing
+    /// or fail.
+    pub(crate) fn commit_without<T>(
+        &mut self,
+        change: impl FnOnce(&mut Vg) -> Result<T>,
+        may_lack: MayLack<'_>,
+    ) -> Result<T> {
+        let _lock = self.lock_unless_held()?;
+        self.reread_locked()?;
+        self.write(change, may_lack, false)
+    }
+
+    fn lock_unless_held(&self) -> Result<Option<lock::Lock>> {
+        match self.held {
+            Some(_) => Ok(None),
+            None => lock::metadata(self.vg.uuid()).map(Some),
+        }
+    }
+
+    pub(super) fn write<T>(
+        &mut self,
+        change: impl FnOnce(&mut Vg) -> Result<T>,
+        may_lack: MayLack<'_>,
+        take_stale: bool,
+    ) -> Result<T> {
+        if !self.writable {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("VG {} uses features that this program may only read", self.vg.name()),
+            )
+            .state("nothing was changed"));
+        }
+        let mut new = self.vg.clone();
+        let result = change(&mut new)?;
+        new.bump();
+        let lacking: Vec<Uuid> = new
+            .pvs()
+            .iter()
+            .map(|pv| pv.uuid)
+            .filter(|uuid| self.device_of(*uuid).is_none() && !may_lack(&self.vg, *uuid))
+            .collect();
+        if !lacking.is_empty() {
+            return Err(self.missing_error(&lacking));
+        }
+        if !take_stale {
+            self.refuse_stale(&new, may_lack)?;
+        }
+        let ended = self.write_everywhere(&new)?;
+        let failed: Vec<Uuid> = match ended.result {
+            Some(CommitResult::Committed) => Vec::new(),
+            Some(CommitResult::Partial(failed)) => {
+                failed.iter().filter_map(|pv| Some(new.pv(*pv)?.uuid)).collect()
+            }
+            Some(CommitResult::Unknown) | None => {
+                let (_, first) = ended.errors.into_iter().next().unzip();
+                return Err(unknown(self, first));
+            }
+        };
+        let blocking: Vec<Uuid> =
+            failed.into_iter().filter(|uuid| !may_lack(&self.vg, *uuid)).collect();
+        if !blocking.is_empty() {
+            return Err(self.partial(&blocking, ended.errors));
+        }
+        for (path, error) in &ended.errors {
+            tracing::warn!(%path, %error, "this PV was not written; the others hold the change");
+        }
+        let mut pool = std::mem::take(&mut self.members).into_pool();
+        pool.append(&mut self.spare);
+        pool.iter_mut().for_each(|member| member.pv.refresh());
+        let (members, spare) = Members::arrange(&new, pool);
+        self.members = members;
+        self.spare = spare;
+        self.vg = new;
+        Ok(result)
+    }
+
+    fn device_of(&self, uuid: Uuid) -> Option<&Member> {
+        self.members.by_uuid(uuid).or_else(|| self.spare.iter().find(|m| m.uuid == uuid))
+    }
+
+    /// A PV one commit behind was cut off by a crash; one further behind was away, and what is on
+    /// it may be old, too.
+    fn refuse_stale(&self, new: &Vg, may_lack: MayLack<'_>) -> Result<()> {
+        for (_, member) in self.members.iter() {
+            let known = newest_here(self.vg.uuid(), &member.pv.found).map(|(_, h)| h.sequence);
+            let behind = known.map_or(0, |sequence| self.vg.sequence().saturating_sub(sequence));
+            let listed = new.pv_by_uuid(member.uuid).is_some();
+            if behind > 1 && listed && !may_lack(&self.vg, member.uuid) {
+                return Err(Error::new(
+                    Kind::Stale,
+                    format!(
+                        "the PV is {behind} commits behind VG {}: it was away, or its contents are old",
+                        self.vg.name()
+                    ),
+                )
+                .device(member.path.display())
+                .state("nothing was changed")
+                .next(format!(
+                    "attach the right device; if this is it, vgck --updatemetadata {}",
+                    self.vg.name()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn write_everywhere(&self, new: &Vg) -> Result<Ended> {
+        let targets: Vec<CommitTarget> = (0u16..)
+            .map(PvIndex)
+            .zip(new.pvs())
+            .filter_map(|(index, pv)| {
+                let member = self.device_of(pv.uuid)?;
+                let newest = newest_here(new.uuid(), &member.pv.found).map(|(slot, _)| slot);
+                Some(CommitTarget::new(index, newest))
+            })
+            .collect();
+        let mut commit = Commit::new(&targets)
+            .ok_or_else(|| Error::new(Kind::Limit, "there is no PV to write to, or too many"))?;
+        let mut buffer = Aligned::zeroed(usize::try_from(MIN_SLOT_SIZE * 512).unwrap_or(1 << 20));
+        let mut errors = Vec::new();
+        let mut written = 0;
+        while let Some(action) = commit.poll_action() {
+            let done = match action {
+                CommitAction::WriteSlot(target) => {
+                    self.write_slot(new, target, &mut buffer).map(|()| written += 1)
+                }
+                CommitAction::Flush(pv) => self.flush(new, pv),
+            };
+            if let Err((path, error)) = &done {
+                tracing::debug!(path, %error, "a step of the commit failed");
+            }
+            commit.handle(done.is_ok());
+            match done {
+                Ok(()) if matches!(action, CommitAction::WriteSlot(_)) => {
+                    failpoint::slot_written(written)?;
+                }
+                Ok(()) => {}
+                Err(error) => errors.push(error),
+            }
+        }
+        Ok(Ended { result: commit.result(), errors })
+    }
+
+    fn write_slot(
+        &self,
+        new: &Vg,
+        target: CommitTarget,
+        buffer: &mut Aligned,
+    ) -> std::result::Result<(), (String, Error)> {
+        let member = self.target(new, target.pv)?;
+        let path = member.path.display().to_string();
+        let size = new.encode(member.uuid, buffer).map_err(|error| {
+            (
+                path.clone(),
+                Error::new(Kind::Limit, format!("the metadata cannot be written: {error}")),
+            )
+        })?;
+        let area = member.pv.label.geometry().slot(target.slot);
+        let bytes = buffer.get(..size).unwrap_or_default();
+        member.pv.device.write(Sectors(area.start), bytes).map_err(|error| (path, error))
+    }
+
+    fn flush(&self, new: &Vg, pv: PvIndex) -> std::result::Result<(), (String, Error)> {
+        let member = self.target(new, pv)?;
+        member.pv.device.flush().map_err(|error| (member.path.display().to_string(), error))
+    }
+
+    fn target(&self, new: &Vg, pv: PvIndex) -> std::result::Result<&Member, (String, Error)> {
+        new.pv(pv).and_then(|pv| self.device_of(pv.uuid)).ok_or_else(|| {
+            (String::new(), Error::new(Kind::Missing, "a PV went away during the commit"))
+        })
+    }
+
+    fn partial(&self, failed: &[Uuid], errors: Vec<(String, Error)>) -> Error {
+        let names: Vec<String> = failed
+            .iter()
+            .map(|uuid| {
+                self.device_of(*uuid)
+                    .map_or_else(|| uuid.to_string(), |member| member.path.display().to_string())
+            })
+            .collect();
+        let error = Error::new(
+            Kind::Io,
+            format!("the metadata of VG {} could not be written to every PV", self.vg.name()),
+        )
+        .device(names.join(", "))
+        .state("the other PVs hold the change, and it counts from now on")
+        .next("see to the device; the next change writes it again");
+        match errors.into_iter().next() {
+            Some((_, cause)) => error.because(cause),
+            None => error,
+        }
+    }
+}
+
+struct Ended {
+    result: Option<CommitResult>,
+    errors: Vec<(String, Error)>,
+}
+
+fn unknown(vg: &OpenVg, cause: Option<Error>) -> Error {
+    let error = Error::new(
+        Kind::Io,
+        format!("the metadata of VG {} could not be written to any PV", vg.vg.name()),
+    )
+    .state("the metadata before still count, unless a device kept what it reported as failed")
+    .next("see to the devices, then look with vgck");
+    match cause {
+        Some(cause) => error.because(cause),
+        None => error,
+    }
+}

@@ -1,0 +1,178 @@
+//! Which PVs a VG is made of: `vgcreate`, `vgextend`, `vgreduce`, `vgremove`.
+
+use std::path::Path;
+
+use lvshift_core::metadata::{Name, Pv, PvError, Vg};
+use lvshift_core::units::{ExtentSize, Sectors, Uuid};
+use lvshift_on_disk_format::SlotIndex;
+
+use super::{Health, OpenVg};
+use crate::device::Aligned;
+use crate::error::{Error, Kind, Result};
+use crate::lock;
+use crate::pv::{FoundPv, Member, Members, Scan, new_uuid};
+
+impl OpenVg {
+    /// `vgcreate`: a VG over these PVs (paths), which must belong to none.
+    ///
+    /// # Errors
+    /// `Kind::Exists`, `Kind::NotFound`, `Kind::State` when a PV is in a VG, `Kind::Limit`,
+    /// `Kind::Io`.
+    pub fn create(name: Name, extent_size: ExtentSize, devices: &[&Path]) -> Result<OpenVg> {
+        let _lock = lock::orphans()?;
+        let mut scan = Scan::run()?;
+        if OpenVg::names(&scan).iter().any(|other| other == name.as_str()) {
+            return Err(Error::new(Kind::Exists, format!("there is a VG {name} already"))
+                .state("nothing was changed"));
+        }
+        let pvs = take_free(&mut scan, devices)?;
+        OpenVg::create_over(name, extent_size, pvs)
+    }
+
+    pub(crate) fn create_over(
+        name: Name,
+        extent_size: ExtentSize,
+        pvs: Vec<FoundPv>,
+    ) -> Result<OpenVg> {
+        let mut vg = Box::new(Vg::empty());
+        vg.create(new_uuid()?, name, extent_size);
+        let held = Some(lock::metadata(vg.uuid())?);
+        let spare: Vec<Member> = Vec::new();
+        let (members, health) = (Members::default(), Health::default());
+        let refused = Vec::new();
+        let mut open = OpenVg { vg, writable: true, members, spare, health, refused, held };
+        open.add(pvs)?;
+        Ok(open)
+    }
+
+    /// `vgextend`: adds PVs that belong to no VG.
+    ///
+    /// # Errors
+    /// As [`OpenVg::create`].
+    pub fn extend(&mut self, devices: &[&Path]) -> Result<()> {
+        let _orphans = lock::orphans()?;
+        let _lock = match self.held {
+            Some(_) => None,
+            None => Some(lock::metadata(self.vg.uuid())?),
+        };
+        let mut scan = Scan::run()?;
+        let pvs = take_free(&mut scan, devices)?;
+        self.reread_locked()?;
+        self.spare.retain(|member| pvs.iter().all(|pv| pv.uuid != member.uuid));
+        self.add(pvs)
+    }
+
+    fn add(&mut self, pvs: Vec<FoundPv>) -> Result<()> {
+        let mut new = Vec::new();
+        for pv in &pvs {
+            let size = self.vg.extent_size();
+            let entry = Pv::new(pv.uuid, &pv.label.geometry(), size).ok_or_else(|| {
+                Error::new(Kind::NoSpace, "the device has no room for one extent, or for too many")
+                    .device(pv.path.display())
+                    .state("nothing was changed")
+            })?;
+            new.push((entry, pv.path.display().to_string()));
+        }
+        self.spare.extend(pvs.into_iter().map(Member::from));
+        self.write(
+            |vg| {
+                for (pv, path) in new {
+                    vg.add_pv(pv).map_err(|error| refused(error).device(path))?;
+                }
+                Ok(())
+            },
+            &|_, _| false,
+            false,
+        )
+    }
+
+    /// `vgreduce`: takes an unused PV out and wipes its metadata slots (its label stays).
+    ///
+    /// # Errors
+    /// `Kind::State` when extents on it are allocated or it is the last one.
+    pub fn reduce(&mut self, pv: Uuid) -> Result<()> {
+        self.commit(|vg| {
+            let index = vg
+                .pv_by_uuid(pv)
+                .ok_or_else(|| Error::new(Kind::NotFound, format!("PV {pv} is not in the VG")))?;
+            if vg.pvs().len() == 1 {
+                return Err(Error::new(Kind::State, "a VG keeps at least one PV")
+                    .state("nothing was changed")
+                    .next("vgremove removes the VG"));
+            }
+            vg.remove_pv(index).map(drop).map_err(refused)
+        })?;
+        match self.spare.iter().find(|member| member.uuid == pv) {
+            Some(member) => wipe(member),
+            None => Ok(()),
+        }
+    }
+
+    /// `vgremove`: wipes the metadata on every PV. The caller has removed the LVs.
+    ///
+    /// # Errors
+    /// `Kind::State` when LVs are left, `Kind::Missing` when a PV is.
+    pub fn destroy(mut self) -> Result<()> {
+        let _lock = match self.held {
+            Some(_) => None,
+            None => Some(lock::metadata(self.vg.uuid())?),
+        };
+        self.reread_locked()?;
+        if !self.vg.lvs().is_empty() {
+            return Err(Error::new(
+                Kind::State,
+                format!("VG {} still has {} LVs", self.vg.name(), self.vg.lvs().len()),
+            )
+            .state("nothing was changed")
+            .next("remove them with lvremove"));
+        }
+        let missing = self.missing();
+        if !missing.is_empty() {
+            return Err(self.missing_error(&missing));
+        }
+        self.members.iter().try_for_each(|(_, member)| wipe(member))
+    }
+}
+
+/// The PVs at these paths, out of the scan, if no VG has them.
+fn take_free(scan: &mut Scan, devices: &[&Path]) -> Result<Vec<FoundPv>> {
+    let mut uuids: Vec<Uuid> = Vec::new();
+    for path in devices {
+        let pv = scan.at(path)?;
+        if let Some((_, name, _)) = &pv.vg {
+            return Err(Error::new(Kind::State, format!("the PV belongs to VG {name}"))
+                .device(path.display())
+                .state("nothing was changed"));
+        }
+        if uuids.contains(&pv.uuid) {
+            return Err(Error::new(Kind::Usage, "a device is named twice").device(path.display()));
+        }
+        uuids.push(pv.uuid);
+    }
+    let mut taken = Vec::new();
+    for uuid in uuids {
+        if let Some(at) = scan.pvs.iter().position(|pv| pv.uuid == uuid) {
+            taken.push(scan.pvs.remove(at));
+        }
+    }
+    Ok(taken)
+}
+
+fn wipe(member: &Member) -> Result<()> {
+    let zeros = Aligned::zeroed(4096);
+    for index in SlotIndex::ALL {
+        let start = member.pv.label.geometry().slot(index).start;
+        member.pv.device.write(Sectors(start), &zeros)?;
+    }
+    member.pv.device.flush()
+}
+
+fn refused(error: PvError) -> Error {
+    let kind = match error {
+        PvError::TooManyPvs { .. } => Kind::Limit,
+        PvError::BadSize => Kind::NoSpace,
+        PvError::InUse { .. } => Kind::State,
+        PvError::NoSuchPv | PvError::BadUuid => Kind::Inconsistent,
+    };
+    Error::new(kind, error.to_string()).state("nothing was changed")
+}

@@ -1,0 +1,127 @@
+//! From devices to the VG's newest metadata.
+
+use lvshift_core::metadata::{ChooseError, Found, Standing, Vg, choose};
+use lvshift_core::units::Uuid;
+
+use super::{Health, PvHealth};
+use crate::error::{Error, Kind, Result};
+use crate::pv::{FoundPv, Member, Members, probe};
+
+/// A VG as read: whether it may be written, which devices are its PVs, which are not.
+pub(super) struct Read {
+    pub(super) vg: Box<Vg>,
+    pub(super) writable: bool,
+    pub(super) members: Members,
+    pub(super) spare: Vec<Member>,
+    pub(super) health: Health,
+}
+
+/// Picks the newest metadata of the VG among the devices of `pool`.
+pub(super) fn read(uuid: Uuid, pool: Vec<Member>) -> Result<Read> {
+    let found: Vec<Found> = pool.iter().map(|member| member.pv.found).collect();
+    let path = |at: usize| pool.get(at).map_or_else(String::new, |m| m.path.display().to_string());
+    let choice = choose(uuid, &found).map_err(|error| {
+        let named = match error {
+            ChooseError::SamePv { first, second }
+            | ChooseError::SplitBrain { first, second, .. } => {
+                format!("{error}: {} and {}", path(first), path(second))
+            }
+            ChooseError::NoMetadata => error.to_string(),
+        };
+        let kind = match error {
+            ChooseError::SamePv { .. } => Kind::Cloned,
+            ChooseError::SplitBrain { .. } => Kind::Inconsistent,
+            ChooseError::NoMetadata => Kind::Damaged,
+        };
+        Error::new(kind, named).state("nothing was changed")
+    })?;
+    let chosen = pool.get(choice.device).ok_or_else(|| {
+        Error::new(Kind::Inconsistent, "the device with the newest metadata went away")
+    })?;
+    let bytes = probe::read_slot(&chosen.pv.device, &chosen.pv.label, choice.slot)?;
+    let mut vg = Box::new(Vg::empty());
+    let info = vg.decode_from(&bytes).map_err(|error| {
+        Error::new(Kind::Damaged, format!("the newest metadata of the VG make no sense: {error}"))
+            .device(chosen.path.display())
+            .state("nothing was changed")
+            .next("the PV's other slot may hold the metadata before; nothing is guessed here")
+    })?;
+    for member in &pool {
+        if let Some(pv) = vg.pvs().iter().find(|pv| pv.uuid == member.uuid) {
+            check_areas(member, pv)?;
+        }
+    }
+    let health = health(&vg, &pool, &found);
+    let (members, spare) = Members::arrange(&vg, pool);
+    Ok(Read { vg, writable: info.writable, members, spare, health })
+}
+
+/// Every extent must lie on the device, whatever the checksums say.
+fn check_areas(member: &Member, pv: &lvshift_core::metadata::Pv) -> Result<()> {
+    if member.size < pv.device_size {
+        return Err(Error::new(
+            Kind::Shrunk,
+            format!("the device has {} sectors, the VG needs {}", member.size, pv.device_size),
+        )
+        .device(member.path.display())
+        .state("nothing was changed")
+        .next("give the device its old size back"));
+    }
+    if (pv.log_start, pv.log_size) != (member.log_start, member.log_size) {
+        return Err(Error::new(
+            Kind::Inconsistent,
+            "the PV's label and the VG disagree about its areas",
+        )
+        .device(member.path.display())
+        .state("nothing was changed"));
+    }
+    Ok(())
+}
+
+fn health(vg: &Vg, pool: &[Member], found: &[Found]) -> Health {
+    let mut health = Health::default();
+    for pv in vg.pvs() {
+        let member: Option<&FoundPv> =
+            pool.iter().find(|member| member.uuid == pv.uuid).map(|member| &member.pv);
+        let mut findings: Vec<String> =
+            member.map(|member| member.warnings.clone()).unwrap_or_default();
+        let mut sequence = Some(vg.sequence());
+        match vg.standing_of_pv(pv.uuid, found) {
+            Standing::Current => {}
+            Standing::Stale { sequence: old } => {
+                sequence = Some(old);
+                findings.push(format!(
+                    "its metadata are old: sequence {old}, the VG has {}",
+                    vg.sequence()
+                ));
+            }
+            Standing::NoMetadata => {
+                sequence = None;
+                findings.push("it has no valid metadata of this VG".to_owned());
+            }
+            Standing::Foreign { holder } => {
+                sequence = None;
+                findings.push(format!("its metadata were copied from PV {holder}"));
+            }
+            Standing::NotListed | Standing::Absent => {
+                sequence = None;
+                findings.push("the PV is missing".to_owned());
+            }
+        }
+        health.pvs.push(PvHealth {
+            uuid: pv.uuid,
+            path: member.map(|member| member.path.clone()),
+            sequence,
+            findings,
+        });
+    }
+    for member in pool.iter().filter(|member| vg.pv_by_uuid(member.uuid).is_none()) {
+        if member.pv.vg.as_ref().is_some_and(|(uuid, ..)| *uuid == vg.uuid()) {
+            health.findings.push(format!(
+                "{} says that it belongs to this VG, which does not list it",
+                member.path.display()
+            ));
+        }
+    }
+    health
+}
