@@ -2,8 +2,15 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+extern crate std;
+
+pub mod chunk;
+pub mod copier;
+pub mod io;
 pub mod limits;
 pub mod metadata;
 pub mod mover;
+mod sync;
 pub mod table;
 pub mod units;

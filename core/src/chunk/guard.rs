@@ -1,0 +1,135 @@
+//! The overlap guard: of two writes in flight to the same 4 KiB block, the second waits.
+//!
+//! A small table of words, each for 32 blocks (128 KiB): a bit for every block that a write in
+//! flight covers, and the queues that parked a piece because of them. Places far apart share a
+//! word (every 128 MiB); that costs a needless wait now and then, never an order. A write takes
+//! its words in rising order of sectors and gives back what it has when one is taken, so that a
+//! piece that parks holds nothing.
+
+use super::geometry::Piece;
+use super::queue::{QueueId, QueueMask};
+use crate::sync::{AtomicU64, Ordering};
+
+const BLOCK_SHIFT: u32 = 3;
+const BLOCKS_PER_WORD: u64 = 32;
+const PARKED_SHIFT: u32 = 32;
+const BLOCKS_MASK: u64 = u32::MAX as u64;
+
+#[cfg(not(loom))]
+const WORDS: usize = 1024;
+#[cfg(loom)]
+const WORDS: usize = 2;
+
+/// The longest piece that the table can hold without meeting itself, so the largest chunk.
+pub(super) const MAX_GUARDED_SECTORS: u32 = (WORDS as u32 * BLOCKS_PER_WORD as u32) << BLOCK_SHIFT;
+
+/// The blocks that writes in flight cover.
+pub(super) struct Guard {
+    words: [AtomicU64; WORDS],
+}
+
+/// What one word says to a write that wants `blocks` of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    Yes,
+    Parked,
+}
+
+/// The transition of one word: takes `blocks` or parks the queue there. Pure.
+pub(super) const fn take(word: u64, blocks: u32, queue: QueueId) -> (u64, Taken) {
+    if word & blocks as u64 == 0 {
+        (word | blocks as u64, Taken::Yes)
+    } else {
+        (word | (queue.mask().bits() as u64) << PARKED_SHIFT, Taken::Parked)
+    }
+}
+
+/// What is left of a word when `blocks` are given back and the parked are woken. Pure.
+pub(super) const fn give_back(word: u64, blocks: u32) -> (u64, QueueMask) {
+    (word & keep(blocks), QueueMask((word >> PARKED_SHIFT) as u16))
+}
+
+const fn keep(blocks: u32) -> u64 {
+    !(blocks as u64) & BLOCKS_MASK
+}
+
+impl Guard {
+    pub(super) fn new() -> Guard {
+        Guard { words: core::array::from_fn(|_| AtomicU64::new(0)) }
+    }
+
+    /// Takes every block of `piece`, or takes none and parks `queue` where it was stopped; the
+    /// mask is then of queues that were stopped meanwhile by what it had taken already.
+    pub(super) fn take(&self, piece: Piece, queue: QueueId) -> Result<(), QueueMask> {
+        for (index, (word, blocks)) in Words::of(piece).enumerate() {
+            if self.take_word(word, blocks, queue) == Taken::Parked {
+                let mut wake = QueueMask::NONE;
+                for (word, blocks) in Words::of(piece).take(index) {
+                    wake |= self.give_word_back(word, blocks);
+                }
+                return Err(wake);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives every block of `piece` back and says whom to wake.
+    pub(super) fn give_back(&self, piece: Piece) -> QueueMask {
+        let mut wake = QueueMask::NONE;
+        for (word, blocks) in Words::of(piece) {
+            wake |= self.give_word_back(word, blocks);
+        }
+        wake
+    }
+
+    /// A compare-exchange loop, since whether to take or to park depends on what is there.
+    fn take_word(&self, word: usize, blocks: u32, queue: QueueId) -> Taken {
+        let Some(word) = self.words.get(word) else { return Taken::Parked };
+        let mut seen = word.load(Ordering::Relaxed);
+        loop {
+            let (next, taken) = take(seen, blocks, queue);
+            match word.compare_exchange(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return taken,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    fn give_word_back(&self, word: usize, blocks: u32) -> QueueMask {
+        let Some(word) = self.words.get(word) else { return QueueMask::NONE };
+        let before = word.fetch_and(keep(blocks), Ordering::AcqRel);
+        give_back(before, blocks).1
+    }
+}
+
+/// The words that a piece touches, with its blocks in each.
+struct Words {
+    block: u64,
+    end: u64,
+}
+
+impl Words {
+    fn of(piece: Piece) -> Words {
+        let last = piece.first.0.saturating_add(piece.count.0.saturating_sub(1));
+        Words { block: piece.first.0 >> BLOCK_SHIFT, end: (last >> BLOCK_SHIFT) + 1 }
+    }
+}
+
+impl Iterator for Words {
+    type Item = (usize, u32);
+
+    fn next(&mut self) -> Option<(usize, u32)> {
+        if self.block >= self.end {
+            return None;
+        }
+        let word = self.block / BLOCKS_PER_WORD;
+        let from = self.block % BLOCKS_PER_WORD;
+        let count = (self.end - self.block).min(BLOCKS_PER_WORD - from);
+        self.block += count;
+        let blocks = (((1u64 << count) - 1) << from) as u32;
+        Some(((word % WORDS as u64) as usize, blocks))
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,151 @@
+//! How one chunk's state is packed into 64 bits.
+//!
+//! ```text
+//! 63          36 35        20 19           3 2    0
+//! +-------------+------------+--------------+------+
+//! |  zero       | parked     | writers      | phase|
+//! |             | queues, 16 | count, 17    |  3   |
+//! +-------------+------------+--------------+------+
+//! ```
+
+use core::fmt;
+
+use super::queue::{QueueId, QueueMask};
+
+const PHASE_BITS: u32 = 3;
+const WRITER_BITS: u32 = 17;
+const WRITERS_SHIFT: u32 = PHASE_BITS;
+const PARKED_SHIFT: u32 = PHASE_BITS + WRITER_BITS;
+const PHASE_MASK: u64 = (1 << PHASE_BITS) - 1;
+const WRITERS_MASK: u64 = (1 << WRITER_BITS) - 1;
+
+/// Writers that one chunk can have admitted at once: more than ublk has requests
+/// (16 queues of 4096), so that the limit is never met in practice.
+pub const MAX_WRITERS: u32 = WRITERS_MASK as u32;
+
+const _: () = assert!(MAX_WRITERS >= 16 * 4096 && PARKED_SHIFT + 16 <= 64);
+
+/// What a chunk is in the middle of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// The legs may differ; the source is right. Log bit 0.
+    Pending,
+    /// Somebody wants it copied: admitted writers finish, newcomers park. Log bit 0.
+    Draining,
+    /// One owner, the copier or a write of the whole chunk, makes the legs equal. Log bit 0.
+    Copying,
+    /// Writes go to both legs, which are equal but for them. Log bit 0.
+    Dirty,
+    /// Dirty, and no write since the flush under way was begun. Log bit 0.
+    Settling,
+    /// Equal and flushed on both legs. Log bit 1, or about to be.
+    Clean,
+    /// Clean, and somebody wants to write: the log bit is being zeroed. Nobody writes yet.
+    Marking,
+}
+
+impl Phase {
+    /// Every phase, in the order of their numbers.
+    pub const ALL: [Phase; 7] = [
+        Phase::Pending,
+        Phase::Draining,
+        Phase::Copying,
+        Phase::Dirty,
+        Phase::Settling,
+        Phase::Clean,
+        Phase::Marking,
+    ];
+
+    /// Whether the destination holds what the source holds, writes in flight apart.
+    pub const fn is_mirrored(self) -> bool {
+        matches!(self, Phase::Dirty | Phase::Settling | Phase::Clean | Phase::Marking)
+    }
+
+    const fn from_bits(bits: u64) -> Phase {
+        match bits & PHASE_MASK {
+            1 => Phase::Draining,
+            2 => Phase::Copying,
+            3 => Phase::Dirty,
+            4 => Phase::Settling,
+            5 => Phase::Clean,
+            6 => Phase::Marking,
+            // 7 is never stored; the phase that trusts the destination least stands for it.
+            _ => Phase::Pending,
+        }
+    }
+}
+
+/// One chunk's state at one moment.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Word(u64);
+
+impl Word {
+    /// One writer, as it is added to and taken from the word's bits.
+    pub(super) const ONE_WRITER: u64 = 1 << WRITERS_SHIFT;
+
+    /// A word of this phase with no writer and nobody parked.
+    pub const fn new(phase: Phase) -> Word {
+        Word(phase as u64)
+    }
+
+    pub(super) const fn from_bits(bits: u64) -> Word {
+        Word(bits)
+    }
+
+    pub(super) const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The phase.
+    pub const fn phase(self) -> Phase {
+        Phase::from_bits(self.0)
+    }
+
+    /// How many writers are admitted and not done.
+    pub const fn writers(self) -> u32 {
+        ((self.0 >> WRITERS_SHIFT) & WRITERS_MASK) as u32
+    }
+
+    /// The queues that parked something here.
+    pub const fn parked(self) -> QueueMask {
+        QueueMask((self.0 >> PARKED_SHIFT) as u16)
+    }
+
+    pub(super) const fn with_phase(self, phase: Phase) -> Word {
+        Word(self.0 & !PHASE_MASK | phase as u64)
+    }
+
+    /// One writer more; the caller has looked at [`MAX_WRITERS`].
+    pub(super) const fn plus_writer(self) -> Word {
+        Word(self.0.wrapping_add(Word::ONE_WRITER))
+    }
+
+    /// One writer less; the caller has seen that there is one.
+    pub(super) const fn minus_writer(self) -> Word {
+        Word(self.0.wrapping_sub(Word::ONE_WRITER))
+    }
+
+    pub(super) const fn with_parked(self, queue: QueueId) -> Word {
+        Word(self.0 | (queue.mask().0 as u64) << PARKED_SHIFT)
+    }
+
+    pub(super) const fn with_none_parked(self) -> Word {
+        Word(self.0 & !((u16::MAX as u64) << PARKED_SHIFT))
+    }
+
+    /// Whether a chunk can be in this state at all. [`step`](super::step()) never leaves them.
+    pub const fn is_legal(self) -> bool {
+        let writes = matches!(self.phase(), Phase::Pending | Phase::Draining | Phase::Dirty);
+        let parks = matches!(self.phase(), Phase::Draining | Phase::Copying | Phase::Marking);
+        (writes || self.writers() == 0)
+            && (parks || self.parked().is_empty())
+            && self.0 >> (PARKED_SHIFT + 16) == 0
+            && self.0 & PHASE_MASK != PHASE_MASK
+    }
+}
+
+impl fmt::Debug for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}+{}w{:?}", self.phase(), self.writers(), self.parked())
+    }
+}

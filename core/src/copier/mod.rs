@@ -1,0 +1,19 @@
+//! The copier's decisions: which chunk next, how many at once, how fast, how long still.
+//!
+//! One [`Schedule`] per part, one [`Pacer`] per move. Time is an argument, in nanoseconds from any
+//! fixed moment. Nothing here is shared: the copier's thread owns all of it.
+
+mod pacer;
+mod schedule;
+mod stats;
+mod throttle;
+mod window;
+
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+pub use pacer::{May, Pacer};
+pub use schedule::{Allowed, Pick, SCAN_SHARE, Schedule};
+pub use stats::{Progress, Stats};
+pub use throttle::{Nanos, Throttle};
+pub use window::{MAX_WINDOW, Window};

@@ -1,0 +1,134 @@
+//! What the ends of a piece's leg I/Os come to.
+
+use super::plan::Plan;
+use crate::chunk::WriteOutcome;
+use crate::mover::Leg;
+
+/// The legs of one write piece that are still in flight. `Copy`-free on purpose: one per slot.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WriteProgress {
+    waiting: Legs,
+    failed: Legs,
+}
+
+/// A set of legs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Legs(u8);
+
+impl Legs {
+    pub(super) const NONE: Legs = Legs(0);
+
+    const fn bit(leg: Leg) -> u8 {
+        match leg {
+            Leg::Source => 1,
+            Leg::Destination => 2,
+        }
+    }
+
+    pub(super) const fn with(self, leg: Leg) -> Legs {
+        Legs(self.0 | Legs::bit(leg))
+    }
+
+    pub(super) const fn without(self, leg: Leg) -> Legs {
+        Legs(self.0 & !Legs::bit(leg))
+    }
+
+    pub(super) const fn has(self, leg: Leg) -> bool {
+        self.0 & Legs::bit(leg) != 0
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl WriteProgress {
+    /// For a plan that is about to be issued.
+    pub fn new(plan: &Plan) -> WriteProgress {
+        let waiting = plan.iter().fold(Legs::NONE, |legs, io| legs.with(io.leg));
+        WriteProgress { waiting, failed: Legs::NONE }
+    }
+
+    /// A leg's I/O has ended, for good: retries and short writes are behind it. `Some` when it was
+    /// the last; then complete the ticket with it. An answer of a leg that is not waited for
+    /// changes nothing.
+    pub fn leg_done(&mut self, leg: Leg, ok: bool) -> Option<WriteOutcome> {
+        if !self.waiting.has(leg) {
+            return None;
+        }
+        self.waiting = self.waiting.without(leg);
+        if !ok {
+            self.failed = self.failed.with(leg);
+        }
+        self.waiting.is_empty().then(|| self.outcome())
+    }
+
+    const fn outcome(&self) -> WriteOutcome {
+        if self.failed.has(Leg::Source) {
+            WriteOutcome::SourceFailed
+        } else if self.failed.has(Leg::Destination) {
+            WriteOutcome::DestinationFailed
+        } else {
+            WriteOutcome::Done
+        }
+    }
+
+    /// Whether the source has taken the write and only the destination is awaited: past its
+    /// deadline the front end may abandon the part and ask
+    /// [`Tracker::held_result`](crate::chunk::Tracker::held_result) what to tell the application.
+    /// The buffer and the ticket stay until the destination has answered all the same.
+    pub const fn only_destination_awaited(&self) -> bool {
+        self.waiting.has(Leg::Destination)
+            && !self.waiting.has(Leg::Source)
+            && !self.failed.has(Leg::Source)
+    }
+}
+
+/// A read of a mirrored part: the source, then perhaps the destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadPlan {
+    asked: Leg,
+}
+
+/// What follows from the end of a leg's read.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReadStep {
+    /// The application gets the bytes.
+    Done,
+    /// Ask [`Tracker::may_read_destination`](crate::chunk::Tracker::may_read_destination): if it
+    /// may, read there; if not, the application gets `EIO`.
+    TryDestination,
+    /// The application gets `EIO`.
+    Failed,
+}
+
+impl ReadPlan {
+    /// A read starts at the source.
+    pub const fn new() -> ReadPlan {
+        ReadPlan { asked: Leg::Source }
+    }
+
+    /// The leg to read from now.
+    pub const fn leg(&self) -> Leg {
+        self.asked
+    }
+
+    /// The read of [`ReadPlan::leg`] has ended.
+    pub fn leg_done(&mut self, ok: bool) -> ReadStep {
+        match (ok, self.asked) {
+            (true, _) => ReadStep::Done,
+            (false, Leg::Source) => {
+                self.asked = Leg::Destination;
+                ReadStep::TryDestination
+            }
+            (false, Leg::Destination) => ReadStep::Failed,
+        }
+    }
+}
+
+impl Default for ReadPlan {
+    fn default() -> ReadPlan {
+        ReadPlan::new()
+    }
+}
