@@ -10,8 +10,7 @@ use crate::paths;
 /// What a command prints.
 pub(crate) fn output(program: &str, args: &[&str]) -> Result<String> {
     let output = Command::new(program).args(args).env("LC_ALL", "C").output();
-    let output =
-        output.with_context(|| format!("starting {program} (is this Debian or Ubuntu?)"))?;
+    let output = output.with_context(|| format!("starting {program} (is it installed?)"))?;
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
         bail!("{program} {}: {}\n{}", args.join(" "), output.status, errors.trim_end());

@@ -52,6 +52,7 @@ pub(crate) fn for_building() -> Result<()> {
 pub(crate) fn for_vm(machine: &Machine) -> Result<()> {
     for_building()?;
     install(FOR_THE_VM)?;
+    package_lists()?;
     kernel::choose(machine)?;
     guest_root::fetched()?;
     Ok(())
@@ -60,12 +61,22 @@ pub(crate) fn for_vm(machine: &Machine) -> Result<()> {
 /// The target that proves that core needs no operating system.
 pub(crate) fn no_std_target() -> Result<()> {
     const TARGET: &str = "x86_64-unknown-none";
-    let installed = fetch::output("rustup", &["target", "list", "--installed"])?;
+    let installed = fetch::output("rustup", &["target", "list", "--installed"])
+        .with_context(|| format!("Rust's target {TARGET} is looked for with rustup"))?;
     if installed.lines().any(|line| line.trim() == TARGET) {
         return Ok(());
     }
     println!("setup: rustup target add {TARGET}");
     crate::run(Command::new("rustup").args(["target", "add", TARGET]))
+}
+
+/// Before packages are fetched: apt must know where they are.
+pub(crate) fn package_lists() -> Result<()> {
+    let lists = std::fs::read_dir("/var/lib/apt/lists");
+    let known = lists.is_ok_and(|mut entries| {
+        entries.any(|e| e.is_ok_and(|e| e.file_name().to_string_lossy().contains("_Packages")))
+    });
+    if known { Ok(()) } else { as_root("apt-get -q update") }
 }
 
 fn install(packages: &[Package]) -> Result<()> {
@@ -74,30 +85,34 @@ fn install(packages: &[Package]) -> Result<()> {
         return Ok(());
     }
     let words = missing.join(" ");
-    let install = format!("apt-get install -y --no-install-recommends {words}");
-    let line = format!("apt-get update && {install}");
     if !program("apt-get") {
-        bail!("{words} are missing, and this machine has no apt-get; install what they hold");
+        bail!("{words} missing, and this machine has no apt-get; install what they hold");
     }
-    let sudo: &[&str] = if rustix::process::geteuid().is_root() {
-        &[]
-    } else if quiet(Command::new("sudo").args(["-n", "true"])) {
-        &["sudo", "-n"]
-    } else {
-        bail!("{words} missing. Type:  sudo sh -c '{line}'");
-    };
-    println!("setup: {} sh -c '{line}'", sudo.join(" "));
-    let mut words = sudo.iter().chain(&["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c"]);
-    let program = words.next().expect("there are words");
-    let mut command = Command::new(program);
-    command.args(words).arg(format!("apt-get -q update && apt-get -q {}", &install[8..]));
-    crate::run(command.stdout(Stdio::null())).context("installing packages")?;
+    as_root(&format!(
+        "apt-get -q update && apt-get -q install -y --no-install-recommends {words}"
+    ))?;
     for package in packages {
         if !(package.there)() {
             bail!("{} was installed and yet is not there", package.name);
         }
     }
     Ok(())
+}
+
+/// Runs a line of shell as root, or says which line to type.
+fn as_root(line: &str) -> Result<()> {
+    let sudo = if rustix::process::geteuid().is_root() {
+        None
+    } else if quiet(Command::new("sudo").args(["-n", "true"])) {
+        Some("sudo")
+    } else {
+        bail!("this needs root. Type:\n  sudo sh -c '{line}'");
+    };
+    println!("setup: {}sh -c '{line}'", sudo.map_or("", |_| "sudo "));
+    let mut words = sudo.into_iter().chain(["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c"]);
+    let program = words.next().expect("there are words");
+    let mut command = Command::new(program);
+    crate::run(command.args(words).arg(line).stdout(Stdio::null())).context("as root")
 }
 
 /// Whether a program is on PATH.

@@ -94,9 +94,9 @@ pub(crate) fn must_fail() -> impl Iterator<Item = &'static Scenario> {
     conformance::all().filter(|scenario| scenario.must_fail.is_some())
 }
 
-/// Whether the workspace has the front end.
+/// Whether the front end is there to be tested.
 pub(crate) fn exists(frontend: Frontend) -> bool {
-    paths::root().join(format!("frontend-{}", frontend.word())).join("Cargo.toml").exists()
+    Frontend::READY.contains(&frontend)
 }
 
 /// Everything that must be there before the first boot.
