@@ -1,6 +1,7 @@
 //! The registry: every scenario, in the order they run.
 
 mod abort;
+mod demo;
 mod fixture;
 mod fixture_meta;
 mod fixture_wait;
@@ -14,6 +15,7 @@ use crate::scenario::{Frontend, Scenario};
 /// One list a file, in the order they run.
 const LISTS: &[&[Scenario]] = &[
     self_check::SCENARIOS,
+    demo::SCENARIOS,
     outline::SCENARIOS,
     placement::SCENARIOS,
     abort::SCENARIOS,
