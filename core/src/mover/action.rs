@@ -75,11 +75,13 @@ pub enum Action {
     AwaitCopy,
     /// Read every part's status now: all equal and every leg healthy ever since?
     ///
-    /// From a `Done` to this until the next commit is answered `Done`, a write that the
-    /// destination did not take must not be acknowledged (dm-mirror with `handle_errors` holds
-    /// it; ublk has to park it).
+    /// From a `Done` to this on, a write that the destination did not take must not be
+    /// acknowledged, since the hand-over may be committed at any moment: until the LV is swapped,
+    /// or Commit Aborting, or Commit Confirm of a move that is still copying, is `Done`.
+    /// dm-mirror with `handle_errors` holds such a write at all times; ublk has to park it.
     CheckLegs,
-    /// Flush the volatile caches of every destination PV.
+    /// Flush the volatile caches of every destination PV. A flush that failed is never tried
+    /// again and believed: the device may have dropped what it was to make durable.
     FlushDestination,
     /// Find the sectors that cannot be read on the source or written on the destination among
     /// the chunks that are not clean, for the message; best effort. Nothing is mirrored now.

@@ -14,6 +14,8 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+use core::fmt;
+
 use heapless::Vec;
 
 pub use action::{Action, Change, Mapping};
@@ -144,3 +146,15 @@ impl Mover {
         })
     }
 }
+
+impl fmt::Display for MoverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MoverError::NoLvs => write!(f, "the move has no LV"),
+            MoverError::TooManyLvs => write!(f, "the move has more than {MAX_LVS_PER_MOVE} LVs"),
+            MoverError::SameLvTwice(_) => write!(f, "the move names an LV twice"),
+        }
+    }
+}
+
+impl core::error::Error for MoverError {}

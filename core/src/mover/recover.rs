@@ -27,6 +27,7 @@ pub fn start(recorded: Recorded, live: &[Live]) -> State {
         leave: false,
         failures: 0,
         moved_failures: 0,
+        unsure: recorded != Recorded::Queued,
         lvs: 0,
         log_kept: LvSet::default(),
         attached: LvSet::default(),

@@ -34,8 +34,8 @@ pub enum InCharge {
     Source,
     /// The destination; the record says so.
     Destination,
-    /// The commit that hands over failed half-way, and so did the one that takes it back: the
-    /// PVs may disagree. Both legs hold the same, so either is right while they stay mirrored.
+    /// The PVs may disagree: a commit failed half-way, and so did every try to settle it.
+    /// Whichever record a later run reads is right, since nothing was done that favours one.
     Either,
 }
 
@@ -150,8 +150,11 @@ pub struct State {
     pub leave: bool,
     /// Failures of this step in a row.
     pub failures: u8,
-    /// Failures of Commit Moved in this run; while not 0, some PVs may say Moved.
+    /// Failures of Commit Moved in this run.
     pub moved_failures: u8,
+    /// The PVs may disagree about who is in charge: what was read is not confirmed yet, or
+    /// Commit Moved has failed.
+    pub unsure: bool,
     /// How many LVs.
     pub lvs: u8,
     /// Their log may be believed: no InitLog.

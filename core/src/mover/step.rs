@@ -72,11 +72,14 @@ fn before_hand_over(state: State) -> bool {
 /// The step did what it was to do.
 fn done(mut state: State) -> State {
     match state.phase {
-        Phase::Confirm => match state.recorded {
-            Recorded::Queued | Recorded::Copying => forward(state, init_logs(state, 0)),
-            Recorded::Aborting => enter(state, load_source(state, 0)),
-            Recorded::Moved => enter(state, load_final(state, 0)),
-        },
+        Phase::Confirm => {
+            state.unsure = false;
+            match state.recorded {
+                Recorded::Queued | Recorded::Copying => forward(state, init_logs(state, 0)),
+                Recorded::Aborting => enter(state, load_source(state, 0)),
+                Recorded::Moved => enter(state, load_final(state, 0)),
+            }
+        }
         Phase::InitLog(lv) => forward(state, init_logs(state, lv + 1)),
         Phase::Begin => {
             state.recorded = Recorded::Copying;
@@ -91,14 +94,14 @@ fn done(mut state: State) -> State {
         Phase::CheckFlushed => forward(state, Phase::CommitMoved),
         Phase::CommitMoved => {
             state.recorded = Recorded::Moved;
-            state.moved_failures = 0;
+            state.unsure = false;
             enter(state, load_final(state, 0))
         }
         Phase::LoadFinal(lv) => retrying(state, Phase::SwapFinal(lv)),
         Phase::SwapFinal(lv) => enter(state, load_final(state, lv + 1)),
         Phase::CommitAborting => {
             state.recorded = Recorded::Aborting;
-            state.moved_failures = 0;
+            state.unsure = false;
             enter(state, load_source(state, 0))
         }
         Phase::LoadSource(lv) => retrying(state, Phase::SwapSource(lv)),
@@ -131,6 +134,7 @@ fn failed(mut state: State) -> State {
         // flush that succeeds proves nothing, so there is no second try.
         Phase::Flush => go_back(state, AbortReason::LegFailed(Leg::Destination, LegFault::Flush)),
         Phase::CommitMoved => {
+            state.unsure = true;
             state.moved_failures += 1;
             if state.moved_failures < MAX_MOVED_TRIES {
                 // Some PVs may say Moved now; both legs are equal, so either is right. Look
@@ -189,8 +193,8 @@ fn again(state: State, phase: Phase) -> State {
         return State { phase, failures, issued: false, ..state };
     }
     let in_charge = match state.recorded {
+        _ if state.unsure => InCharge::Either,
         Recorded::Moved => InCharge::Destination,
-        _ if state.moved_failures > 0 => InCharge::Either,
         Recorded::Queued | Recorded::Copying | Recorded::Aborting => InCharge::Source,
     };
     let maybe_mirrored = match phase {

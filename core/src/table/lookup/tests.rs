@@ -1,1 +1,113 @@
-//! Tests.
+//! Tests of building a table and of the search in it.
+
+extern crate std;
+
+use std::vec::Vec;
+
+use super::*;
+use crate::table::{Area, Log, Mirror};
+
+fn device(minor: u32) -> DeviceNumber {
+    DeviceNumber { major: 254, minor }
+}
+
+fn linear(start: u64, len: u64) -> Segment {
+    let area = Area { device: device(0), offset: Sectors(2048) };
+    Segment { start: Sectors(start), len: Sectors(len), target: Target::Linear(area) }
+}
+
+/// A table of `count` segments of various lengths.
+fn many(count: u64) -> Vec<Segment> {
+    let mut start = 0;
+    (0..count)
+        .map(|i| {
+            let len = 1 + i.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 9000;
+            start += len;
+            linear(start - len, len)
+        })
+        .collect()
+}
+
+#[test]
+fn a_table_starts_at_0_without_gap_overlap_or_empty_line() {
+    let new = |segments: &[Segment]| Table::new(segments).map(|table| table.len().0);
+    assert_eq!(new(&[linear(0, 8), linear(8, 8)]), Ok(16));
+    assert_eq!(new(&[]), Err(TableError::Empty));
+    let not_contiguous = |index, expected, found| {
+        let (expected, found) = (Sectors(expected), Sectors(found));
+        Err(TableError::NotContiguous { index, expected, found })
+    };
+    assert_eq!(new(&[linear(8, 8)]), not_contiguous(0, 0, 8));
+    assert_eq!(new(&[linear(0, 8), linear(9, 8)]), not_contiguous(1, 8, 9));
+    assert_eq!(new(&[linear(0, 8), linear(7, 8)]), not_contiguous(1, 8, 7));
+    assert_eq!(new(&[linear(0, 8), linear(8, 0)]), Err(TableError::ZeroLength { index: 1 }));
+}
+
+#[test]
+fn numbers_near_the_largest_are_refused_not_wrapped() {
+    let huge = Segment { len: Sectors(u64::MAX), ..linear(0, 1) };
+    assert_eq!(Table::new(&[huge]).err(), Some(TableError::Overflow { index: 0 }));
+    let huge = [linear(0, 8), Segment { len: Sectors(u64::MAX - 4), ..linear(8, 1) }];
+    assert_eq!(Table::new(&huge).err(), Some(TableError::Overflow { index: 1 }));
+    let far = Area { device: device(0), offset: Sectors(u64::MAX - 7) };
+    let far = [Segment { target: Target::Linear(far), ..linear(0, 8) }];
+    assert_eq!(Table::new(&far).err(), Some(TableError::Overflow { index: 0 }));
+    let error = [Segment { len: Sectors(u64::MAX), target: Target::Error, ..linear(0, 1) }];
+    let table = Table::new(&error).unwrap();
+    assert!(table.lookup(Sectors(u64::MAX - 1)).is_some());
+    assert!(table.lookup(Sectors(u64::MAX)).is_none());
+}
+
+#[test]
+fn a_mirror_has_a_chunk_that_is_a_power_of_two() {
+    let leg = Area { device: device(1), offset: Sectors(0) };
+    for (chunk_sectors, right) in [(0, false), (1, true), (12, false), (4096, true)] {
+        let mirror = Mirror {
+            source: leg,
+            destination: leg,
+            log: Log::Core,
+            chunk_sectors,
+            sync: None,
+            handle_errors: true,
+            keep_log: false,
+        };
+        let segments = [Segment { target: Target::Mirror(mirror), ..linear(0, 8) }];
+        let expected = (!right).then_some(TableError::BadChunk { index: 0, chunk_sectors });
+        assert_eq!(Table::new(&segments).err(), expected);
+    }
+}
+
+#[test]
+fn the_lookup_equals_a_search_from_the_front() {
+    for count in [1, 2, 3, 4, 5, 7, 8, 9, 100] {
+        let segments = many(count);
+        let table = Table::new(&segments).unwrap();
+        let edges = segments.iter().map(|segment| segment.start.0);
+        let around = edges.flat_map(|edge| [edge.wrapping_sub(1), edge, edge + 1]);
+        for sector in around.chain([table.len().0 - 1, table.len().0, u64::MAX]) {
+            let from_front = segments.iter().find(|segment| {
+                segment.start.0 <= sector && sector < segment.start.0 + segment.len.0
+            });
+            assert_eq!(table.lookup(Sectors(sector)), from_front, "{sector} of {count}");
+        }
+    }
+}
+
+/// Not a check: prints the time of a lookup. `cargo test --release -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn time_of_a_lookup() {
+    let segments = many(10_000);
+    let table = Table::new(&segments).unwrap();
+    let mut sector = 1u64;
+    let (rounds, mut sum) = (5_000_000u32, 0u64);
+    let start = std::time::Instant::now();
+    for _ in 0..rounds {
+        sector = sector.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let at = (u128::from(sector) * u128::from(table.len().0)) >> 64;
+        let found = table.lookup(Sectors(at as u64));
+        sum = sum.wrapping_add(found.map_or(0, |segment| segment.start.0));
+    }
+    let each = start.elapsed() / rounds;
+    std::println!("{each:?} for each of {rounds} lookups ({sum}), {} bytes", size_of::<Segment>());
+}
