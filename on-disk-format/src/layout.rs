@@ -359,6 +359,10 @@ const _: () = {
     assert!(part::RESERVED_2.end() == part::SIZE);
     assert!(dirty_log::CHUNKS.end() == dirty_log::HEADER_SIZE);
     // Eight-byte fields lie at multiples of eight.
-    assert!(label::DEVICE_SIZE.start().is_multiple_of(8) && slot::SEQUENCE.start().is_multiple_of(8));
-    assert!(pv::DEVICE_SIZE.start().is_multiple_of(8) && part::LOG_OFFSET.start().is_multiple_of(8));
+    assert!(
+        label::DEVICE_SIZE.start().is_multiple_of(8) && slot::SEQUENCE.start().is_multiple_of(8)
+    );
+    assert!(
+        pv::DEVICE_SIZE.start().is_multiple_of(8) && part::LOG_OFFSET.start().is_multiple_of(8)
+    );
 };

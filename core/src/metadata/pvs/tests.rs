@@ -1,1 +1,58 @@
+use super::super::testing::*;
+use super::*;
 
+#[test]
+fn a_pv_in_use_stays_and_the_others_move_up() {
+    let mut vg = vg(&[10, 10, 10]);
+    add_lv(&mut vg, "a", &[run(2, 0, 2)]);
+    let error = vg.remove_pv(PvIndex(2)).unwrap_err();
+    assert_eq!(error, PvError::InUse { extents: Extents(2) });
+    assert_eq!(vg.remove_pv(PvIndex(0)).unwrap().uuid, uuid(1000));
+    vg.validate().unwrap();
+    assert_eq!(vg.segments()[0].place.pv, PvIndex(1));
+    assert_eq!(vg.used_extents(PvIndex(1)), Extents(2));
+    assert_eq!(vg.remove_pv(PvIndex(2)), Err(PvError::NoSuchPv));
+}
+
+#[test]
+fn a_reserved_destination_keeps_its_pv() {
+    let mut vg = vg(&[10, 10]);
+    add_lv(&mut vg, "a", &[run(0, 0, 2)]);
+    plan(&mut vg, &request(&[whole(0)], &[])).unwrap();
+    assert_eq!(vg.remove_pv(PvIndex(1)), Err(PvError::InUse { extents: Extents(2) }));
+}
+
+#[test]
+fn refusals_name_their_reason() {
+    let mut vg = vg(&[10]);
+    let size = vg.extent_size();
+    assert_eq!(vg.add_pv(pv(0, size, 5)), Err(PvError::BadUuid));
+    for spoil in [
+        (|pv: &mut Pv| pv.pe_count = Extents(0)) as fn(&mut Pv),
+        |pv| pv.device_size.0 -= 1,
+        |pv| pv.log_start = pv.pe_start,
+        |pv| pv.log_size = Sectors(4),
+        |pv| pv.pe_start.0 += 1,
+        |pv| pv.log_start = Sectors(u64::MAX - 7),
+        |pv| pv.device_size = Sectors(u64::MAX),
+    ] {
+        let mut bad = pv(7, size, 5);
+        spoil(&mut bad);
+        assert_eq!(vg.add_pv(bad.clone()), Err(PvError::BadSize), "{bad:?}");
+    }
+    for number in 1..MAX_PVS as u64 {
+        vg.add_pv(pv(number, size, 5)).unwrap();
+    }
+    let error = vg.add_pv(pv(99, size, 5)).unwrap_err();
+    assert_eq!(error, PvError::TooManyPvs { limit: MAX_PVS as u32 });
+}
+
+#[test]
+fn a_label_becomes_a_pv() {
+    let geometry = Geometry::for_device(16_384 + 8192 * 3 + 5).unwrap();
+    let pv = Pv::new(uuid(5), &geometry, ExtentSize::DEFAULT).unwrap();
+    assert_eq!(pv.pe_count, Extents(3));
+    assert!(pv.is_sound(ExtentSize::DEFAULT));
+    let none = Geometry::for_device(16_384 + 8191).unwrap();
+    assert_eq!(Pv::new(uuid(5), &none, ExtentSize::DEFAULT), None);
+}
