@@ -1,2 +1,17 @@
-//! placeholder
-fn main() {}
+//! `lvshift-dm`: LVM's commands over kernel device-mapper targets, with a `pvmove` that never calls
+//! moved what is not.
+
+mod events;
+mod front;
+mod kernel;
+mod names;
+mod nodes;
+mod shadow;
+mod status;
+mod tables;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lvshift_frontend_common::cli::run(&mut front::Dm::default(), std::env::args_os())
+}

@@ -5,6 +5,7 @@ mod members;
 pub(crate) mod probe;
 mod scan;
 
+#[cfg(test)]
 pub(crate) use create::write_label;
 pub use create::{CreateOptions, create, new_uuid, remove};
 pub use members::{Member, Members};

@@ -1,0 +1,213 @@
+//! [`FrontEnd`] on device-mapper.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lvshift_core::metadata::Vg;
+use lvshift_core::mover::{Live, Mapping};
+use lvshift_core::table;
+use lvshift_core::units::{LvIndex, MoveIndex};
+use lvshift_frontend_common::error::{Error, Kind, Result};
+use lvshift_frontend_common::front_end::{ActiveLv, CopyStatus, FrontEnd, View, Wake};
+
+use crate::kernel::{Info, Kernel};
+use crate::names::{self, Role};
+use crate::tables::{self, Numbers, lv_at};
+use crate::{events, nodes, shadow, status};
+
+/// The device-mapper front end. The kernel is asked only when something needs it.
+#[derive(Default)]
+pub(crate) struct Dm {
+    kernel: Option<Kernel>,
+}
+
+impl Dm {
+    fn kernel(&mut self) -> Result<&Kernel> {
+        let opened = match self.kernel.take() {
+            Some(kernel) => kernel,
+            None => Kernel::open()?,
+        };
+        Ok(self.kernel.insert(opened))
+    }
+}
+
+/// The LV's dm name and UUID.
+fn identity(vg: &Vg, lv: LvIndex) -> Result<(String, String)> {
+    let record = vg
+        .lv(lv)
+        .ok_or_else(|| Error::new(Kind::Inconsistent, "the LV is not in the VG any more"))?;
+    let name = names::name(vg.name().as_str(), record.name.as_str(), Role::Lv)?;
+    Ok((name, names::uuid(vg.uuid(), record.uuid, Role::Lv)))
+}
+
+fn active_lv(info: &Info) -> ActiveLv {
+    ActiveLv {
+        number: info.number,
+        node: PathBuf::from(format!("/dev/dm-{}", info.number.minor)),
+        open_count: info.open_count,
+        suspended: info.suspended,
+    }
+}
+
+impl FrontEnd for Dm {
+    fn name(&self) -> &'static str {
+        "lvshift-dm"
+    }
+
+    fn check_kernel(&mut self, for_a_move: bool) -> Result<()> {
+        self.kernel()?.check(for_a_move)
+    }
+
+    fn active(&mut self, vg: &Vg, lv: LvIndex) -> Result<Option<ActiveLv>> {
+        let (_, uuid) = identity(vg, lv)?;
+        Ok(self.kernel()?.find(&uuid)?.filter(|info| info.live).map(|info| active_lv(&info)))
+    }
+
+    fn activate(
+        &mut self,
+        view: View<'_>,
+        lv: LvIndex,
+        mapping: Mapping,
+        private: bool,
+    ) -> Result<ActiveLv> {
+        let (name, uuid) = identity(view.vg, lv)?;
+        let of = view.vg.move_of_lv(lv);
+        let kernel = self.kernel()?;
+        let found = kernel.find(&uuid)?;
+        if !found.as_ref().is_some_and(|info| info.live) {
+            if mapping == Mapping::Mirrored
+                && let Some(of) = of
+            {
+                shadow::create(kernel, view, of, lv)?;
+            }
+            let numbers = Numbers::look_up(kernel, view, of, lv)?;
+            let table = tables::table(&numbers, of.map(|of| (of, mapping)))?;
+            if found.is_none() {
+                kernel.create(&name, &uuid)?;
+            }
+            let made =
+                kernel.load(&uuid, &name, &table).and_then(|()| kernel.swap(&uuid, &name, &table));
+            if let Err(error) = made {
+                // A device without a table is of no use to anybody.
+                let _ = kernel.remove(&uuid, &name);
+                return Err(error.state("the LV is not active, its data were not touched"));
+            }
+        }
+        let info = kernel
+            .find(&uuid)?
+            .ok_or_else(|| Error::new(Kind::Kernel, "the LV's device went away again"))?;
+        nodes::make_node(&info.name, info.number)?;
+        if !private {
+            nodes::make_link(view.vg.name().as_str(), lv_at(view, lv)?.name.as_str(), &info.name)?;
+        }
+        Ok(active_lv(&info))
+    }
+
+    fn deactivate(&mut self, vg: &Vg, lv: LvIndex) -> Result<()> {
+        let (_, uuid) = identity(vg, lv)?;
+        let record = vg.lv(lv).map(|record| (record.uuid, record.name.clone()));
+        let kernel = self.kernel()?;
+        if let Some(info) = kernel.find(&uuid)? {
+            kernel
+                .remove(&uuid, &info.name)
+                .map_err(|error| error.state("the LV is still active"))?;
+            nodes::remove_node(&info.name)?;
+        }
+        let Some((lv_uuid, name)) = record else { return Ok(()) };
+        for info in kernel.own()? {
+            if names::is_helper_of(&info.uuid, vg.uuid(), lv_uuid) {
+                shadow::take_down(kernel, &info, None)?;
+            }
+        }
+        nodes::remove_link(vg.name().as_str(), name.as_str())
+    }
+
+    fn refresh(&mut self, view: View<'_>, lv: LvIndex) -> Result<()> {
+        let (name, uuid) = identity(view.vg, lv)?;
+        let kernel = self.kernel()?;
+        if kernel.find(&uuid)?.is_none() {
+            return Ok(());
+        }
+        let numbers = Numbers::look_up(kernel, view, None, lv)?;
+        let table = tables::table(&numbers, None)?;
+        kernel.load(&uuid, &name, &table)?;
+        kernel.swap(&uuid, &name, &table)
+    }
+
+    fn rename(&mut self, vg: &Vg, lv: LvIndex, old: &str) -> Result<()> {
+        let (name, uuid) = identity(vg, lv)?;
+        let kernel = self.kernel()?;
+        let Some(info) = kernel.find(&uuid)? else { return Ok(()) };
+        if info.name != name {
+            kernel.rename(&info.name, &name)?;
+            nodes::remove_node(&info.name)?;
+        }
+        nodes::make_node(&name, info.number)?;
+        let had_link = nodes::link(vg.name().as_str(), old).symlink_metadata().is_ok();
+        if had_link {
+            nodes::remove_link(vg.name().as_str(), old)?;
+            let new = vg.lv(lv).map(|record| record.name.as_str().to_owned()).unwrap_or_default();
+            nodes::make_link(vg.name().as_str(), &new, &name)?;
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex) -> Result<Live> {
+        let (_, uuid) = identity(view.vg, lv)?;
+        let kernel = self.kernel()?;
+        let Some(info) = kernel.find(&uuid)? else { return Ok(Live::Absent) };
+        if !info.live {
+            // Its maker died before it had a table.
+            kernel.remove(&uuid, &info.name)?;
+            return Ok(Live::Absent);
+        }
+        let loaded = kernel.table(&uuid, false)?;
+        let Some(loaded) = loaded.into_iter().collect::<Option<Vec<_>>>() else {
+            return Ok(Live::Foreign);
+        };
+        let numbers = Numbers::look_up(kernel, view, Some(of), lv)?;
+        Ok(table::observe(view.vg, lv, of, &numbers, &loaded))
+    }
+
+    fn create_shadow(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex) -> Result<()> {
+        shadow::create(self.kernel()?, view, of, lv)
+    }
+
+    fn load(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex, mapping: Mapping) -> Result<()> {
+        let (name, uuid) = identity(view.vg, lv)?;
+        let kernel = self.kernel()?;
+        let numbers = Numbers::look_up(kernel, view, Some(of), lv)?;
+        let table = tables::table(&numbers, Some((of, mapping)))?;
+        if kernel.find(&uuid)?.is_none() {
+            kernel.create(&name, &uuid)?;
+        }
+        kernel.load(&uuid, &name, &table)
+    }
+
+    fn swap(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex, mapping: Mapping) -> Result<()> {
+        let (name, uuid) = identity(view.vg, lv)?;
+        let kernel = self.kernel()?;
+        let numbers = Numbers::look_up(kernel, view, Some(of), lv)?;
+        let table = tables::table(&numbers, Some((of, mapping)))?;
+        kernel.swap(&uuid, &name, &table)?;
+        match kernel.find(&uuid)? {
+            Some(info) => nodes::make_node(&info.name, info.number),
+            None => Ok(()),
+        }
+    }
+
+    fn remove_shadow(&mut self, view: View<'_>, _of: MoveIndex, lv: LvIndex) -> Result<()> {
+        shadow::remove(self.kernel()?, view, lv)
+    }
+
+    fn copy_status(&mut self, view: View<'_>, of: MoveIndex) -> Result<CopyStatus> {
+        let kernel = self.kernel()?;
+        // First armed, then read: a change after this reading wakes the next wait.
+        kernel.arm()?;
+        status::copy_status(kernel, view, of)
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) -> Result<Wake> {
+        events::wait(self.kernel()?, timeout)
+    }
+}

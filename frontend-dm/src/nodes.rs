@@ -1,0 +1,82 @@
+//! Nodes under `/dev/mapper` and links `/dev/VG/LV`, with udev and without. Where udev has made the
+//! node it is left alone; the links are always ours, since no rule of udev knows our volumes.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+
+use lvshift_core::units::DeviceNumber;
+use lvshift_frontend_common::error::{Error, Kind, Result};
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+
+fn node(name: &str) -> PathBuf {
+    Path::new("/dev/mapper").join(name)
+}
+
+/// The link `/dev/VG/LV`.
+pub(crate) fn link(vg: &str, lv: &str) -> PathBuf {
+    Path::new("/dev").join(vg).join(lv)
+}
+
+fn failed(path: &Path, error: std::io::Error) -> Error {
+    Error::new(Kind::Kernel, "a device node or link cannot be made")
+        .device(path.display())
+        .because(error)
+        .state("the device itself is there")
+}
+
+/// Makes `/dev/mapper/NAME` name the device.
+pub(crate) fn make_node(name: &str, number: DeviceNumber) -> Result<()> {
+    let path = node(name);
+    let wanted = makedev(number.major, number.minor);
+    match fs::metadata(&path) {
+        Ok(found) if found.rdev() == wanted => return Ok(()),
+        Ok(_) => remove(&path)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => remove(&path)?,
+        Err(error) => return Err(failed(&path, error)),
+    }
+    match mknodat(CWD, &path, FileType::BlockDevice, Mode::from(0o600), wanted) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(error) => Err(failed(&path, error.into())),
+    }
+}
+
+/// Makes the link `/dev/VG/LV`.
+pub(crate) fn make_link(vg: &str, lv: &str, name: &str) -> Result<()> {
+    let link = link(vg, lv);
+    let target = node(name);
+    if let Some(directory) = link.parent() {
+        fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
+    }
+    if fs::read_link(&link).is_ok_and(|found| found == target) {
+        return Ok(());
+    }
+    remove(&link)?;
+    symlink(&target, &link).map_err(|error| failed(&link, error))
+}
+
+/// Takes the node away, if it is still there.
+pub(crate) fn remove_node(name: &str) -> Result<()> {
+    remove(&node(name))
+}
+
+/// Takes the link away, and the VG's directory when it is empty.
+pub(crate) fn remove_link(vg: &str, lv: &str) -> Result<()> {
+    let link = link(vg, lv);
+    if fs::symlink_metadata(&link).is_ok_and(|found| found.is_symlink()) {
+        remove(&link)?;
+    }
+    if let Some(directory) = link.parent() {
+        // Not empty is the usual case.
+        let _ = fs::remove_dir(directory);
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(path, error)),
+        _ => Ok(()),
+    }
+}
