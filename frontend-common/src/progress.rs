@@ -1,0 +1,216 @@
+//! Tells how a move goes: a bar on a terminal, lines elsewhere, or one JSON object a line.
+
+mod events;
+mod lines;
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lvshift_core::mover::Outcome;
+use lvshift_core::units::Uuid;
+
+use crate::drive::{MoveReport, Progress, Report};
+use crate::error::Error;
+use crate::report::LogLine;
+
+pub use events::Event;
+
+/// How it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// A bar that is drawn again and again, on stderr.
+    Bar,
+    /// A line now and then, on stdout.
+    Lines,
+    /// A JSON object a line, on stdout.
+    Json,
+    /// Not at all.
+    Quiet,
+}
+
+impl Style {
+    /// What suits the terminal and the options.
+    #[must_use]
+    pub fn choose(json: bool, quiet: bool) -> Style {
+        match (json, quiet) {
+            (true, _) => Style::Json,
+            (false, true) => Style::Quiet,
+            (false, false) if std::io::stderr().is_terminal() => Style::Bar,
+            (false, false) => Style::Lines,
+        }
+    }
+
+    /// How often the driver should report: a bar moves smoothly, lines come when asked for.
+    #[must_use]
+    pub fn interval(self, seconds: u32) -> Option<Duration> {
+        match self {
+            Style::Bar => Some(Duration::from_millis(250)),
+            Style::Quiet => None,
+            // 0 asks for "as soon as something changes": that is what the bar's pace is.
+            Style::Lines | Style::Json if seconds == 0 => Some(Duration::from_millis(250)),
+            Style::Lines | Style::Json => Some(Duration::from_secs(u64::from(seconds))),
+        }
+    }
+}
+
+/// Listens to a driver and tells the person.
+pub struct Teller<W: Write> {
+    style: Style,
+    program: String,
+    out: W,
+    bar: Option<ProgressBar>,
+    from: Vec<String>,
+    to: Vec<String>,
+    begun: Instant,
+    /// What the first report said was done already: not moved by this run.
+    at_start: Option<u64>,
+    last: Option<Progress>,
+}
+
+impl<W: Write> Teller<W> {
+    /// A teller that writes lines and JSON to `out`.
+    pub fn new(style: Style, program: &str, out: W) -> Teller<W> {
+        Teller {
+            style,
+            program: program.to_owned(),
+            out,
+            bar: None,
+            from: Vec::new(),
+            to: Vec::new(),
+            begun: Instant::now(),
+            at_start: None,
+            last: None,
+        }
+    }
+
+    /// Takes what the driver has to tell.
+    pub fn hear(&mut self, report: Report<'_>) {
+        match report {
+            Report::Started { of, again, from, to } => self.started(of, again, from, to),
+            Report::Copied(progress) => self.copied(progress),
+            Report::Note(text) => self.note(text),
+            Report::Ended(report) => self.ended(report),
+        }
+    }
+
+    fn started(&mut self, of: Uuid, again: bool, from: &[String], to: &[String]) {
+        self.from = from.to_vec();
+        self.to = to.to_vec();
+        match self.style {
+            Style::Json => {
+                self.event(&Event::Started { r#move: of.to_string(), again, from, to });
+            }
+            Style::Bar | Style::Lines if again => {
+                let text =
+                    format!("carrying on the move from {} to {}", from.join(", "), to.join(", "));
+                self.note(&text);
+            }
+            _ => {}
+        }
+    }
+
+    fn copied(&mut self, progress: &Progress) {
+        self.at_start.get_or_insert(progress.bytes_done);
+        match self.style {
+            Style::Json => self.event(&Event::progress(progress)),
+            Style::Lines => {
+                let text = lines::progress(&self.source(), progress);
+                self.line(&text);
+            }
+            Style::Bar => self.draw(progress),
+            Style::Quiet => {}
+        }
+        self.last = Some(progress.clone());
+    }
+
+    fn note(&mut self, text: &str) {
+        match (self.style, &self.bar) {
+            (Style::Json, _) => self.event(&Event::Note { text }),
+            (Style::Quiet, _) => {}
+            (_, Some(bar)) => bar.println(format!("  pvmove: {text}")),
+            (_, None) => self.line(&format!("pvmove: {text}")),
+        }
+    }
+
+    fn ended(&mut self, report: &MoveReport) {
+        if self.style == Style::Json {
+            self.event(&Event::ended(report));
+        }
+        if let Some(bar) = &self.bar
+            && report.outcome != Outcome::Moved
+        {
+            bar.abandon();
+        }
+    }
+
+    /// The last line: what happened in all.
+    pub fn finish(&mut self, reports: &[MoveReport]) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        let summary = lines::Summary::new(reports, self.last.as_ref(), self.at_start);
+        let took = self.begun.elapsed();
+        match self.style {
+            Style::Json => self.event(&Event::finished(&summary, took)),
+            Style::Quiet => {}
+            Style::Bar | Style::Lines => {
+                for text in summary.sentences(&self.program, &self.from, &self.to, took) {
+                    self.line(&text);
+                }
+            }
+        }
+    }
+
+    /// An error, for programs; people read it on stderr.
+    pub fn error(&mut self, error: &Error) {
+        if self.style == Style::Json {
+            let line = LogLine {
+                log_type: "error",
+                log_message: error.what.clone(),
+                error: Some(error.into()),
+            };
+            self.event(&Event::Error { error: line.error });
+        }
+    }
+
+    fn source(&self) -> String {
+        self.from.join(", ")
+    }
+
+    fn draw(&mut self, progress: &Progress) {
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(
+                Some(progress.bytes_total),
+                ProgressDrawTarget::stderr(),
+            );
+            let template = "  pvmove: {prefix} [{bar:30}] {percent:>3}%  {msg}";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            bar
+        });
+        bar.set_prefix(self.from.join(", "));
+        bar.set_length(progress.bytes_total);
+        bar.set_message(lines::amounts(progress));
+        bar.set_position(progress.bytes_done);
+    }
+
+    fn event(&mut self, event: &Event<'_>) {
+        let text = crate::report::to_json(event);
+        self.raw(&text);
+    }
+
+    fn line(&mut self, text: &str) {
+        self.raw(&format!("  {text}"));
+    }
+
+    /// A reader that went away must not end a move.
+    fn raw(&mut self, text: &str) {
+        let _ = writeln!(self.out, "{text}");
+        let _ = self.out.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests;

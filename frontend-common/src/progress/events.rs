@@ -1,0 +1,127 @@
+//! Progress for programs. docs/json.md describes each field.
+
+use std::time::Duration;
+
+use lvshift_core::mover::{Leg, Outcome};
+use serde::Serialize;
+
+use super::lines::{Summary, percent};
+use crate::drive::{MoveReport, Progress};
+use crate::front_end::BadPlace;
+use crate::report::ErrorJson;
+
+/// One line of `--json`.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+#[expect(missing_docs, reason = "docs/json.md documents each field for those who read them")]
+pub enum Event<'a> {
+    /// The moves of a command are recorded on disk.
+    Planned { vg: &'a str, moves: usize, bytes_total: u64, background: bool },
+    /// A move begins or is taken up again.
+    Started { r#move: String, again: bool, from: &'a [String], to: &'a [String] },
+    /// The copy went on.
+    Progress {
+        r#move: String,
+        number: usize,
+        count: usize,
+        bytes_done: u64,
+        bytes_total: u64,
+        percent: f64,
+        bytes_per_second: Option<u64>,
+        seconds_left: Option<u64>,
+    },
+    /// A sentence worth reading.
+    Note { text: &'a str },
+    /// A move ended.
+    Ended {
+        r#move: String,
+        outcome: &'static str,
+        bytes_total: u64,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        bad_places: Vec<BadPlaceJson<'a>>,
+    },
+    /// The command ended.
+    Finished {
+        outcome: &'static str,
+        bytes_moved: u64,
+        bytes_copied: u64,
+        seconds: f64,
+        bytes_per_second: Option<u64>,
+    },
+    /// A failure, as people see it on stderr.
+    Error {
+        #[serde(flatten)]
+        error: Option<ErrorJson>,
+    },
+}
+
+/// Sectors that could not be read or written.
+#[derive(Debug, Serialize)]
+pub struct BadPlaceJson<'a> {
+    leg: &'static str,
+    pv: String,
+    device_first_sector: u64,
+    device_last_sector: u64,
+    lv: String,
+    lv_first_sector: u64,
+    lv_last_sector: u64,
+    error: &'a str,
+}
+
+impl<'a> BadPlaceJson<'a> {
+    fn new(bad: &'a BadPlace) -> BadPlaceJson<'a> {
+        BadPlaceJson {
+            leg: match bad.leg {
+                Leg::Source => "source",
+                Leg::Destination => "destination",
+            },
+            pv: bad.pv.to_string(),
+            device_first_sector: bad.device_sectors.start,
+            device_last_sector: bad.device_sectors.end.saturating_sub(1),
+            lv: bad.lv.to_string(),
+            lv_first_sector: bad.lv_sectors.start,
+            lv_last_sector: bad.lv_sectors.end.saturating_sub(1),
+            error: &bad.error,
+        }
+    }
+}
+
+impl<'a> Event<'a> {
+    pub(super) fn progress(progress: &Progress) -> Event<'static> {
+        Event::Progress {
+            r#move: progress.of.to_string(),
+            number: progress.number,
+            count: progress.count,
+            bytes_done: progress.bytes_done,
+            bytes_total: progress.bytes_total,
+            percent: percent(progress.bytes_done, progress.bytes_total),
+            bytes_per_second: progress.rate.map(|rate| rate as u64),
+            seconds_left: progress.left.map(|left| left.as_secs()),
+        }
+    }
+
+    pub(super) fn ended(report: &'a MoveReport) -> Event<'a> {
+        Event::Ended {
+            r#move: report.of.to_string(),
+            outcome: match report.outcome {
+                Outcome::Moved => "moved",
+                Outcome::Aborted(_) => "aborted",
+                Outcome::Left => "left",
+                Outcome::Stuck { .. } => "stuck",
+                Outcome::Refused => "refused",
+            },
+            bytes_total: report.bytes_total,
+            bad_places: report.bad_places.iter().map(BadPlaceJson::new).collect(),
+        }
+    }
+
+    pub(super) fn finished(summary: &Summary, took: Duration) -> Event<'static> {
+        Event::Finished {
+            outcome: summary.outcome,
+            bytes_moved: summary.bytes_moved,
+            bytes_copied: summary.bytes_copied,
+            seconds: (took.as_secs_f64() * 1000.0).round() / 1000.0,
+            bytes_per_second: summary.rate(took).map(|rate| rate as u64),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+use std::time::Duration;
+
+use lvshift_core::mover::{AbortReason, Leg, LegFault, Outcome};
+use lvshift_core::units::Uuid;
+
+use super::*;
+use crate::front_end::BadPlace;
+
+const MIB: u64 = 1 << 20;
+
+fn progress(done: u64, rate: Option<f64>, left: Option<Duration>) -> Progress {
+    Progress {
+        of: Uuid([1; 16]),
+        number: 1,
+        count: 1,
+        bytes_done: done * MIB,
+        bytes_total: 1000 * MIB,
+        rate,
+        left,
+    }
+}
+
+fn ended(outcome: Outcome) -> MoveReport {
+    MoveReport {
+        of: Uuid([1; 16]),
+        outcome,
+        bytes_total: 1000 * MIB,
+        bad_places: Vec::new(),
+        errors: Vec::new(),
+    }
+}
+
+fn told(style: Style, reports: &[MoveReport]) -> String {
+    let mut out = Vec::new();
+    let mut teller = Teller::new(style, "lvshift-dm", &mut out);
+    let (from, to) = (["/dev/vdb".to_owned()], ["/dev/vdd".to_owned()]);
+    teller.hear(Report::Started { of: Uuid([1; 16]), again: false, from: &from, to: &to });
+    teller.hear(Report::Copied(&progress(0, None, None)));
+    let left = Some(Duration::from_millis(2500));
+    teller.hear(Report::Copied(&progress(455, Some(212.0 * MIB as f64), left)));
+    for report in reports {
+        teller.hear(Report::Ended(report));
+    }
+    teller.finish(reports);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn lines_say_bytes_rate_and_eta() {
+    let text = told(Style::Lines, &[ended(Outcome::Moved)]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "  pvmove: /dev/vdb: Moved: 0.00%  (0 B of 1000 MiB)");
+    assert_eq!(
+        lines[1],
+        "  pvmove: /dev/vdb: Moved: 45.50%  (455 MiB of 1000 MiB, 212 MiB/s, ETA 00:00:03)"
+    );
+    assert_eq!(lines[2], "  pvmove: /dev/vdb: Moved: 100.00%");
+    assert!(
+        lines[3].starts_with("  pvmove: moved 1000 MiB from /dev/vdb to /dev/vdd in 0."),
+        "{}",
+        lines[3]
+    );
+}
+
+#[test]
+fn a_stop_says_that_nothing_is_lost_and_how_to_go_on() {
+    let text = told(Style::Lines, &[ended(Outcome::Left)]);
+    assert!(text.contains("stopped at 45.50%"), "{text}");
+    assert!(text.contains("/dev/vdb is still in charge"), "{text}");
+    assert!(text.contains("`lvshift-dm pvmove` to carry on"), "{text}");
+    assert!(!text.contains("100.00%"), "{text}");
+}
+
+#[test]
+fn a_failure_is_never_called_moved() {
+    let reason = AbortReason::LegFailed(Leg::Source, LegFault::Read);
+    let text = told(Style::Lines, &[ended(Outcome::Aborted(reason))]);
+    assert!(!text.contains("100.00%"), "{text}");
+    assert!(text.contains("pvmove: failed after"), "{text}");
+    let text = told(Style::Lines, &[ended(Outcome::Aborted(AbortReason::Requested))]);
+    assert!(text.contains("undone: the data is where it was"), "{text}");
+}
+
+#[test]
+fn every_line_of_json_is_an_object_with_an_event() {
+    let mut report = ended(Outcome::Aborted(AbortReason::LegFailed(Leg::Source, LegFault::Read)));
+    report.bad_places.push(BadPlace {
+        leg: Leg::Source,
+        pv: Uuid([2; 16]),
+        device_sectors: 100..108,
+        lv: Uuid([3; 16]),
+        lv_sectors: 0..8,
+        error: "a \"bad\" disk".to_owned(),
+    });
+    let text = told(Style::Json, &[report]);
+    let events: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<&str> = events.iter().map(|e| e["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["started", "progress", "progress", "ended", "finished"]);
+    assert_eq!(events[2]["percent"], 45.5);
+    assert_eq!(events[2]["bytes_done"], 455 * MIB);
+    assert_eq!(events[2]["seconds_left"], 2);
+    assert_eq!(events[3]["bad_places"][0]["device_last_sector"], 107);
+    assert_eq!(events[4]["outcome"], "failed");
+    assert_eq!(events[4]["bytes_moved"], 0);
+}
+
+#[test]
+fn a_percentage_never_rounds_up_to_all() {
+    assert_eq!(lines::percent(999_999, 1_000_000), 99.99);
+    assert_eq!(lines::percent(1_000_000, 1_000_000), 100.0);
+    assert_eq!(lines::percent(5, 0), 0.0);
+    assert_eq!(lines::percent(u64::MAX, u64::MAX), 100.0);
+}
+
+#[test]
+fn an_error_is_an_event_of_its_own() {
+    let mut out = Vec::new();
+    let error = Error::new(crate::error::Kind::NoSpace, "no room").device("/dev/vdd");
+    Teller::new(Style::Json, "lvshift-dm", &mut out).error(&error);
+    let event: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(event["event"], "error");
+    assert_eq!(event["kind"], "NoSpace");
+    assert_eq!(event["exit_status"], 5);
+}
+
+#[test]
+fn an_interval_of_0_does_not_flood() {
+    assert_eq!(Style::Lines.interval(0), Some(Duration::from_millis(250)));
+    assert_eq!(Style::Lines.interval(15), Some(Duration::from_secs(15)));
+    assert_eq!(Style::Quiet.interval(1), None);
+}

@@ -1,0 +1,121 @@
+//! A report as LVM's JSON: every value a string, rows under the name of what they are.
+
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// What was said beside the report: warnings and errors.
+#[derive(Debug, Default)]
+pub struct Log(pub Vec<LogLine>);
+
+/// One warning or error.
+#[derive(Debug, Serialize)]
+pub struct LogLine {
+    /// `warning` or `error`.
+    pub log_type: &'static str,
+    /// The sentence.
+    pub log_message: String,
+    /// The stable kind, the device and so on, where it is an error.
+    #[serde(flatten)]
+    pub error: Option<ErrorJson>,
+}
+
+/// An [`Error`] for programs.
+#[derive(Debug, Serialize)]
+pub struct ErrorJson {
+    kind: String,
+    what: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sectors: Vec<[u64; 2]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    exit_status: u8,
+}
+
+impl From<&Error> for ErrorJson {
+    fn from(error: &Error) -> ErrorJson {
+        ErrorJson {
+            kind: format!("{:?}", error.kind),
+            what: error.what.clone(),
+            device: error.device.clone(),
+            // First and last, as the text has them.
+            sectors: error.sectors.iter().map(|r| [r.start, r.end.saturating_sub(1)]).collect(),
+            cause: error.source.as_ref().map(ToString::to_string),
+            state: error.state.clone(),
+            next: error.next.clone(),
+            exit_status: error.exit_status(),
+        }
+    }
+}
+
+impl Log {
+    /// Adds a warning.
+    pub fn warning(&mut self, message: impl Into<String>) {
+        self.0.push(LogLine { log_type: "warning", log_message: message.into(), error: None });
+    }
+
+    /// Adds an error.
+    pub fn error(&mut self, error: &Error) {
+        self.0.push(LogLine {
+            log_type: "error",
+            log_message: error.what.clone(),
+            error: Some(error.into()),
+        });
+    }
+
+    /// A report document without a report, for a command that could not make one.
+    #[must_use]
+    pub fn document(&self) -> String {
+        let mut text = String::from("  {\n      \"report\": [\n      ]");
+        self.write(&mut text);
+        text.push_str("\n  }\n");
+        text
+    }
+
+    fn write(&self, text: &mut String) {
+        if self.0.is_empty() {
+            return;
+        }
+        let lines: Vec<String> =
+            self.0.iter().map(|line| format!("          {}", to_json(line))).collect();
+        text.push_str(",\n      \"log\": [\n");
+        text.push_str(&lines.join(",\n"));
+        text.push_str("\n      ]");
+    }
+}
+
+/// Our values are strings, numbers and lists of them: writing them cannot fail.
+pub(crate) fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+}
+
+/// The whole document, laid out as LVM lays it out: one row a line.
+pub(super) fn document(key: &str, names: &[&str], cells: &[Vec<String>], log: &Log) -> String {
+    let rows: Vec<String> = cells
+        .iter()
+        .map(|row| {
+            let pairs: Vec<String> = names
+                .iter()
+                .zip(row)
+                .map(|(name, cell)| format!("{}:{}", to_json(name), to_json(cell)))
+                .collect();
+            format!("                  {{{}}}", pairs.join(", "))
+        })
+        .collect();
+    let mut text = String::from("  {\n      \"report\": [\n          {\n");
+    text.push_str(&format!("              {}: [\n", to_json(&key)));
+    if !rows.is_empty() {
+        text.push_str(&rows.join(",\n"));
+        text.push('\n');
+    }
+    text.push_str("              ]\n          }\n      ]");
+    log.write(&mut text);
+    text.push_str("\n  }\n");
+    text
+}

@@ -1,0 +1,65 @@
+//! Recorded moves that nobody drives: found and named by every report.
+
+use lvshift_core::mover::Recorded;
+
+use super::VgFacts;
+
+/// A recorded move in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interrupted {
+    /// The LVs that it moves.
+    pub lvs: Vec<String>,
+    /// From which devices.
+    pub from: Vec<String>,
+    /// To which devices.
+    pub to: Vec<String>,
+    /// How far the record says it came.
+    pub state: Recorded,
+}
+
+impl Interrupted {
+    /// The sentence for the person.
+    #[must_use]
+    pub fn sentence(&self, program: &str) -> String {
+        let (what, how) = match self.state {
+            Recorded::Queued => ("planned but not begun", "to carry on"),
+            Recorded::Copying => ("interrupted", "to carry on"),
+            Recorded::Aborting => ("interrupted while it was being undone", "to finish undoing it"),
+            Recorded::Moved => ("done but for the tidying up", "to finish"),
+        };
+        let undo = match self.state {
+            Recorded::Queued | Recorded::Copying => {
+                format!(", `{program} pvmove --abort` to undo it")
+            }
+            Recorded::Aborting | Recorded::Moved => String::new(),
+        };
+        format!(
+            "move of {} from {} to {} is {what}: run `{program} pvmove` {how}{undo}",
+            self.lvs.join(", "),
+            self.from.join(", "),
+            self.to.join(", ")
+        )
+    }
+}
+
+/// The recorded moves of a VG that nobody drives now, in order.
+#[must_use]
+pub fn interrupted(facts: &VgFacts<'_>) -> Vec<Interrupted> {
+    if facts.driven {
+        return Vec::new();
+    }
+    facts
+        .move_indices()
+        .filter_map(|of| {
+            let vg = facts.vg;
+            let parts = vg.parts_of(of);
+            let name = |lv: &_| Some(format!("{}/{}", vg.name(), vg.lv(*lv)?.name));
+            Some(Interrupted {
+                lvs: vg.lvs_of_move(of).iter().filter_map(name).collect(),
+                from: facts.side(parts.iter(), |part| part.source.pv),
+                to: facts.side(parts.iter(), |part| part.destination.pv),
+                state: vg.move_at(of)?.state,
+            })
+        })
+        .collect()
+}
