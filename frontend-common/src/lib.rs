@@ -2,6 +2,8 @@
 //! metadata I/O, the VG lock, the driver loop of a move, reports and progress.
 
 pub mod activation;
+pub mod cli;
+pub mod commands;
 pub mod control;
 pub mod device;
 pub mod drive;
@@ -9,8 +11,11 @@ pub mod error;
 pub mod front_end;
 pub mod journal;
 pub mod lock;
+pub mod progress;
 pub mod pv;
+pub mod report;
 pub mod signature;
+pub mod size;
 pub mod vg;
 
 #[cfg(test)]

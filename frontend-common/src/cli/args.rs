@@ -1,0 +1,152 @@
+//! The list of commands, and the options that all of them take.
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use super::lv_args::{Lvchange, Lvcreate, Lvextend, Lvremove, Lvrename};
+use super::pv_args::{Pvcreate, Pvmove, Pvremove};
+use super::report_args::ReportArgs;
+use super::vg_args::{Vgchange, Vgck, Vgcreate, Vgextend, Vgreduce, Vgremove};
+
+/// Move logical volumes between disks while they are in use, and never call moved what is not.
+///
+/// The commands are LVM's, with LVM's options and meaning.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    propagate_version = true,
+    after_help = "Sizes take the units b s k m g t p e (powers of 1024; capitals: powers of 1000); \
+                  without one, MiB.\nExit status: 0 done, 3 wrong arguments, 5 failed."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// The options of every command.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// The options that every command takes.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Common {
+    /// Answer every question with yes.
+    #[arg(short = 'y', long, global = true)]
+    pub yes: bool,
+    /// Say more; in an error also its kind.
+    #[arg(short = 'v', long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Say nothing but errors.
+    #[arg(short = 'q', long, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
+    pub quiet: u8,
+}
+
+/// A yes or no, as LVM writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct YesNo(pub bool);
+
+impl std::str::FromStr for YesNo {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<YesNo, String> {
+        match text {
+            // ay, ey, sy, ly: LVM's ways to activate in a cluster, which are one way here.
+            "y" | "yes" | "1" | "ay" | "ey" | "sy" | "ly" => Ok(YesNo(true)),
+            "n" | "no" | "0" | "en" | "sn" | "ln" => Ok(YesNo(false)),
+            _ => Err("expected y or n".into()),
+        }
+    }
+}
+
+/// How reports are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// A table for people.
+    #[default]
+    Basic,
+    /// LVM's JSON.
+    Json,
+}
+
+/// The commands, under LVM's names.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make devices into PVs.
+    Pvcreate(Pvcreate),
+    /// Take the PV label off devices that no VG uses.
+    Pvremove(Pvremove),
+    /// Report on PVs.
+    #[command(after_help = "Example: pvs -o pv_name,pv_free --units g /dev/sdb")]
+    Pvs(ReportArgs),
+    /// Move extents of LVs to other PVs while the LVs are in use.
+    Pvmove(Pvmove),
+    /// Make a VG out of PVs.
+    Vgcreate(Vgcreate),
+    /// Add PVs to a VG.
+    Vgextend(Vgextend),
+    /// Take unused PVs out of a VG.
+    Vgreduce(Vgreduce),
+    /// Remove a VG, and with consent its LVs.
+    Vgremove(Vgremove),
+    /// Give all LVs of VGs their devices, or take them away.
+    Vgchange(Vgchange),
+    /// Check the metadata of VGs on every PV and say what is wrong.
+    Vgck(Vgck),
+    /// Report on VGs.
+    #[command(after_help = "Example: vgs -o +vg_extent_size vg0")]
+    Vgs(ReportArgs),
+    /// Make an LV.
+    Lvcreate(Lvcreate),
+    /// Make an LV larger; it may be in use.
+    Lvextend(Lvextend),
+    /// Remove LVs and what is on them.
+    Lvremove(Lvremove),
+    /// Give an LV another name.
+    Lvrename(Lvrename),
+    /// Give LVs their devices, or take them away.
+    Lvchange(Lvchange),
+    /// Report on LVs.
+    #[command(after_help = "Examples: lvs -o +devices vg0\n          lvs -a --segments")]
+    Lvs(ReportArgs),
+    /// List the names at which LVSHIFT_FAIL can make a move die (for tests).
+    #[command(hide = true)]
+    Failpoints,
+}
+
+impl Command {
+    /// The word that was typed.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::Pvcreate(_) => "pvcreate",
+            Command::Pvremove(_) => "pvremove",
+            Command::Pvs(_) => "pvs",
+            Command::Pvmove(_) => "pvmove",
+            Command::Vgcreate(_) => "vgcreate",
+            Command::Vgextend(_) => "vgextend",
+            Command::Vgreduce(_) => "vgreduce",
+            Command::Vgremove(_) => "vgremove",
+            Command::Vgchange(_) => "vgchange",
+            Command::Vgck(_) => "vgck",
+            Command::Vgs(_) => "vgs",
+            Command::Lvcreate(_) => "lvcreate",
+            Command::Lvextend(_) => "lvextend",
+            Command::Lvremove(_) => "lvremove",
+            Command::Lvrename(_) => "lvrename",
+            Command::Lvchange(_) => "lvchange",
+            Command::Lvs(_) => "lvs",
+            Command::Failpoints => "failpoints",
+        }
+    }
+
+    /// Whether what is said must be JSON.
+    #[must_use]
+    pub fn json(&self) -> bool {
+        match self {
+            Command::Pvs(a) | Command::Vgs(a) | Command::Lvs(a) => {
+                a.reportformat == ReportFormat::Json
+            }
+            Command::Pvmove(a) => a.json || a.reportformat == ReportFormat::Json,
+            _ => false,
+        }
+    }
+}

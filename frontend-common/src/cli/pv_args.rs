@@ -1,0 +1,109 @@
+//! What `pvcreate`, `pvremove` and `pvmove` take.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::args::ReportFormat;
+use super::spec::PvSpec;
+
+/// `pvcreate`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example: pvcreate /dev/sdb /dev/sdc")]
+pub struct Pvcreate {
+    /// The devices: whole disks or partitions.
+    #[arg(required = true, value_name = "DEV")]
+    pub devices: Vec<PathBuf>,
+    /// Overwrite what the device holds. A mounted device, or one in use, is refused even so.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub force: u8,
+    /// Give the PV this UUID instead of a random one (one device only).
+    #[arg(short, long, value_name = "UUID")]
+    pub uuid: Option<String>,
+    /// Taken for LVM's sake: LVM wants it beside --uuid.
+    #[arg(long, hide = true)]
+    pub norestorefile: bool,
+}
+
+/// `pvremove`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example: pvremove /dev/sdb")]
+pub struct Pvremove {
+    /// The devices.
+    #[arg(required = true, value_name = "DEV")]
+    pub devices: Vec<PathBuf>,
+    /// Take the label off even if a VG still lists the PV.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub force: u8,
+}
+
+/// How the planner may choose places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AllocPolicy {
+    /// Every segment stays in one piece.
+    Contiguous,
+    /// As normal: there is nothing else to stay close to here.
+    Cling,
+    /// Any free extents on other PVs.
+    Normal,
+    /// Also free extents of the source PV itself.
+    Anywhere,
+    /// The VG's own policy, which is normal.
+    Inherit,
+}
+
+/// `pvmove`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Without arguments it carries on every interrupted move of every VG. With the SRC of \
+an interrupted move it carries that one on.\n\n\
+A stop (ctrl-C, SIGTERM) leaves the move safely interrupted: carry on with `pvmove`, undo with \
+`pvmove --abort`.\n\
+A failed move ends with status 5, says what cannot be read or written, and leaves the data on SRC.\n\n\
+Examples:\n  \
+pvmove /dev/sdb                     everything away from sdb, wherever there is room\n  \
+pvmove -n home /dev/sdb /dev/sdc    the extents of LV home from sdb to sdc\n  \
+pvmove /dev/sdb:0-999 /dev/sdc      the first 1000 extents\n  \
+pvmove --alloc anywhere /dev/sdb:0-99 /dev/sdb:500-\n  \
+pvmove --abort"
+)]
+pub struct Pvmove {
+    /// The PV to move from, perhaps only some extents of it (5, 0-99, 100-, 0+100).
+    #[arg(value_name = "SRC[:PE[-PE]...]", value_parser = PvSpec::parse)]
+    pub source: Option<PvSpec>,
+    /// The PVs to move to, in order; default: any other PV of the VG.
+    #[arg(value_name = "DST[:PE[-PE]...]", value_parser = PvSpec::parse)]
+    pub destinations: Vec<PvSpec>,
+    /// Move only the extents of this LV (LV or VG/LV).
+    #[arg(short, long, value_name = "LV", requires = "source")]
+    pub name: Option<String>,
+    /// How to choose places [default: normal]. SRC itself is a destination only with `anywhere`.
+    #[arg(long, value_enum, value_name = "POLICY", requires = "source")]
+    pub alloc: Option<AllocPolicy>,
+    /// All or nothing: the extents of all LVs switch together, or none does.
+    #[arg(long, requires = "source")]
+    pub atomic: bool,
+    /// Return when the move is planned and recorded; it goes on in the background.
+    #[arg(short, long, conflicts_with = "abort")]
+    pub background: bool,
+    /// Seconds between two lines of progress; never delays the end of the move.
+    #[arg(short, long, value_name = "SECONDS", default_value = "15", value_parser = interval)]
+    pub interval: u32,
+    /// Undo what is interrupted or running: the data stays where it was.
+    #[arg(long)]
+    pub abort: bool,
+    /// One JSON object a line on stdout: started, progress, finished, error (see docs/json.md).
+    #[arg(long)]
+    pub json: bool,
+    /// As --json.
+    #[arg(long, value_enum, default_value_t, hide = true)]
+    pub reportformat: ReportFormat,
+    /// Set by `--background` for the process that it leaves behind.
+    #[arg(long, hide = true)]
+    pub detached: bool,
+}
+
+/// LVM writes `+N` for "wait before the first look", which has no meaning here.
+fn interval(text: &str) -> Result<u32, String> {
+    text.strip_prefix('+').unwrap_or(text).parse().map_err(|_| "expected seconds".to_owned())
+}

@@ -1,0 +1,92 @@
+//! What the `vg` commands take.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::args::YesNo;
+use crate::size::Size;
+
+/// `vgcreate`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example: vgcreate -s 4m vg0 /dev/sdb /dev/sdc")]
+pub struct Vgcreate {
+    /// The size of an extent: a power of two, 4 KiB to 4 GiB.
+    #[arg(short = 's', long = "physicalextentsize", value_name = "SIZE", default_value = "4m")]
+    pub extent_size: Size,
+    /// Overwrite what a device that is no PV yet holds.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub force: u8,
+    /// The name of the new VG.
+    #[arg(value_name = "VG")]
+    pub vg: String,
+    /// Its devices, in order; those that are no PVs yet become PVs.
+    #[arg(required = true, value_name = "DEV")]
+    pub devices: Vec<PathBuf>,
+}
+
+/// `vgextend`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example: vgextend vg0 /dev/sdd")]
+pub struct Vgextend {
+    /// Overwrite what a device that is no PV yet holds.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub force: u8,
+    /// The VG.
+    #[arg(value_name = "VG")]
+    pub vg: String,
+    /// The devices to add; those that are no PVs yet become PVs.
+    #[arg(required = true, value_name = "DEV")]
+    pub devices: Vec<PathBuf>,
+}
+
+/// `vgreduce`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples: vgreduce vg0 /dev/sdb\n          vgreduce --removemissing vg0")]
+pub struct Vgreduce {
+    /// Every PV that holds no extents.
+    #[arg(short, long, conflicts_with_all = ["removemissing", "devices"])]
+    pub all: bool,
+    /// Every PV that is not there and holds no extents.
+    #[arg(long, conflicts_with = "devices")]
+    pub removemissing: bool,
+    /// The VG.
+    #[arg(value_name = "VG")]
+    pub vg: String,
+    /// The PVs to take out; they stay PVs of no VG.
+    #[arg(value_name = "DEV", required_unless_present_any = ["all", "removemissing"])]
+    pub devices: Vec<PathBuf>,
+}
+
+/// `vgremove`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example: vgremove vg0")]
+pub struct Vgremove {
+    /// Do not ask before LVs are removed.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub force: u8,
+    /// The VGs.
+    #[arg(required = true, value_name = "VG")]
+    pub vgs: Vec<String>,
+}
+
+/// `vgchange`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples: vgchange -a y\n          vgchange -an vg0")]
+pub struct Vgchange {
+    /// y: make the LVs' devices; n: take them away.
+    #[arg(short, long, value_name = "y|n")]
+    pub activate: YesNo,
+    /// The VGs; default: all.
+    #[arg(value_name = "VG")]
+    pub vgs: Vec<String>,
+}
+
+/// `vgck`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example: vgck vg0")]
+pub struct Vgck {
+    /// The VGs; default: all.
+    #[arg(value_name = "VG")]
+    pub vgs: Vec<String>,
+}

@@ -1,0 +1,80 @@
+//! `lvchange` and `vgchange`: devices for LVs.
+
+use lvshift_core::units::Uuid;
+
+use super::Context;
+use super::lookup;
+use super::lvremove::{by_vg, chosen, take_down};
+use crate::activation;
+use crate::cli::lv_args::Lvchange;
+use crate::cli::vg_args::Vgchange;
+use crate::error::Result;
+use crate::vg::{Hold, OpenVg};
+
+pub(super) fn lvs(context: &mut Context<'_>, args: &Lvchange) -> Result<()> {
+    for (vg, names) in by_vg(&args.lvs)? {
+        let mut open = OpenVg::open(&vg, Hold::Keep)?;
+        let lvs = chosen(&open, &names)?;
+        let uuids: Vec<Uuid> = lvs.iter().filter_map(|lv| Some(open.vg().lv(*lv)?.uuid)).collect();
+        change(context, &mut open, &uuids, args.activate.0)?;
+    }
+    Ok(())
+}
+
+pub(super) fn vgs(context: &mut Context<'_>, args: &Vgchange) -> Result<()> {
+    let opened = if args.vgs.is_empty() {
+        OpenVg::open_all(Hold::Keep)?
+    } else {
+        let names: Vec<String> =
+            args.vgs.iter().map(|n| lookup::vg_name(n)).collect::<Result<_>>()?;
+        names.iter().map(|name| OpenVg::open(name, Hold::Keep)).collect()
+    };
+    for opened in opened {
+        let mut open = match opened {
+            Ok(open) => open,
+            Err(error) => {
+                context.fail(&error);
+                continue;
+            }
+        };
+        let uuids: Vec<Uuid> = open.vg().lvs().iter().map(|lv| lv.uuid).collect();
+        if let Err(error) = change(context, &mut open, &uuids, args.activate.0) {
+            context.fail(&error);
+        }
+        let indices = chosen(&open, &[])?;
+        let mut active = 0;
+        for lv in indices {
+            active += usize::from(context.front_end.active(open.vg(), lv)?.is_some());
+        }
+        let name = open.vg().name();
+        context.say(format!("{active} logical volume(s) in volume group \"{name}\" now active"));
+    }
+    Ok(())
+}
+
+/// Does what can be done; what cannot is told and shows in the exit status.
+fn change(
+    context: &mut Context<'_>,
+    open: &mut OpenVg,
+    lvs: &[Uuid],
+    activate: bool,
+) -> Result<()> {
+    if activate {
+        context.front_end.check_kernel(false)?;
+    }
+    for lv in lvs {
+        let done = if activate {
+            activation::activate(open, context.front_end, *lv).map(|(device, notes)| {
+                context.detail(format!("{} is {}", device.node.display(), device.number));
+                notes
+            })
+        } else {
+            take_down(context, open, *lv).map(|()| Vec::new())
+        };
+        match done {
+            Ok(notes) => notes.iter().for_each(|note| context.say(note)),
+            Err(error) => context.fail(&error),
+        }
+    }
+    Ok(())
+}

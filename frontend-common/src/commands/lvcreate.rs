@@ -1,0 +1,122 @@
+//! `lvcreate`.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use lvshift_core::metadata::AllocRequest;
+use lvshift_core::units::Uuid;
+
+use super::Context;
+use super::lookup::{self, refuse};
+use super::place::{Wanted, absolute, extents, no_room, policy};
+use super::vg::remove_all;
+use crate::activation;
+use crate::cli::lv_args::Lvcreate;
+use crate::error::{Error, Kind, Result};
+use crate::vg::{Hold, OpenVg};
+
+/// How much of a new LV is zeroed, as LVM does.
+const ZEROED: usize = 4096;
+
+pub(super) fn run(context: &mut Context<'_>, args: &Lvcreate) -> Result<()> {
+    let volume = lookup::volume(&args.vg)?;
+    let given = match (&args.name, volume.lv) {
+        (Some(name), None) => Some(name.clone()),
+        (None, lv) => lv,
+        (Some(name), Some(lv)) if *name == lv => Some(lv),
+        (Some(_), Some(_)) => {
+            return Err(refuse(Kind::Usage, "the LV is named twice, and not the same"));
+        }
+    };
+    // `-n VG/LV` is LVM's as well.
+    let given = given.map(|name| name.rsplit('/').next().unwrap_or(&name).to_owned());
+    let activate = args.activate.0;
+    let zero = args.zero.map_or(activate, |zero| zero.0);
+    if zero && !activate {
+        return Err(
+            refuse(Kind::Usage, "only an active LV can be zeroed").next("say -Z n with -a n")
+        );
+    }
+    if activate {
+        context.front_end.check_kernel(false)?;
+    }
+    let mut open = OpenVg::open(&volume.vg, Hold::Keep)?;
+    let name = match given {
+        Some(name) => name,
+        None => (0..)
+            .map(|n| format!("lvol{n}"))
+            .find(|name| open.vg().lv_by_name(name).is_none())
+            .unwrap_or_default(),
+    };
+    let name = lookup::name(&name)?;
+    if open.vg().lv_by_name(name.as_str()).is_some() {
+        return Err(refuse(
+            Kind::Exists,
+            format!("there is an LV {name} in VG {} already", volume.vg),
+        ));
+    }
+    let wanted = match (args.size, args.extents) {
+        (Some(size), _) => Wanted::Size(size),
+        (None, Some(argument)) => {
+            absolute(argument.sign)?;
+            Wanted::Extents(argument.amount)
+        }
+        (None, None) => return Err(refuse(Kind::Usage, "a size is needed: -L or -l")),
+    };
+    let areas = lookup::areas(&open, &args.pvs)?;
+    let count = extents(context, &open, wanted, &areas, None)?;
+    let policy = policy(args.alloc);
+    let request = AllocRequest { count, areas: &areas, avoid: &[], policy, grows: None };
+    let runs = open.vg().allocate(&request).map_err(|error| no_room(&open, error))?;
+    let uuid = lookup::fresh();
+    open.commit(|vg| {
+        vg.add_lv(uuid, name.clone(), &runs)
+            .map_err(|e| refuse(Kind::State, format!("LV {name} cannot be made")).because(e))
+    })?;
+    if activate {
+        if let Err(error) = start(context, &mut open, uuid, zero) {
+            return Err(give_up(context, &mut open, uuid, error));
+        }
+    } else {
+        context.warn(format!("Logical volume {}/{name} not zeroed.", volume.vg));
+    }
+    context.say(format!("Logical volume \"{name}\" created."));
+    Ok(())
+}
+
+fn start(context: &mut Context<'_>, open: &mut OpenVg, lv: Uuid, zero: bool) -> Result<()> {
+    let (device, notes) = activation::activate(open, context.front_end, lv)?;
+    notes.iter().for_each(|note| context.say(note));
+    if zero {
+        wipe(&device.node)?;
+    }
+    Ok(())
+}
+
+/// Zeroes the head, so that no old file system shows through.
+fn wipe(node: &Path) -> Result<()> {
+    let write = || {
+        let file = OpenOptions::new().write(true).open(node)?;
+        file.write_all_at(&[0; ZEROED], 0)?;
+        file.sync_all()
+    };
+    write().map_err(|error: std::io::Error| {
+        Error::new(Kind::Io, "the first 4 KiB of the new LV could not be zeroed")
+            .device(node.display())
+            .sectors(vec![0..8])
+            .because(error)
+    })
+}
+
+/// An LV that could not be started is not left behind.
+fn give_up(context: &mut Context<'_>, open: &mut OpenVg, lv: Uuid, error: Error) -> Error {
+    let down = super::lvremove::take_down(context, open, lv);
+    let removed = down.and_then(|()| open.commit(|vg| remove_all(vg, &[lv])));
+    match removed {
+        Ok(_) => error.state("the LV was taken out again; nothing else was changed"),
+        Err(second) => error
+            .state(format!("the LV is in the metadata ({})", second.what))
+            .next("remove it with lvremove"),
+    }
+}

@@ -1,0 +1,85 @@
+//! `lvextend`.
+
+use lvshift_core::metadata::AllocRequest;
+use lvshift_core::units::Extents;
+
+use super::Context;
+use super::lookup::{self, full_name, refuse};
+use super::lvremove::not_moving;
+use super::place::{Wanted, extents, no_room, policy};
+use crate::cli::lv_args::Lvextend;
+use crate::error::{Error, Kind, Result};
+use crate::size::{Amount, Long, Of, Sign};
+use crate::vg::{Hold, OpenVg};
+
+pub(super) fn run(context: &mut Context<'_>, args: &Lvextend) -> Result<()> {
+    let (vg, lv) = lookup::lv_name(&args.lv)?;
+    let mut open = OpenVg::open(&vg, Hold::Keep)?;
+    let lv = lookup::lv(open.vg(), &lv)?;
+    // A table that mirrors is not changed under the copy.
+    not_moving(context.program, &open, lv)?;
+    let name = full_name(open.vg(), lv);
+    let before = open.vg().lv(lv).map_or(Extents(0), |lv| lv.le_count);
+    let areas = lookup::areas(&open, &args.pvs)?;
+    let (sign, wanted) = match (args.size, args.extents) {
+        (Some(signed), _) => (signed.sign, Wanted::Size(signed.size)),
+        (None, Some(argument)) => (argument.sign, Wanted::Extents(argument.amount)),
+        (None, None) => return Err(refuse(Kind::Usage, "a size is needed: -L or -l")),
+    };
+    // "100%FREE" without a + can only mean what is free on top of what there is.
+    let adds =
+        sign == Sign::Plus || matches!(wanted, Wanted::Extents(Amount::Percent(_, Of::Free)));
+    let amount = extents(context, &open, wanted, &areas, Some(lv))?;
+    let more = if adds {
+        amount
+    } else {
+        match amount.0.checked_sub(before.0) {
+            Some(0) => {
+                return Err(refuse(Kind::State, format!("LV {name} has this size already")));
+            }
+            Some(more) => Extents(more),
+            None => {
+                let size = Long(open.vg().extent_size().span(before));
+                return Err(refuse(
+                    Kind::Usage,
+                    format!("LV {name} is larger already ({size}); lvextend never shrinks"),
+                ));
+            }
+        }
+    };
+    let request = AllocRequest {
+        count: more,
+        areas: &areas,
+        avoid: &[],
+        policy: policy(args.alloc),
+        grows: Some(lv),
+    };
+    let runs = open.vg().allocate(&request).map_err(|error| no_room(&open, error))?;
+    let active = context.front_end.active(open.vg(), lv)?.is_some();
+    if active {
+        context.front_end.check_kernel(false)?;
+    }
+    open.commit(|vg| {
+        vg.extend_lv(lv, &runs)
+            .map_err(|e| refuse(Kind::State, format!("LV {name} cannot be extended")).because(e))
+    })?;
+    if active {
+        context.front_end.refresh(open.view(), lv).map_err(|error| {
+            Error::new(Kind::Kernel, format!("the device of LV {name} could not be made larger"))
+                .because(error)
+                .state("the metadata have the new size; the device still has the old one and works")
+                .next(format!("lvchange -a n {name}, then lvchange -a y {name}"))
+        })?;
+    }
+    let after = Extents(before.0.saturating_add(more.0));
+    let size = |extents| Long(open.vg().extent_size().span(extents));
+    context.say(format!(
+        "Size of logical volume {name} changed from {} ({} extents) to {} ({} extents).",
+        size(before),
+        before.0,
+        size(after),
+        after.0
+    ));
+    context.say(format!("Logical volume {name} successfully resized."));
+    Ok(())
+}

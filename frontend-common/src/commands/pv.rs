@@ -1,0 +1,155 @@
+//! `pvcreate` and `pvremove`, and making PVs on the way of `vgcreate` and `vgextend`.
+
+use std::path::{Path, PathBuf};
+
+use lvshift_core::units::Uuid;
+
+use super::Context;
+use super::lookup::{device_number, refuse};
+use crate::cli::pv_args::{Pvcreate, Pvremove};
+use crate::control::parse_uuid;
+use crate::device::sysfs::in_use;
+use crate::device::{Access, BlockDevice};
+use crate::error::{Error, Kind, Result};
+use crate::pv::{self, CreateOptions, Scan};
+use crate::signature;
+
+pub(super) fn create(context: &mut Context<'_>, args: &Pvcreate) -> Result<()> {
+    let uuid = match (&args.uuid, args.devices.len()) {
+        (None, _) => None,
+        (Some(_), 2..) => return Err(refuse(Kind::Usage, "--uuid is for one device only")),
+        (Some(text), _) => Some(parse_uuid(text).ok_or_else(|| {
+            refuse(Kind::Usage, format!("`{text}` is no UUID"))
+                .next("write 32 hexadecimal digits, hyphens where you like")
+        })?),
+    };
+    distinct(&args.devices)?;
+    let plans = args
+        .devices
+        .iter()
+        .map(|path| check(context, path, args.force > 0))
+        .collect::<Result<Vec<_>>>()?;
+    for plan in plans {
+        make(context, &plan, uuid)?;
+    }
+    Ok(())
+}
+
+/// What will be made a PV, after all checks.
+pub(super) struct Plan {
+    path: PathBuf,
+    force: bool,
+}
+
+/// Looks whether a device may become a PV, and asks where somebody must. Writes nothing.
+pub(super) fn check(context: &mut Context<'_>, path: &Path, force: bool) -> Result<Plan> {
+    let device = BlockDevice::open(path, Access::Read)?;
+    if let Some(user) = in_use(device.number()) {
+        return Err(refuse(Kind::InUse, format!("cannot use {}: {user}", path.display()))
+            .device(path.display()));
+    }
+    let exclusive = BlockDevice::open(path, Access::Exclusive)?;
+    drop(device);
+    if force {
+        return Ok(Plan { path: path.to_owned(), force });
+    }
+    let found = signature::find(&exclusive)?;
+    drop(exclusive);
+    let Some(first) = found.first() else {
+        return Ok(Plan { path: path.to_owned(), force });
+    };
+    // One of our own labels is for `pv::create` to judge: it knows whether a VG has it.
+    let question = format!(
+        "WARNING: {} signature detected on {} at offset {}. Wipe it?",
+        first.name,
+        path.display(),
+        first.offset
+    );
+    context.ask(&question).map_err(|error| foreign(error, first, path))?;
+    Ok(Plan { path: path.to_owned(), force: true })
+}
+
+fn foreign(error: Error, found: &signature::Signature, path: &Path) -> Error {
+    let what =
+        format!("{} holds a {} signature at byte {}", path.display(), found.name, found.offset);
+    let start = found.offset / 512;
+    refuse(Kind::ForeignSignature, what)
+        .device(path.display())
+        .sectors(vec![start..start + 1])
+        .next("if nothing on it is needed any more, say --yes or --force")
+        .because(error.what)
+}
+
+/// Makes the PV.
+pub(super) fn make(context: &Context<'_>, plan: &Plan, uuid: Option<Uuid>) -> Result<()> {
+    let uuid = pv::create(&plan.path, CreateOptions { force: plan.force, uuid })?;
+    context.say(format!("Physical volume \"{}\" successfully created.", plan.path.display()));
+    context.detail(format!("its UUID is {uuid}"));
+    Ok(())
+}
+
+/// Which of these devices are no PVs yet, checked; those of other VGs are refused.
+pub(super) fn missing_labels(
+    context: &mut Context<'_>,
+    devices: &[PathBuf],
+    force: bool,
+) -> Result<Vec<Plan>> {
+    distinct(devices)?;
+    let scan = Scan::run()?;
+    let mut plans = Vec::new();
+    for path in devices {
+        match scan.at(path) {
+            Ok(found) => {
+                if let Some((_, vg, _)) = &found.vg {
+                    let what = format!("{} is a PV of VG {vg} already", path.display());
+                    return Err(refuse(Kind::State, what).device(path.display()));
+                }
+            }
+            Err(error) if error.kind == Kind::NotFound => {
+                plans.push(check(context, path, force)?);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(plans)
+}
+
+/// The same device twice, perhaps under two names, is a slip.
+fn distinct(devices: &[PathBuf]) -> Result<()> {
+    let mut seen = Vec::new();
+    for path in devices {
+        let number = device_number(path)?;
+        if seen.contains(&number) {
+            return Err(refuse(Kind::Usage, format!("{} is named twice", path.display())));
+        }
+        seen.push(number);
+    }
+    Ok(())
+}
+
+pub(super) fn remove(context: &mut Context<'_>, args: &Pvremove) -> Result<()> {
+    distinct(&args.devices)?;
+    let force = args.force > 0;
+    if force {
+        let all: Vec<String> = args.devices.iter().map(|p| p.display().to_string()).collect();
+        context
+            .ask(&format!("Really wipe the labels of {} even if a VG has them?", all.join(", ")))?;
+    } else {
+        let scan = Scan::run()?;
+        for path in &args.devices {
+            let Ok(found) = scan.at(path) else { continue };
+            if let Some((_, vg, _)) = &found.vg {
+                let what = format!("PV {} is used by VG {vg}", path.display());
+                return Err(refuse(Kind::State, what)
+                    .device(path.display())
+                    .next(format!("take it out first: vgreduce {vg} {}", path.display())));
+            }
+        }
+    }
+    for path in &args.devices {
+        pv::remove(path, force)?;
+        context
+            .say(format!("Labels on physical volume \"{}\" successfully wiped.", path.display()));
+    }
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! `pvmove`: plans and records a move, carries on what was interrupted, or undoes it.
+
+mod background;
+mod plan;
+mod select;
+
+use lvshift_core::units::Uuid;
+
+use super::Context;
+use super::driven::is_driven;
+use super::lookup::{full_name, refuse};
+use crate::cli::pv_args::Pvmove;
+use crate::drive::{self, MoveReport, Options};
+use crate::error::{Error, Kind, Result};
+use crate::progress::{Event, Style, Teller};
+use crate::vg::{Hold, OpenVg};
+
+/// Which of the driver's three ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Run,
+    CarryOn,
+    Abort,
+}
+
+pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
+    if args.detached {
+        background::detach();
+    }
+    let (Some(source), false) = (&args.source, args.abort) else {
+        return recorded(context, args);
+    };
+    let name = select::vg_of(&source.device)?;
+    let mut open = OpenVg::open(&name, Hold::Release)?;
+    let interrupted = select::moves_from(&open, &source.device)?;
+    if args.detached || (!interrupted.is_empty() && !is_driven(open.vg().uuid())) {
+        if !args.detached {
+            let device = source.device.display();
+            context.say(format!("Detected pvmove in progress for {device}: carrying it on."));
+            if !args.destinations.is_empty() || args.name.is_some() || args.atomic {
+                context.warn("Ignoring remaining command line arguments.");
+            }
+        }
+        return carry_on(context, args, open, &interrupted);
+    }
+    if is_driven(open.vg().uuid()) {
+        return Err(refuse(
+            Kind::Locked,
+            format!("another process is moving extents of VG {name}"),
+        )
+        .next(format!("wait for it, or stop it with `{} pvmove --abort`", context.program)));
+    }
+    context.front_end.check_kernel(true)?;
+    let moves = plan::record(context, args, source, &mut open)?;
+    if args.background {
+        return background::leave(context, args, &open, source.device.display().to_string());
+    }
+    match drive(context, args, &mut open, Way::Run, &moves) {
+        // Nothing was begun: no trace of the plan is left.
+        Err(error) if error.kind == Kind::Locked => {
+            plan::forget(&mut open, &moves);
+            Err(error)
+        }
+        other => other,
+    }
+}
+
+/// `pvmove` and `pvmove --abort`, of one PV or of everything.
+fn recorded(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
+    let mut found = false;
+    for opened in select::vgs(args)? {
+        let mut open = match opened {
+            Ok(open) => open,
+            Err(error) => {
+                context.fail(&error);
+                continue;
+            }
+        };
+        let moves = match &args.source {
+            Some(source) => select::moves_from(&open, &source.device)?,
+            None => open.vg().moves().iter().map(|m| m.uuid).collect(),
+        };
+        if moves.is_empty() {
+            continue;
+        }
+        found = true;
+        let done = if args.abort {
+            drive(context, args, &mut open, Way::Abort, &moves)
+        } else {
+            carry_on(context, args, open, &moves)
+        };
+        if let Err(error) = done {
+            context.fail(&error);
+        }
+    }
+    if !found {
+        let what = if args.abort { "undo" } else { "carry on" };
+        context.say(format!("pvmove: there is nothing to {what}: no move is recorded"));
+    }
+    Ok(())
+}
+
+fn carry_on(
+    context: &mut Context<'_>,
+    args: &Pvmove,
+    mut open: OpenVg,
+    moves: &[Uuid],
+) -> Result<()> {
+    context.front_end.check_kernel(true)?;
+    if args.background {
+        let of = open.vg().move_by_uuid(moves.first().copied().unwrap_or_default());
+        let part = of.and_then(|of| open.vg().parts_of(of).first());
+        let source = part.map(|part| super::lookup::pv_path(&open, part.source.pv));
+        return background::leave(context, args, &open, source.unwrap_or_default());
+    }
+    drive(context, args, &mut open, Way::CarryOn, moves)
+}
+
+/// Hands the moves to the driver, tells what it does, and turns how they ended into an exit status.
+fn drive(
+    context: &mut Context<'_>,
+    args: &Pvmove,
+    open: &mut OpenVg,
+    way: Way,
+    moves: &[Uuid],
+) -> Result<()> {
+    let style = Style::choose(context.json, context.common.quiet > 0);
+    let mut teller = Teller::new(style, context.program, std::io::stdout());
+    let mut report = |report: drive::Report<'_>| teller.hear(report);
+    let options = Options { interval: style.interval(args.interval), report: &mut report };
+    let ended = match way {
+        Way::Run => drive::run(open, context.front_end, moves, options),
+        Way::CarryOn => drive::carry_on(open, context.front_end, Some(moves), options),
+        Way::Abort => drive::abort(open, context.front_end, Some(moves), options),
+    }?;
+    if way == Way::Abort && ended.is_empty() {
+        // The process that drove them was asked, and has let go.
+        context.say("pvmove: undone by the process that was moving");
+        return Ok(());
+    }
+    teller.finish(&ended);
+    for error in ended.iter().filter_map(|report| failure(way, report)) {
+        teller.error(&error);
+        context.fail(&error);
+    }
+    Ok(())
+}
+
+/// An abort that was asked for is no failure of `--abort`, but it is one of the move.
+fn failure(way: Way, report: &MoveReport) -> Option<Error> {
+    use lvshift_core::mover::{AbortReason, Outcome};
+    match (way, report.outcome) {
+        (Way::Abort, Outcome::Aborted(_)) => None,
+        (_, Outcome::Aborted(AbortReason::Requested)) => Some(
+            Error::new(Kind::MoveFailed, "the move was undone because somebody asked for it")
+                .state("the source is in charge; nothing was switched"),
+        ),
+        _ => report.error(),
+    }
+}
+
+/// For JSON: what was recorded before anything is moved.
+fn announce(context: &Context<'_>, open: &OpenVg, moves: &[Uuid], bytes: u64, background: bool) {
+    if context.json {
+        let event = Event::Planned {
+            vg: open.vg().name().as_str(),
+            moves: moves.len(),
+            bytes_total: bytes,
+            background,
+        };
+        super::context::print(&format!("{}\n", crate::report::to_json(&event)));
+        return;
+    }
+    for uuid in moves {
+        let Some(of) = open.vg().move_by_uuid(*uuid) else { continue };
+        for part in open.vg().parts_of(of) {
+            context.detail(format!(
+                "{}: extents {}-{} from {}:{} to {}:{}",
+                full_name(open.vg(), part.lv),
+                part.first.0,
+                part.end().saturating_sub(1),
+                super::lookup::pv_path(open, part.source.pv),
+                part.source.pe.0,
+                super::lookup::pv_path(open, part.destination.pv),
+                part.destination.pe.0
+            ));
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! `pvmove -b`: the same program once more, detached from the terminal, carries the recorded move on.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Command, Stdio};
+
+use super::super::Context;
+use crate::cli::pv_args::Pvmove;
+use crate::error::{Error, Kind, Result};
+use crate::lock::run_directory;
+use crate::vg::OpenVg;
+
+/// Starts the process that goes on, and says how to follow it.
+pub(super) fn leave(
+    context: &mut Context<'_>,
+    args: &Pvmove,
+    open: &OpenVg,
+    source: String,
+) -> Result<()> {
+    let program = context.program;
+    let cannot = |error: std::io::Error| {
+        Error::new(Kind::Kernel, "the background process could not be started")
+            .because(error)
+            .state("the move is recorded and nothing is moved yet")
+            .next(format!("`{program} pvmove` carries it on, `{program} pvmove --abort` drops it"))
+    };
+    let path = run_directory()?.join(format!("pvmove-{}.log", open.vg().name()));
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+        .open(&path)
+        .map_err(cannot)?;
+    let mut command = Command::new("/proc/self/exe");
+    command.args(["pvmove", "--detached", "--interval", &args.interval.to_string()]);
+    if context.json {
+        command.arg("--json");
+    }
+    let child = command
+        .arg(&source)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().map_err(cannot)?)
+        .stderr(log)
+        .spawn()
+        .map_err(cannot)?;
+    context.say(format!("pvmove: the move from {source} goes on in process {}", child.id()));
+    context.say(format!("pvmove: follow it with `{program} lvs -a -o +move_pv,copy_percent`"));
+    context.say(format!("pvmove: its messages are in {}", path.display()));
+    Ok(())
+}
+
+/// Leaves the terminal's session, so that closing the terminal does not stop the move.
+pub(super) fn detach() {
+    // It fails only for the leader of a group, which a process just spawned is not.
+    let _ = rustix::process::setsid();
+}

@@ -1,0 +1,140 @@
+//! From the command line to records of moves. Everything that can be refused is refused before
+//! they are written.
+
+use lvshift_core::metadata::{MoveRequest, PlanError, Vg};
+use lvshift_core::mover::Change;
+use lvshift_core::units::{LvIndex, MoveIndex, PvIndex, Uuid};
+
+use super::super::Context;
+use super::super::lookup::{self, full_name, pv_path, refuse};
+use super::super::place::{no_room, policy};
+use super::announce;
+use crate::cli::pv_args::{AllocPolicy, Pvmove};
+use crate::cli::spec::PvSpec;
+use crate::error::{Error, Kind, Result};
+use crate::pv::Members;
+use crate::vg::OpenVg;
+
+/// Plans what was asked and commits it as queued; returns the new moves in order.
+pub(super) fn record(
+    context: &Context<'_>,
+    args: &Pvmove,
+    source: &PvSpec,
+    open: &mut OpenVg,
+) -> Result<Vec<Uuid>> {
+    let sources = lookup::areas(open, std::slice::from_ref(source))?;
+    let destinations = lookup::areas(open, &args.destinations)?;
+    let lv = args.name.as_deref().map(|name| only_lv(open.vg(), name)).transpose()?;
+    let request = MoveRequest {
+        command: lookup::fresh(),
+        sources: &sources,
+        only_lv: lv,
+        destinations: &destinations,
+        policy: policy(args.alloc.unwrap_or(AllocPolicy::Normal)),
+        atomic: args.atomic,
+    };
+    // A trial on a copy gives the refusal its names; the commit plans again on what it reads.
+    let mut trial = Box::new(open.vg().clone());
+    trial.plan(&request, &mut lookup::fresh).map_err(|error| explain(open, args, source, error))?;
+    check_blocks(&trial, open.members())?;
+    let sequence = open.vg().sequence();
+    let planned = open.commit(|vg| {
+        // The areas are indices, good for one sequence number only.
+        if vg.sequence() != sequence {
+            return Err(refuse(Kind::State, "the VG was changed by somebody else just now")
+                .next("try again"));
+        }
+        vg.plan(&request, &mut lookup::fresh)
+            .map_err(|error| refuse(Kind::State, "there is no plan any more").because(error))
+    })?;
+    let first = planned.first.index();
+    let moves: Vec<Uuid> = open.vg().moves().iter().skip(first).map(|m| m.uuid).collect();
+    let span = open.vg().extent_size().span(planned.extents);
+    announce(context, open, &moves, span.bytes().unwrap_or(u64::MAX), args.background);
+    Ok(moves)
+}
+
+fn only_lv(vg: &Vg, text: &str) -> Result<LvIndex> {
+    if !text.contains('/') {
+        return lookup::lv(vg, text);
+    }
+    let (other, name) = lookup::lv_name(text)?;
+    if other != vg.name().as_str() {
+        return Err(refuse(
+            Kind::Usage,
+            format!("the PV is not in VG {other} but in {}", vg.name()),
+        ));
+    }
+    lookup::lv(vg, &name)
+}
+
+fn explain(open: &OpenVg, args: &Pvmove, source: &PvSpec, error: PlanError) -> Error {
+    let device = source.device.display().to_string();
+    let limit = |what: &str, limit: u32| {
+        refuse(Kind::Limit, format!("{what} (the limit is {limit})"))
+            .next("move fewer extents at once: ranges, or -n LV")
+    };
+    match error {
+        PlanError::NoSource => refuse(Kind::NotFound, format!("{device} is not a PV of the VG")),
+        PlanError::NothingToMove => {
+            let whose = match &args.name {
+                Some(name) => format!("no extents of LV {name} lie"),
+                None => "no extents are in use".to_owned(),
+            };
+            refuse(Kind::State, format!("No data to move: {whose} there")).device(device)
+        }
+        PlanError::SourceIsDestination { pv } => {
+            refuse(Kind::Usage, format!("{} is the source and a destination", pv_path(open, pv)))
+                .next("say --alloc anywhere if extents shall move within one PV")
+        }
+        PlanError::AlreadyMoving { lv, .. } => refuse(
+            Kind::State,
+            format!("a move of LV {} is recorded already", full_name(open.vg(), lv)),
+        )
+        .next("`pvmove` carries it on, `pvmove --abort` undoes it"),
+        PlanError::Alloc(error) => no_room(open, error),
+        PlanError::TooManyParts { limit: n } => limit("the move would have too many pieces", n),
+        PlanError::TooManyLvs { limit: n } => limit("too many LVs for one --atomic move", n),
+        PlanError::TooManyMoves { limit: n } => limit("the VG would record too many moves", n),
+        PlanError::TooManySegments { limit: n } => limit("the VG would have too many segments", n),
+        PlanError::LogFull { pv } => refuse(
+            Kind::Limit,
+            format!("the dirty-log area of {} is too small for this move", pv_path(open, pv)),
+        )
+        .next("move fewer extents at once"),
+        PlanError::BadUuid => refuse(Kind::State, "a random UUID was taken already: try again"),
+    }
+}
+
+/// A volume whose users write 512 bytes cannot move to a disk that only takes 4096.
+fn check_blocks(vg: &Vg, members: &Members) -> Result<()> {
+    let block = |pv: PvIndex| members.get(pv).map_or(512, |member| member.logical_block);
+    let queued = (0..vg.moves().len()).filter_map(|at| u16::try_from(at).ok().map(MoveIndex));
+    for part in queued.flat_map(|of| vg.parts_of(of)) {
+        let present = vg.segments_of(part.lv).iter().map(|s| block(s.place.pv)).max();
+        let (old, new) = (present.unwrap_or(512), block(part.destination.pv));
+        if new > old {
+            let path = members.get(part.destination.pv).map(|m| m.path.display().to_string());
+            let path = path.unwrap_or_else(|| "[unknown]".to_owned());
+            let what = format!(
+                "{path} has blocks of {new} bytes, LV {} now has blocks of {old}",
+                full_name(vg, part.lv)
+            );
+            return Err(refuse(Kind::State, what)
+                .device(path)
+                .next("choose a destination with smaller blocks"));
+        }
+    }
+    Ok(())
+}
+
+/// Takes records out again that nothing was begun of. What fails here is found by the next run.
+pub(super) fn forget(open: &mut OpenVg, moves: &[Uuid]) {
+    let _ = open.commit(|vg| {
+        for uuid in moves {
+            vg.apply(*uuid, Change::Forget)
+                .map_err(|e| refuse(Kind::State, "the plan stays recorded").because(e))?;
+        }
+        Ok(())
+    });
+}

@@ -1,0 +1,40 @@
+//! Which VG and which recorded moves are meant.
+
+use std::path::Path;
+
+use lvshift_core::units::Uuid;
+
+use super::super::lookup::{self, refuse};
+use crate::cli::pv_args::Pvmove;
+use crate::error::{Kind, Result};
+use crate::pv::Scan;
+use crate::vg::{Hold, OpenVg};
+
+/// The name of the VG that has this PV.
+pub(super) fn vg_of(device: &Path) -> Result<String> {
+    let scan = Scan::run()?;
+    let found = scan.at(device)?;
+    match &found.vg {
+        Some((_, name, _)) => Ok(name.clone()),
+        None => Err(refuse(Kind::State, format!("PV {} is in no VG", device.display()))),
+    }
+}
+
+/// The VGs to look into: that of SRC, or all.
+pub(super) fn vgs(args: &Pvmove) -> Result<Vec<Result<OpenVg>>> {
+    match &args.source {
+        Some(source) => Ok(vec![OpenVg::open(&vg_of(&source.device)?, Hold::Release)]),
+        None => OpenVg::open_all(Hold::Release),
+    }
+}
+
+/// The recorded moves away from this PV, in order.
+pub(super) fn moves_from(open: &OpenVg, device: &Path) -> Result<Vec<Uuid>> {
+    let pv = lookup::pv(open, device)?;
+    let vg = open.vg();
+    let from_here = |uuid: &Uuid| {
+        let parts = vg.move_by_uuid(*uuid).map(|of| vg.parts_of(of)).unwrap_or_default();
+        parts.iter().any(|part| part.source.pv == pv)
+    };
+    Ok(vg.moves().iter().map(|m| m.uuid).filter(from_here).collect())
+}

@@ -1,0 +1,169 @@
+//! `pvs`, `vgs`, `lvs`: gathers the facts; `crate::report` shows them.
+
+use lvshift_core::mover::Recorded;
+use lvshift_core::units::{LvIndex, MoveIndex};
+
+use super::Context;
+use super::context::print;
+use super::driven::is_driven;
+use super::lookup::{self, device_number, refuse};
+use crate::cli::report_args::ReportArgs;
+use crate::error::{Kind, Result};
+use crate::pv::Scan;
+use crate::report::{self, Facts, MemberFacts, Noun, OrphanPv, VgFacts};
+use crate::vg::{Hold, OpenVg};
+
+pub(super) fn run(context: &mut Context<'_>, noun: Noun, args: &ReportArgs) -> Result<()> {
+    if let Some(text) = report::help(args) {
+        print(&text);
+        return Ok(());
+    }
+    // A wrong field is said before anything is looked at.
+    report::render(noun, &Facts::default(), args, &context.log)?;
+    let scan = Scan::run()?;
+    for error in &scan.refused {
+        context.warn_of(error);
+        context.status = context.status.max(5);
+    }
+    let mut opened = Vec::new();
+    for result in OpenVg::open_all(Hold::Release)? {
+        match result {
+            Ok(open) => opened.push(open),
+            Err(error) => context.fail(&error),
+        }
+    }
+    for found in &scan.pvs {
+        for warning in &found.warnings {
+            context.warn(format!("{}: {warning}", found.path.display()));
+        }
+    }
+    let mut facts = Facts::default();
+    for open in &opened {
+        facts.vgs.push(gather(context, open)?);
+    }
+    facts.orphans = orphans(&scan, &opened);
+    for vg in &facts.vgs {
+        for interrupted in report::interrupted(vg) {
+            context.warn(interrupted.sentence(context.program));
+        }
+    }
+    let facts = chosen(context, noun, facts, &args.names)?;
+    let text = report::render(noun, &facts, args, &context.log)?;
+    print(&text);
+    Ok(())
+}
+
+fn gather<'a>(context: &mut Context<'_>, open: &'a OpenVg) -> Result<VgFacts<'a>> {
+    let vg = open.vg();
+    for uuid in open.missing() {
+        let name = vg.name();
+        context.warn(format!("Couldn't find device with uuid {uuid}."));
+        context.warn(format!("VG {name} is missing PV {uuid}."));
+    }
+    let mut facts = VgFacts {
+        vg,
+        members: Vec::new(),
+        active: Vec::new(),
+        copies: Vec::new(),
+        driven: !vg.moves().is_empty() && is_driven(vg.uuid()),
+    };
+    for pv in facts.pv_indices() {
+        facts.members.push(open.members().get(pv).map(|member| MemberFacts {
+            path: member.path.display().to_string(),
+            number: member.number,
+            size: member.size,
+        }));
+    }
+    for lv in facts.lv_indices() {
+        facts.active.push(active(context, open, lv));
+    }
+    for of in facts.move_indices() {
+        facts.copies.push(copy(context, open, of));
+    }
+    Ok(facts)
+}
+
+/// What cannot be asked of the kernel is told, and the report goes on without it.
+fn active(
+    context: &mut Context<'_>,
+    open: &OpenVg,
+    lv: LvIndex,
+) -> Option<crate::front_end::ActiveLv> {
+    match context.front_end.active(open.vg(), lv) {
+        Ok(active) => active,
+        Err(error) => {
+            context.fail(&error);
+            None
+        }
+    }
+}
+
+/// How far a move is: only known while its devices are there, and no failure if not.
+fn copy(
+    context: &mut Context<'_>,
+    open: &OpenVg,
+    of: MoveIndex,
+) -> Option<crate::front_end::CopyStatus> {
+    let copying = open.vg().move_at(of).is_some_and(|m| m.state == Recorded::Copying);
+    let lvs = open.vg().lvs_of_move(of);
+    let mirrored = copying
+        && lvs.iter().all(|lv| {
+            let live = context.front_end.observe(open.view(), of, *lv);
+            matches!(
+                live,
+                Ok(lvshift_core::mover::Live::Is(lvshift_core::mover::Mapping::Mirrored))
+            )
+        });
+    if mirrored { context.front_end.copy_status(open.view(), of).ok() } else { None }
+}
+
+/// The PVs that no VG claims (a VG that could not be opened still has its own).
+fn orphans(scan: &Scan, opened: &[OpenVg]) -> Vec<OrphanPv> {
+    scan.pvs
+        .iter()
+        .filter(|found| {
+            found.vg.is_none() && !opened.iter().any(|o| o.members().by_uuid(found.uuid).is_some())
+        })
+        .map(|found| OrphanPv {
+            path: found.path.display().to_string(),
+            number: found.number,
+            uuid: found.uuid,
+            size: found.size,
+        })
+        .collect()
+}
+
+/// Only what was named; a name that is not there is told, and the rest is shown.
+fn chosen<'a>(
+    context: &mut Context<'_>,
+    noun: Noun,
+    facts: Facts<'a>,
+    names: &[String],
+) -> Result<Facts<'a>> {
+    if names.is_empty() {
+        return Ok(facts);
+    }
+    let mut wanted = report::Only::default();
+    for name in names {
+        let found = match noun {
+            Noun::Pv => device_number(name.as_ref()).is_ok_and(|n| wanted.pv(&facts, n)),
+            Noun::Vg => wanted.vg(&facts, &lookup::vg_name(name)?),
+            Noun::Lv => {
+                let volume = lookup::volume(name)?;
+                match volume.lv {
+                    None => wanted.vg(&facts, &volume.vg),
+                    Some(lv) => wanted.lv(&facts, &volume.vg, &lv),
+                }
+            }
+        };
+        if !found {
+            let what = match noun {
+                Noun::Pv => format!("there is no PV {name}"),
+                Noun::Vg => format!("there is no VG {name}"),
+                Noun::Lv => format!("there is no VG or LV {name}"),
+            };
+            context.fail(&refuse(Kind::NotFound, what));
+        }
+    }
+    Ok(Facts { only: Some(wanted), ..facts })
+}

@@ -1,0 +1,160 @@
+//! `vgcreate`, `vgextend`, `vgreduce`, `vgremove`.
+
+use std::path::{Path, PathBuf};
+
+use lvshift_core::metadata::Vg;
+use lvshift_core::units::{ExtentSize, LvIndex, PvIndex, Uuid};
+
+use super::Context;
+use super::lookup::{self, full_name, pv_path, refuse};
+use super::lvremove::{check_idle, take_down};
+use super::pv;
+use crate::cli::vg_args::{Vgcreate, Vgextend, Vgreduce, Vgremove};
+use crate::error::{Error, Kind, Result};
+use crate::pv::Scan;
+use crate::vg::{Hold, OpenVg};
+
+pub(super) fn create(context: &mut Context<'_>, args: &Vgcreate) -> Result<()> {
+    let name = lookup::name(&lookup::vg_name(&args.vg)?)?;
+    let sectors = args.extent_size.0.0;
+    let size = u32::try_from(sectors).ok().and_then(ExtentSize::new).ok_or_else(|| {
+        refuse(Kind::Usage, "the extent size must be a power of two from 4 KiB to 4 GiB")
+    })?;
+    if OpenVg::names(&Scan::run()?).iter().any(|other| other == name.as_str()) {
+        return Err(refuse(Kind::Exists, format!("there is a VG {name} already")));
+    }
+    if Path::new("/dev").join(name.as_str()).exists() {
+        let what = format!("/dev/{name} exists already, and it belongs to somebody else");
+        return Err(refuse(Kind::Exists, what).next("choose another name"));
+    }
+    let new = pv::missing_labels(context, &args.devices, args.force > 0)?;
+    for plan in &new {
+        pv::make(context, plan, None)?;
+    }
+    OpenVg::create(name.clone(), size, &paths(&args.devices))?;
+    context.say(format!("Volume group \"{name}\" successfully created"));
+    Ok(())
+}
+
+fn paths(devices: &[PathBuf]) -> Vec<&Path> {
+    devices.iter().map(PathBuf::as_path).collect()
+}
+
+pub(super) fn extend(context: &mut Context<'_>, args: &Vgextend) -> Result<()> {
+    let mut open = OpenVg::open(&lookup::vg_name(&args.vg)?, Hold::Keep)?;
+    complete(&open)?;
+    let new = pv::missing_labels(context, &args.devices, args.force > 0)?;
+    for plan in &new {
+        pv::make(context, plan, None)?;
+    }
+    open.extend(&paths(&args.devices))?;
+    context.say(format!("Volume group \"{}\" successfully extended", open.vg().name()));
+    Ok(())
+}
+
+/// Metadata are only changed on all PVs at once.
+fn complete(open: &OpenVg) -> Result<()> {
+    match open.missing().as_slice() {
+        [] => Ok(()),
+        missing => {
+            let uuids: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            let what = format!("VG {} lacks PV {}", open.vg().name(), uuids.join(", "));
+            Err(refuse(Kind::Missing, what)
+                .next("attach it, or give it up with vgreduce --removemissing"))
+        }
+    }
+}
+
+pub(super) fn reduce(context: &mut Context<'_>, args: &Vgreduce) -> Result<()> {
+    let mut open = OpenVg::open(&lookup::vg_name(&args.vg)?, Hold::Keep)?;
+    let vg = open.vg();
+    let all = || (0..vg.pvs().len()).filter_map(|at| u16::try_from(at).ok().map(PvIndex));
+    let unused = |pv: &PvIndex| vg.used_extents(*pv).0 == 0;
+    let chosen: Vec<PvIndex> = if args.removemissing {
+        all().filter(|pv| open.members().get(*pv).is_none()).collect()
+    } else if args.all {
+        // One PV must stay, even if nothing is on any of them.
+        let spare: Vec<PvIndex> = all().filter(unused).collect();
+        let keep = usize::from(spare.len() == vg.pvs().len());
+        spare.into_iter().skip(keep).collect()
+    } else {
+        args.devices.iter().map(|path| lookup::pv(&open, path)).collect::<Result<_>>()?
+    };
+    for pv in &chosen {
+        if !unused(pv) {
+            let path = pv_path(&open, *pv);
+            let what = format!("{} extents of {path} are in use", vg.used_extents(*pv).0);
+            let error = refuse(Kind::State, what).device(&path);
+            return Err(match open.members().get(*pv) {
+                Some(_) => error.next(format!("move them away first: pvmove {path}")),
+                None => error.next("remove the LVs that lie on it first: lvs -o +devices"),
+            });
+        }
+    }
+    if chosen.len() >= vg.pvs().len() {
+        return Err(refuse(Kind::State, "a VG cannot lose its last PV").next("use vgremove"));
+    }
+    let name = vg.name().to_string();
+    let uuids: Vec<(Uuid, String)> =
+        chosen.iter().filter_map(|pv| Some((vg.pv(*pv)?.uuid, pv_path(&open, *pv)))).collect();
+    if uuids.is_empty() {
+        context.say(format!("Volume group \"{name}\" has nothing to take out."));
+    }
+    for (uuid, path) in uuids {
+        open.reduce(uuid)?;
+        context.say(format!("Removed \"{path}\" from volume group \"{name}\""));
+    }
+    Ok(())
+}
+
+pub(super) fn remove(context: &mut Context<'_>, args: &Vgremove) -> Result<()> {
+    for text in &args.vgs {
+        remove_one(context, &lookup::vg_name(text)?, args.force > 0)?;
+    }
+    Ok(())
+}
+
+fn remove_one(context: &mut Context<'_>, name: &str, force: bool) -> Result<()> {
+    let mut open = OpenVg::open(name, Hold::Keep)?;
+    complete(&open)?;
+    let lvs: Vec<LvIndex> =
+        (0..open.vg().lvs().len()).filter_map(|at| u16::try_from(at).ok().map(LvIndex)).collect();
+    for lv in &lvs {
+        check_idle(context, &open, *lv)?;
+    }
+    if !lvs.is_empty() && !force {
+        context.ask(&format!(
+            "Do you really want to remove volume group \"{name}\" containing {} logical volumes?",
+            lvs.len()
+        ))?;
+    }
+    let uuids: Vec<Uuid> = open.vg().lvs().iter().map(|lv| lv.uuid).collect();
+    for uuid in &uuids {
+        take_down(context, &open, *uuid)?;
+    }
+    if !uuids.is_empty() {
+        let removed = open.commit(|vg| remove_all(vg, &uuids))?;
+        for lv in removed {
+            context.say(format!("Logical volume \"{lv}\" successfully removed."));
+        }
+    }
+    open.destroy()?;
+    context.say(format!("Volume group \"{name}\" successfully removed"));
+    Ok(())
+}
+
+/// Takes these LVs out of the metadata and returns their names.
+pub(super) fn remove_all(vg: &mut Vg, uuids: &[Uuid]) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for uuid in uuids {
+        let Some(lv) = vg.lv_by_uuid(*uuid) else { continue };
+        let name = full_name(vg, lv);
+        vg.remove_lv(lv).map_err(|error| {
+            Error::new(Kind::State, format!("LV {name} cannot be removed"))
+                .because(error)
+                .state("the metadata are as they were")
+        })?;
+        names.push(name);
+    }
+    Ok(names)
+}

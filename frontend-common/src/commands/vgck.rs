@@ -1,0 +1,76 @@
+//! `vgck`: how sound the metadata is on every PV.
+
+use super::Context;
+use super::lookup::{self, refuse};
+use crate::cli::vg_args::Vgck;
+use crate::error::{Kind, Result};
+use crate::pv::Scan;
+use crate::vg::{Hold, OpenVg};
+
+pub(super) fn run(context: &mut Context<'_>, args: &Vgck) -> Result<()> {
+    let scan = Scan::run()?;
+    for error in &scan.refused {
+        context.fail(error);
+    }
+    let names = if args.vgs.is_empty() {
+        OpenVg::names(&scan)
+    } else {
+        args.vgs.iter().map(|n| lookup::vg_name(n)).collect::<Result<_>>()?
+    };
+    if names.is_empty() {
+        context.say("No volume groups found.");
+    }
+    for name in names {
+        match OpenVg::open(&name, Hold::Release) {
+            Ok(open) => check(context, &open),
+            Err(error) => context.fail(&error),
+        }
+    }
+    Ok(())
+}
+
+fn check(context: &mut Context<'_>, open: &OpenVg) {
+    let health = open.health();
+    let vg = open.vg();
+    context.say(format!("VG {}: {} PVs, sequence {}", vg.name(), vg.pvs().len(), vg.sequence()));
+    for pv in &health.pvs {
+        let path = match &pv.path {
+            Some(path) => path.display().to_string(),
+            None => format!("[unknown] {}", pv.uuid),
+        };
+        let sequence = match pv.sequence {
+            Some(sequence) => format!("sequence {sequence}"),
+            None => "no metadata that can be believed".to_owned(),
+        };
+        let verdict = if pv.findings.is_empty() { "sound" } else { "NOT SOUND" };
+        context.say(format!("  {path}: {verdict}, {sequence}"));
+        for finding in &pv.findings {
+            context.say(format!("    {finding}"));
+        }
+    }
+    for finding in &health.findings {
+        context.say(format!("  {finding}"));
+    }
+    if health.is_sound() {
+        context.say(format!("VG {}: everything is sound.", vg.name()));
+        return;
+    }
+    let wrong: Vec<String> = health
+        .pvs
+        .iter()
+        .filter(|pv| !pv.findings.is_empty())
+        .map(|pv| {
+            let path = pv.path.as_ref().map_or("[unknown]".into(), |p| p.display().to_string());
+            format!("{path}: {}", pv.findings.join("; "))
+        })
+        .chain(health.findings.iter().cloned())
+        .collect();
+    let what = format!("the metadata of VG {} are not sound: {}", vg.name(), wrong.join(" | "));
+    let missing = !open.missing().is_empty();
+    let next = if missing {
+        "attach the missing PVs, or give them up with vgreduce --removemissing"
+    } else {
+        "the newest copy is used; the next change of the VG writes a good one to every PV"
+    };
+    context.fail(&refuse(Kind::Damaged, what).next(next));
+}
