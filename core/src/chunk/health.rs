@@ -3,11 +3,11 @@
 //! The two words answer one question together: may a write that failed on the destination be
 //! acknowledged because the source took it? Before the commit of step 7, yes; after it, no. So the
 //! failing write says *unhealthy* first and reads the authority then, and the commit says
-//! *undecided* first and reads the health then: one of them sees the other (both are sequentially
-//! consistent).
+//! *undecided* first and reads the health then, each with a full fence between: one of them sees
+//! the other. A write that is let in to the source alone does the same with its chunk's phase.
 
 use crate::mover::{Leg, LegFault};
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, fence};
 
 /// What failed first in a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +70,12 @@ impl Health {
         Some(Fault { leg: *leg, fault: *fault })
     }
 
+    /// The authority, read after everything that this thread has changed so far.
+    pub(super) fn authority_after(&self) -> Authority {
+        fence(Ordering::SeqCst);
+        self.authority()
+    }
+
     pub(super) fn authority(&self) -> Authority {
         match self.authority.load(Ordering::SeqCst) {
             0 => Authority::Source,
@@ -79,6 +85,7 @@ impl Health {
     }
 
     pub(super) fn set_authority(&self, authority: Authority) {
-        self.authority.swap(authority as u32, Ordering::SeqCst);
+        self.authority.store(authority as u32, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
     }
 }

@@ -6,7 +6,9 @@
 //! guard, the lists of wanted chunks, the part's health and who is in charge. No lock anywhere.
 //! The whole picture is in docs/chunk-tracker.md.
 
+mod admit;
 mod cell;
+mod copies;
 mod geometry;
 mod group;
 mod guard;

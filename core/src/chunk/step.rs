@@ -132,10 +132,13 @@ pub const fn step(word: Word, event: Event) -> Step {
         Event::BeginCopy => begin_copy(word),
         Event::CopyDone => match word.phase() {
             Phase::Copying => wake(word.with_phase(Phase::Dirty), Outcome::Mirrored),
+            // An abandoned part took the chunk from its copy.
+            Phase::Pending => stay(word, Outcome::Nothing),
             _ => stay(word, Outcome::Rejected),
         },
         Event::CopyFailed => match word.phase() {
             Phase::Copying => wake(word.with_phase(Phase::Pending), Outcome::Nothing),
+            Phase::Pending => stay(word, Outcome::Nothing),
             _ => stay(word, Outcome::Rejected),
         },
         Event::Marked => match word.phase() {
@@ -169,7 +172,9 @@ const fn admit(word: Word, intent: Intent, policy: WritePolicy, queue: QueueId) 
     let whole = matches!(intent, Intent::Whole) && alone;
     let abandoned = matches!(policy, WritePolicy::Abandoned);
     match word.phase() {
-        Phase::Pending | Phase::Draining if abandoned => {
+        // Taken even from a copy that is stuck: nothing trusts the destination any more, and no
+        // copy of this part begins again.
+        Phase::Pending | Phase::Draining | Phase::Copying if abandoned => {
             wake(word.plus_writer().with_phase(Phase::Pending), Outcome::Admitted(Route::Source))
         }
         // It needs no copy: it is one.

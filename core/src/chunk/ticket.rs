@@ -14,6 +14,8 @@ pub struct WriteTicket {
     pub(super) chunk: ChunkIndex,
     pub(super) piece: Piece,
     pub(super) route: Route,
+    /// Whether the overlap guard holds its blocks.
+    pub(super) guarded: bool,
 }
 
 /// How a write piece ended on the legs that it went to.

@@ -1,13 +1,12 @@
 //! The chunks of one part together: admission, copies, health.
 
 use super::cell::ChunkCell;
-use super::geometry::{ChunkIndex, Geometry, GeometryError, Piece, RangeError};
+use super::geometry::{ChunkIndex, Geometry, GeometryError, RangeError};
 use super::group::{GROUP_CHUNKS, Group};
 use super::guard::Guard;
 use super::health::{Authority, Fault, Health, Sealed};
-use super::queue::{QueueId, QueueMask};
-use super::step::{Event, Intent, Outcome, Route, Want, WritePolicy};
-use super::ticket::{AppResult, Completed, CopyOutcome, CopyTicket, WriteOutcome, WriteTicket};
+use super::queue::QueueMask;
+use super::ticket::WriteTicket;
 use super::wanted::Wanted;
 use super::word::{Phase, Word};
 use crate::mover::{Leg, LegFault};
@@ -82,6 +81,8 @@ pub enum Parked {
     ForChunk,
     /// For a write in flight to the same sectors.
     ForOverlap,
+    /// For the commit of step 7 to be decided, and the table after it.
+    ForCommit,
 }
 
 /// What a write piece leaves behind.
@@ -97,8 +98,8 @@ pub enum Content {
 #[must_use]
 #[derive(Debug)]
 pub enum Admission {
-    /// Issue it along [`WriteTicket::route`].
-    Admitted(WriteTicket),
+    /// Pass the effects on and issue it along [`WriteTicket::route`].
+    Admitted(WriteTicket, Effects),
     /// Put it into the own queue's list, pass the effects on, and retry it when woken.
     Parked(Parked, Effects),
 }
@@ -118,8 +119,8 @@ pub enum AdmitError {
 /// The tracker of one part. Shared by all queue threads, the copier and the log writer.
 pub struct Tracker<S> {
     pub(super) geometry: Geometry,
-    storage: S,
-    guard: Guard,
+    pub(super) storage: S,
+    pub(super) guard: Guard,
     pub(super) wanted: Wanted,
     pub(super) marks: Wanted,
     pub(super) health: Health,
@@ -171,195 +172,6 @@ impl<S: Cells> Tracker<S> {
         &self.storage
     }
 
-    /// Asks for a write piece to be let in. It must lie in one chunk.
-    ///
-    /// # Errors
-    /// [`AdmitError`]; the piece then holds nothing and is not parked.
-    pub fn admit(
-        &self,
-        piece: Piece,
-        content: Content,
-        queue: QueueId,
-        policy: WritePolicy,
-    ) -> Result<Admission, AdmitError> {
-        let (chunk, whole) = self.geometry.locate(piece).map_err(AdmitError::Range)?;
-        let cell = self.cell(chunk).ok_or(AdmitError::Range(RangeError::PastEnd))?;
-        if let Err(wake) = self.guard.take(piece, queue) {
-            return Ok(Admission::Parked(Parked::ForOverlap, Effects::waking(wake)));
-        }
-        let intent = match (content, whole) {
-            (Content::Undefined, _) => Intent::SourceOnly,
-            (Content::Known, true) => Intent::Whole,
-            (Content::Known, false) => Intent::Partial,
-        };
-        let policy = if self.is_abandoned() { WritePolicy::Abandoned } else { policy };
-        let step = cell.apply(Event::Admit { intent, policy, queue });
-        let ticket = |route| Ok(Admission::Admitted(WriteTicket { chunk, piece, route }));
-        match step.outcome {
-            Outcome::Admitted(route) => ticket(route),
-            Outcome::AdmittedDemoting => {
-                self.count_demoted(chunk);
-                ticket(Route::Source)
-            }
-            Outcome::Parked(want) => {
-                let mut effects = Effects::waking(self.guard.give_back(piece));
-                match want {
-                    Want::Copy => {
-                        self.wanted.put(chunk);
-                        effects.copier = true;
-                    }
-                    Want::Mark => {
-                        self.marks.put(chunk);
-                        effects.log = true;
-                    }
-                    Want::Nothing => {}
-                }
-                Ok(Admission::Parked(Parked::ForChunk, effects))
-            }
-            _ => Err(AdmitError::TooManyWriters { wake: self.guard.give_back(piece) }),
-        }
-    }
-
-    pub(super) fn end_write(&self, ticket: &WriteTicket, outcome: WriteOutcome) -> Completed {
-        // The fault is known before the write is acknowledged, and before its chunk is let go.
-        match (outcome, ticket.route) {
-            (WriteOutcome::Done, _) | (WriteOutcome::SourceFailed, Route::Source) => {}
-            (WriteOutcome::SourceFailed, _) => self.fail_quietly(Leg::Source, LegFault::Write),
-            (WriteOutcome::DestinationFailed, _) => {
-                self.fail_quietly(Leg::Destination, LegFault::Write);
-            }
-        }
-        let mut effects = Effects::NONE;
-        if let Some(cell) = self.cell(ticket.chunk) {
-            let done = outcome == WriteOutcome::Done;
-            let step = match (ticket.route, done) {
-                (Route::WholeChunk, true) => cell.apply(Event::CopyDone),
-                (Route::WholeChunk, false) => cell.apply(Event::CopyFailed),
-                (_, true) => cell.write_done(),
-                (_, false) => cell.apply(Event::WriteFailed),
-            };
-            effects.wake = step.wake;
-            match step.outcome {
-                Outcome::CopyWanted => {
-                    self.wanted.put(ticket.chunk);
-                    effects.copier = true;
-                }
-                Outcome::Mirrored => {
-                    self.count_mirrored(ticket.chunk);
-                    effects.copier = true;
-                }
-                Outcome::Demoted => {
-                    self.count_demoted(ticket.chunk);
-                    effects.copier = true;
-                }
-                _ => {}
-            }
-        }
-        effects.wake |= self.guard.give_back(ticket.piece);
-        if outcome == WriteOutcome::DestinationFailed {
-            // Everybody retries: nothing waits for a copy any more.
-            effects = Effects { wake: QueueMask::ALL, copier: true, ..effects };
-        }
-        let app = match outcome {
-            WriteOutcome::Done => AppResult::Done,
-            WriteOutcome::SourceFailed => {
-                if ticket.route != Route::Source {
-                    effects = Effects { wake: QueueMask::ALL, copier: true, ..effects };
-                }
-                AppResult::Failed
-            }
-            WriteOutcome::DestinationFailed => self.held_result(),
-        };
-        Completed { app, effects }
-    }
-
-    /// What a write is told that the source took and the destination did not: it succeeded while
-    /// the source is in charge, and failed once the destination is.
-    pub fn held_result(&self) -> AppResult {
-        match self.health.authority() {
-            Authority::Source => AppResult::Done,
-            Authority::Undecided => AppResult::Held,
-            Authority::Destination => AppResult::Failed,
-        }
-    }
-
-    /// Whether a read that failed on the source may be served from the destination: every chunk of
-    /// the piece is mirrored, no write is in flight in it, and no leg has failed otherwise. The
-    /// piece may span chunks.
-    pub fn may_read_destination(&self, piece: Piece) -> bool {
-        let Some(end) = piece.first.0.checked_add(piece.count.0) else { return false };
-        if piece.count.0 == 0 || end > self.geometry.length().0 || self.is_abandoned() {
-            return false;
-        }
-        let size = u64::from(self.geometry.chunk_sectors());
-        (piece.first.0 / size..=(end - 1) / size).all(|chunk| {
-            let cell = u32::try_from(chunk).ok().and_then(|chunk| self.cell(ChunkIndex(chunk)));
-            cell.is_some_and(|cell| {
-                let word = cell.load();
-                word.phase().is_mirrored() && word.writers() == 0
-            })
-        })
-    }
-
-    /// Takes a chunk for copying. `None` where it is not to be copied or writers are still in;
-    /// then the last of them brings it back as wanted.
-    pub fn begin_copy(&self, chunk: ChunkIndex, wanted: bool) -> Option<CopyTicket> {
-        if self.is_abandoned() {
-            return None;
-        }
-        let piece = self.geometry.piece_of(chunk)?;
-        match self.cell(chunk)?.apply(Event::BeginCopy).outcome {
-            Outcome::CopyStarted => Some(CopyTicket { chunk, piece, wanted }),
-            _ => None,
-        }
-    }
-
-    pub(super) fn end_copy(&self, ticket: &CopyTicket, outcome: CopyOutcome) -> Effects {
-        // The part is abandoned before the parked are woken, so that they do not ask again.
-        match outcome {
-            CopyOutcome::Copied | CopyOutcome::NotTried => {}
-            CopyOutcome::SourceFailed => self.fail_quietly(Leg::Source, LegFault::Read),
-            CopyOutcome::DestinationFailed => self.fail_quietly(Leg::Destination, LegFault::Write),
-        }
-        let Some(cell) = self.cell(ticket.chunk) else { return Effects::NONE };
-        let done = outcome == CopyOutcome::Copied;
-        let step = cell.apply(if done { Event::CopyDone } else { Event::CopyFailed });
-        if step.outcome == Outcome::Mirrored {
-            self.count_mirrored(ticket.chunk);
-        }
-        let failed = matches!(outcome, CopyOutcome::SourceFailed | CopyOutcome::DestinationFailed);
-        Effects::waking(if failed { QueueMask::ALL } else { step.wake })
-    }
-
-    /// The next chunk that somebody waits for.
-    pub fn next_wanted(&self) -> Option<ChunkIndex> {
-        self.wanted.take()
-    }
-
-    /// Whether [`Tracker::next_wanted`] may have missed some since the last call, because too many
-    /// were wanted at once: then look with [`Tracker::find_drained`].
-    pub fn wanted_overflowed(&self) -> bool {
-        self.wanted.take_overflow()
-    }
-
-    /// The first chunk at or after `from` that somebody waits for and no writer is in.
-    pub fn find_drained(&self, from: ChunkIndex) -> Option<ChunkIndex> {
-        self.find(
-            from,
-            |group| group.left() > 0,
-            |word| word.phase() == Phase::Draining && word.writers() == 0,
-        )
-    }
-
-    /// The first chunk at or after `from` that is pending or wanted and not being copied.
-    pub fn next_unmirrored(&self, from: ChunkIndex) -> Option<ChunkIndex> {
-        self.find(
-            from,
-            |group| group.left() > 0,
-            |word| matches!(word.phase(), Phase::Pending | Phase::Draining),
-        )
-    }
-
     /// How many chunks are not mirrored. Exact when nothing is in flight.
     pub fn left(&self) -> u32 {
         self.groups().iter().fold(0, |sum, group| sum.saturating_add(group.left()))
@@ -383,16 +195,18 @@ impl<S: Cells> Tracker<S> {
     }
 
     /// Before the commit of step 7, after a flush of the destination: from now on a write that the
-    /// destination does not take is not acknowledged until [`Tracker::decided`].
-    pub fn seal(&self) -> Sealed {
+    /// destination does not take is not acknowledged until [`Tracker::decided`]. Where the answer
+    /// is not [`Sealed::Sealed`], all is as before.
+    pub fn seal(&self) -> (Sealed, Effects) {
         self.health.set_authority(Authority::Undecided);
+        // The count before the fault: a demotion that is not counted yet has left its fault.
+        let left = self.left();
         let answer = match self.fault() {
             Some(fault) => Sealed::Unhealthy(fault),
-            None if self.left() > 0 => Sealed::NotEqual,
-            None => return Sealed::Sealed,
+            None if left > 0 => Sealed::NotEqual,
+            None => return (Sealed::Sealed, Effects::NONE),
         };
-        self.health.set_authority(Authority::Source);
-        answer
+        (answer, self.decided(Authority::Source))
     }
 
     /// After the commit, or after it was not made. The effects wake the queues that hold results
@@ -407,7 +221,7 @@ impl<S: Cells> Tracker<S> {
         self.health.authority()
     }
 
-    fn fail_quietly(&self, leg: Leg, fault: LegFault) {
+    pub(super) fn fail_quietly(&self, leg: Leg, fault: LegFault) {
         self.health.fail(Fault { leg, fault });
     }
 
@@ -443,29 +257,5 @@ impl<S: Cells> Tracker<S> {
         if let Some(group) = self.group_of(chunk) {
             group.one_demoted();
         }
-    }
-
-    /// The first chunk at or after `from` whose word is `right`, skipping groups that are not
-    /// `worth` the look.
-    pub(super) fn find(
-        &self,
-        from: ChunkIndex,
-        worth: impl Fn(&Group) -> bool,
-        right: impl Fn(Word) -> bool,
-    ) -> Option<ChunkIndex> {
-        let cells = self.storage.cells();
-        let mut first = from.0;
-        while first < self.geometry.chunks() {
-            let group = first / GROUP_CHUNKS;
-            let end = (group + 1).saturating_mul(GROUP_CHUNKS).min(self.geometry.chunks());
-            if self.groups().get(group as usize).is_some_and(&worth) {
-                let some = cells.get(first as usize..end as usize).unwrap_or(&[]);
-                if let Some(at) = some.iter().position(|cell| right(cell.load())) {
-                    return Some(ChunkIndex(first + at as u32));
-                }
-            }
-            first = end;
-        }
-        None
     }
 }

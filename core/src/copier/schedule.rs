@@ -90,27 +90,18 @@ impl Schedule {
         None
     }
 
-    /// The next chunk in order, from the place of the last one round to it again.
+    /// The next chunk in order that no writer is in, from the place of the last one round to it
+    /// again. Where writers are in all that are left, one chunk is drained: it comes back as wanted.
     fn scan<S: Cells>(&mut self, tracker: &Tracker<S>) -> Option<CopyTicket> {
-        let start = self.next;
-        let mut from = start;
-        let mut wrapped = false;
-        loop {
-            let found = tracker.next_unmirrored(from).filter(|&chunk| !wrapped || chunk < start);
-            match found {
-                Some(chunk) => {
-                    from = ChunkIndex(chunk.0.saturating_add(1));
-                    if let Some(ticket) = tracker.begin_copy(chunk, false) {
-                        self.next = from;
-                        return Some(ticket);
-                    }
-                }
-                None if wrapped => return None,
-                None => {
-                    wrapped = true;
-                    from = ChunkIndex(0);
-                }
+        for from in [self.next, ChunkIndex(0)] {
+            if let Some(chunk) = tracker.next_unmirrored(from, false)
+                && let Some(ticket) = tracker.begin_copy(chunk, false)
+            {
+                self.next = ChunkIndex(chunk.0.saturating_add(1));
+                return Some(ticket);
             }
         }
+        let busy = tracker.next_unmirrored(ChunkIndex(0), true)?;
+        tracker.begin_copy(busy, false)
     }
 }

@@ -1,0 +1,100 @@
+//! Copying chunks, and finding the next one.
+
+use super::geometry::ChunkIndex;
+use super::group::{GROUP_CHUNKS, Group};
+use super::queue::QueueMask;
+use super::step::{Event, Outcome};
+use super::ticket::{CopyOutcome, CopyTicket};
+use super::tracker::{Cells, Effects, Tracker};
+use super::word::{Phase, Word};
+use crate::mover::{Leg, LegFault};
+
+impl<S: Cells> Tracker<S> {
+    /// Takes a chunk for copying. `None` where it is not to be copied or writers are still in;
+    /// then the last of them brings it back as wanted.
+    pub fn begin_copy(&self, chunk: ChunkIndex, wanted: bool) -> Option<CopyTicket> {
+        if self.is_abandoned() {
+            return None;
+        }
+        let piece = self.geometry.piece_of(chunk)?;
+        match self.cell(chunk)?.apply(Event::BeginCopy).outcome {
+            Outcome::CopyStarted => Some(CopyTicket { chunk, piece, wanted }),
+            _ => None,
+        }
+    }
+
+    pub(super) fn end_copy(&self, ticket: &CopyTicket, outcome: CopyOutcome) -> Effects {
+        // The part is abandoned before the parked are woken, so that they do not ask again.
+        match outcome {
+            CopyOutcome::Copied | CopyOutcome::NotTried => {}
+            CopyOutcome::SourceFailed => self.fail_quietly(Leg::Source, LegFault::Read),
+            CopyOutcome::DestinationFailed => self.fail_quietly(Leg::Destination, LegFault::Write),
+        }
+        let Some(cell) = self.cell(ticket.chunk) else { return Effects::NONE };
+        let done = outcome == CopyOutcome::Copied;
+        let step = cell.apply(if done { Event::CopyDone } else { Event::CopyFailed });
+        if step.outcome == Outcome::Mirrored {
+            self.count_mirrored(ticket.chunk);
+        }
+        let failed = matches!(outcome, CopyOutcome::SourceFailed | CopyOutcome::DestinationFailed);
+        Effects::waking(if failed { QueueMask::ALL } else { step.wake })
+    }
+
+    /// The next chunk that somebody waits for.
+    pub fn next_wanted(&self) -> Option<ChunkIndex> {
+        self.wanted.take()
+    }
+
+    /// Whether [`Tracker::next_wanted`] may have missed some since the last call, because too many
+    /// were wanted at once: then look with [`Tracker::find_drained`].
+    pub fn wanted_overflowed(&self) -> bool {
+        self.wanted.take_overflow()
+    }
+
+    /// The first chunk at or after `from` that somebody waits for and no writer is in.
+    pub fn find_drained(&self, from: ChunkIndex) -> Option<ChunkIndex> {
+        self.find(
+            from,
+            |group| group.left() > 0,
+            |word| word.phase() == Phase::Draining && word.writers() == 0,
+        )
+    }
+
+    /// The first chunk at or after `from` that is not mirrored and not being copied: with no writer
+    /// in, or `busy`, pending with writers in.
+    pub fn next_unmirrored(&self, from: ChunkIndex, busy: bool) -> Option<ChunkIndex> {
+        self.find(
+            from,
+            |group| group.left() > 0,
+            |word| match word.phase() {
+                Phase::Pending => busy == (word.writers() > 0),
+                Phase::Draining => !busy && word.writers() == 0,
+                _ => false,
+            },
+        )
+    }
+
+    /// The first chunk at or after `from` whose word is `right`, skipping groups that are not
+    /// `worth` the look.
+    pub(super) fn find(
+        &self,
+        from: ChunkIndex,
+        worth: impl Fn(&Group) -> bool,
+        right: impl Fn(Word) -> bool,
+    ) -> Option<ChunkIndex> {
+        let cells = self.storage.cells();
+        let mut first = from.0;
+        while first < self.geometry.chunks() {
+            let group = first / GROUP_CHUNKS;
+            let end = (group + 1).saturating_mul(GROUP_CHUNKS).min(self.geometry.chunks());
+            if self.groups().get(group as usize).is_some_and(&worth) {
+                let some = cells.get(first as usize..end as usize).unwrap_or(&[]);
+                if let Some(at) = some.iter().position(|cell| right(cell.load())) {
+                    return Some(ChunkIndex(first + at as u32));
+                }
+            }
+            first = end;
+        }
+        None
+    }
+}
