@@ -49,7 +49,7 @@ pub(super) enum LvRow {
     Lv(LvIndex),
     /// The shadow that keeps the old mapping while a move runs.
     Shadow(MoveIndex, LvIndex),
-    /// The dirty log of the part with this number in its move.
+    /// The dirty log of the part with this number among the LV's parts of the move.
     Log(MoveIndex, LvIndex, usize),
 }
 
@@ -127,8 +127,11 @@ fn lvs<'a>(vg: &'a VgFacts<'a>, all: bool) -> impl Iterator<Item = Row<'a>> {
     });
     let hidden = hidden.flat_map(move |of| {
         let shadows = vg.vg.lvs_of_move(of).into_iter().map(move |lv| LvRow::Shadow(of, lv));
-        let logs = vg.vg.parts_of(of).iter().enumerate();
-        shadows.chain(logs.map(move |(at, part)| LvRow::Log(of, part.lv, at)))
+        let logs = vg.vg.lvs_of_move(of).into_iter().flat_map(move |lv| {
+            let parts = vg.vg.parts_of(of).iter().filter(|part| part.lv == lv).count();
+            (0..parts).map(move |part| LvRow::Log(of, lv, part))
+        });
+        shadows.chain(logs)
     });
     vg.lv_indices().map(LvRow::Lv).chain(hidden).map(row)
 }

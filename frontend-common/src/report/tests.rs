@@ -146,8 +146,8 @@ fn lvs_shows_the_move() {
 #[test]
 fn lvs_all_shows_the_helper_devices() {
     let text = report(Noun::Lv, "-a -o lv_name,lv_role,lv_parent --noheadings --separator ,");
-    assert!(text.contains("  [three_shadow],private,pvmove,three\n"), "{text}");
-    assert!(text.contains("  [three_log0],private,pvmove,three\n"), "{text}");
+    assert!(text.contains("  [three-shadow],private,pvmove,three\n"), "{text}");
+    assert!(text.contains("  [three-log0],private,pvmove,three\n"), "{text}");
     assert!(!report(Noun::Lv, "").contains("shadow"));
 }
 

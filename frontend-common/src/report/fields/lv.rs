@@ -38,8 +38,8 @@ fn plain_name(row: &Row<'_>) -> Option<String> {
     let (_, lv, which) = lv(row)?;
     Some(match which {
         LvRow::Lv(_) => lv.name.to_string(),
-        LvRow::Shadow(..) => format!("[{}_shadow]", lv.name),
-        LvRow::Log(_, _, part) => format!("[{}_log{part}]", lv.name),
+        LvRow::Shadow(..) => format!("[{}-shadow]", lv.name),
+        LvRow::Log(_, _, part) => format!("[{}-log{part}]", lv.name),
     })
 }
 
@@ -101,14 +101,14 @@ pub(super) fn path(row: &Row<'_>) -> Value {
 
 pub(super) fn dm_path(row: &Row<'_>) -> Value {
     let doubled = |name: &str| name.replace('-', "--");
-    match lv(row) {
-        Some((vg, lv, LvRow::Lv(_))) => Value::text(format!(
-            "/dev/mapper/{}-{}",
-            doubled(vg.vg.name().as_str()),
-            doubled(lv.name.as_str())
-        )),
-        _ => Value::Empty,
-    }
+    let Some((vg, lv, which)) = lv(row) else { return Value::Empty };
+    let suffix = match which {
+        LvRow::Lv(_) => String::new(),
+        LvRow::Shadow(..) => "-shadow".to_owned(),
+        LvRow::Log(_, _, part) => format!("-log{part}"),
+    };
+    let (vg, lv) = (doubled(vg.vg.name().as_str()), doubled(lv.name.as_str()));
+    Value::Text(format!("/dev/mapper/{vg}-{lv}{suffix}"))
 }
 
 pub(super) fn layout(row: &Row<'_>) -> Value {
