@@ -8,9 +8,9 @@ use lvshift_on_disk_format::{Geometry, Label, LabelCopy, Uuid, dirty_log, slot};
 fn golden(name: &str, bytes: &[u8]) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("LVSHIFT_BLESS").is_some() {
-        std::fs::write(&path, bytes).unwrap();
+        std::fs::write(&path, bytes).expect("golden images are writable");
     }
-    let stored = std::fs::read(&path).unwrap();
+    let stored = std::fs::read(&path).expect("golden images are there");
     assert!(stored == bytes, "{} differs; LVSHIFT_BLESS=1 rewrites it", path.display());
 }
 

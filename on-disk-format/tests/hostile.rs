@@ -32,18 +32,18 @@ impl Rng {
 }
 
 fn feed(bytes: &[u8; 8192]) {
-    let first = bytes.first_chunk().unwrap();
+    let first = bytes.first_chunk().expect("8192 bytes are there");
     let _ = Label::decode(first);
     let _ = SlotHeader::decode(first);
     let _ = slot::open(bytes);
     let _ = Payload::decode(bytes);
-    let _ = VgRecord::decode(bytes.first_chunk().unwrap());
-    let _ = PvRecord::decode(bytes.first_chunk().unwrap());
-    let _ = LvRecord::decode(bytes.first_chunk().unwrap());
-    let _ = SegmentRecord::decode(bytes.first_chunk().unwrap());
-    let _ = MoveRecord::decode(bytes.first_chunk().unwrap());
-    let _ = PartRecord::decode(bytes.first_chunk().unwrap());
-    let _ = dirty_log::check_header(bytes.first_chunk().unwrap(), 1);
+    let _ = VgRecord::decode(bytes.first_chunk().expect("8192 bytes are there"));
+    let _ = PvRecord::decode(bytes.first_chunk().expect("8192 bytes are there"));
+    let _ = LvRecord::decode(bytes.first_chunk().expect("8192 bytes are there"));
+    let _ = SegmentRecord::decode(bytes.first_chunk().expect("8192 bytes are there"));
+    let _ = MoveRecord::decode(bytes.first_chunk().expect("8192 bytes are there"));
+    let _ = PartRecord::decode(bytes.first_chunk().expect("8192 bytes are there"));
+    let _ = dirty_log::check_header(bytes.first_chunk().expect("8192 bytes are there"), 1);
     let _ = dirty_log::count_clean(bytes, 77);
 }
 
