@@ -1,7 +1,7 @@
 //! Whether the machine's own virtualisation works. `/dev/kvm` alone says little.
 
 use std::fs::File;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -71,7 +71,7 @@ fn try_kvm(kernel: &Kernel) -> Result<Result<(), String>> {
     let dir = paths::vm_dir("kvm-trial")?;
     let (console, errors) = (dir.join("console"), dir.join("errors"));
     File::create(&console).context("creating a console file")?;
-    let mut qemu = Command::new(qemu::PROGRAM)
+    let mut qemu = qemu::program()
         .args(qemu::MACHINE)
         .args(qemu::processor(Accel::Kvm))
         .args(["-m", "256", "-append", "console=ttyS0 earlyprintk=ttyS0 panic=-1", "-kernel"])

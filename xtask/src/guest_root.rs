@@ -117,7 +117,7 @@ pub(crate) fn fetched() -> Result<PathBuf> {
             packages.insert(line.trim().to_owned());
         }
     }
-    let packages: Vec<String> = packages.into_iter().filter(|p| exists(p)).collect();
+    let packages = that_exist(&packages)?;
     fetch::make_dir(&place, |dir| {
         fetch::unpack(&packages, dir)?;
         std::fs::write(dir.join(".packages"), &list).context("writing the cache's key")
@@ -125,10 +125,17 @@ pub(crate) fn fetched() -> Result<PathBuf> {
     Ok(place)
 }
 
-/// A name may be virtual, or a package that this release no longer has.
-fn exists(package: &str) -> bool {
-    fetch::output("apt-cache", &["show", "--no-all-versions", package])
-        .is_ok_and(|text| text.contains("Filename:"))
+/// Names may be virtual, or of packages that this release no longer has.
+fn that_exist(packages: &BTreeSet<String>) -> Result<Vec<String>> {
+    let mut args = vec!["show", "--no-all-versions"];
+    args.extend(packages.iter().map(String::as_str));
+    let text = fetch::output("apt-cache", &args)?;
+    let names = text.lines().filter_map(|line| line.strip_prefix("Package: "));
+    let found: BTreeSet<String> = names.map(str::to_owned).collect();
+    for name in PACKAGES {
+        ensure!(found.contains(*name), "apt knows no package {name}");
+    }
+    Ok(found.into_iter().collect())
 }
 
 /// Adds tools, their libraries, links and configuration.

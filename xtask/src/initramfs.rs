@@ -32,10 +32,25 @@ pub(crate) fn make(
     archive.link("/init", "/usr/local/bin/init")?;
     let mut bytes = std::fs::read(&base).with_context(|| format!("reading {}", base.display()))?;
     bytes.extend_from_slice(&archive.finish());
+    remove_old(&paths::vm_dir("images")?)?;
     let word = frontend.map_or("none", Frontend::word);
     let place = paths::vm_dir("images")?.join(format!("initramfs-{word}-{}", std::process::id()));
     std::fs::write(&place, bytes).with_context(|| format!("writing {}", place.display()))?;
     Ok(place)
+}
+
+/// Removes what runs that were killed have left.
+fn remove_old(dir: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(dir).with_context(|| format!("listing {}", dir.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let owner = name.strip_prefix("initramfs-").and_then(|rest| rest.rsplit('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            // Another run may be doing the same.
+            std::fs::remove_file(&path).ok();
+        }
+    }
+    Ok(())
 }
 
 /// The cached archive of tools and modules, made again when its ingredients are newer.

@@ -14,6 +14,16 @@ use crate::kernel::Kernel;
 /// The program.
 pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
 
+/// QEMU, to be killed with the thread that starts it: no machine outlives its test.
+pub(crate) fn program() -> Command {
+    if crate::setup::program("setpriv") {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", PROGRAM]);
+        return command;
+    }
+    Command::new(PROGRAM)
+}
+
 /// The disk that a scenario's `state_disk` asks for.
 pub(crate) const STATE_DISK: Disk = Disk::new("state", 48);
 
@@ -73,7 +83,7 @@ pub(crate) const MACHINE: &[&str] =
 impl Vm<'_> {
     /// The command that runs it.
     pub(crate) fn command(&self) -> Command {
-        let mut qemu = Command::new(PROGRAM);
+        let mut qemu = program();
         qemu.args(MACHINE).args(processor(self.accel)).args(["-m", "1024"]);
         qemu.args(["-action", "panic=exit-failure"]);
         qemu.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(self.initramfs);
