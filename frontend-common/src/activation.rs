@@ -2,10 +2,14 @@
 //! LV whose record says Copying is never made writable on the source alone before the dirty log
 //! is durably void.
 
-use lvshift_core::units::Uuid;
+use lvshift_core::metadata::ApplyError;
+use lvshift_core::mover::{Change, Mapping, Recorded};
+use lvshift_core::units::{LvIndex, MoveIndex, PvIndex, Uuid};
 
 use crate::error::{Error, Kind, Result};
 use crate::front_end::{ActiveLv, FrontEnd};
+use crate::journal::Journal;
+use crate::lock;
 use crate::vg::OpenVg;
 
 /// What an activation of several LVs did.
@@ -28,8 +32,108 @@ pub fn activate(
     front_end: &mut dyn FrontEnd,
     lv: Uuid,
 ) -> Result<(ActiveLv, Vec<String>)> {
-    let _ = (vg, front_end, lv);
-    Err(Error::new(Kind::Unsupported, "activation is not written yet"))
+    let index = find(vg, lv)?;
+    if front_end.active(vg.vg(), index)?.is_some() {
+        // The table stays; a link that is missing is made.
+        return Ok((front_end.activate(vg.view(), index, Mapping::Source, false)?, Vec::new()));
+    }
+    let mut notes = Vec::new();
+    let (_lock, mapping) = match vg.vg().move_of_lv(index) {
+        None => (None, Mapping::Source),
+        Some(of) => {
+            // Nobody may begin or end the move while its LV gets its table.
+            let lock = lock::mover(vg.vg().uuid(), "activates an LV")?;
+            (Some(lock), mapping_in_a_move(vg, lv, of, &mut notes)?)
+        }
+    };
+    let index = find(vg, lv)?;
+    refuse_missing(vg, index, mapping)?;
+    Ok((front_end.activate(vg.view(), index, mapping, false)?, notes))
+}
+
+fn find(vg: &OpenVg, lv: Uuid) -> Result<LvIndex> {
+    vg.vg().lv_by_uuid(lv).ok_or_else(|| Error::new(Kind::NotFound, format!("there is no LV {lv}")))
+}
+
+fn mapping_in_a_move(
+    vg: &mut OpenVg,
+    lv: Uuid,
+    of: MoveIndex,
+    notes: &mut Vec<String>,
+) -> Result<Mapping> {
+    let Some(record) = vg.vg().move_at(of).cloned() else { return Ok(Mapping::Source) };
+    let name = find(vg, lv).ok().and_then(|at| vg.vg().lv(at)).map(|lv| lv.name.to_string());
+    let name = name.unwrap_or_default();
+    match record.state {
+        Recorded::Queued | Recorded::Aborting => {
+            notes.push(format!("LV {name}: an interrupted move waits; pvmove sees to it"));
+            Ok(Mapping::Source)
+        }
+        Recorded::Moved => {
+            notes.push(format!("LV {name}: its move is done but for the tidying up; see pvmove"));
+            Ok(Mapping::Final)
+        }
+        Recorded::Copying => {
+            let known = Journal::open()?.knows(record.uuid);
+            let sound =
+                vg.missing().is_empty() && vg.health().pvs.iter().all(|pv| pv.path.is_some());
+            if known && sound {
+                notes.push(format!(
+                    "LV {name}: its interrupted move goes on from its dirty log; pvmove finishes it"
+                ));
+                return Ok(Mapping::Mirrored);
+            }
+            let why = if known { "a PV of its VG is missing" } else { "it began on another host" };
+            void_log(vg, record.uuid)?;
+            notes.push(format!(
+                "LV {name}: its interrupted move cannot go on ({why}); it will be undone by pvmove"
+            ));
+            Ok(Mapping::Source)
+        }
+    }
+}
+
+/// Commits that the source is in charge and the log means nothing; without the destination if it
+/// must be, never without a source.
+fn void_log(vg: &mut OpenVg, of: Uuid) -> Result<()> {
+    vg.commit_without(
+        |vg| match vg.apply(of, Change::Aborting) {
+            Ok(()) | Err(ApplyError::AlreadyDone { .. }) => Ok(()),
+            Err(error) => Err(Error::new(Kind::State, error.to_string())),
+        },
+        &|vg, pv| {
+            let (Some(of), Some(pv)) = (vg.move_by_uuid(of), vg.pv_by_uuid(pv)) else {
+                return false;
+            };
+            let parts = vg.parts_of(of);
+            parts.iter().any(|part| part.destination.pv == pv)
+                && parts.iter().all(|part| part.source.pv != pv)
+        },
+    )
+    .map_err(|error| error.state("the LV is not active: its dirty log could not be made void"))
+}
+
+fn refuse_missing(vg: &OpenVg, lv: LvIndex, mapping: Mapping) -> Result<()> {
+    let model = vg.vg();
+    let mut needed: Vec<PvIndex> = model.segments_of(lv).iter().map(|s| s.place.pv).collect();
+    if mapping == Mapping::Mirrored
+        && let Some(of) = model.move_of_lv(lv)
+    {
+        needed.extend(model.parts_of(of).iter().filter(|p| p.lv == lv).map(|p| p.destination.pv));
+    }
+    let missing: Vec<Uuid> = needed
+        .into_iter()
+        .filter(|pv| vg.members().get(*pv).is_none())
+        .filter_map(|pv| Some(model.pv(pv)?.uuid))
+        .collect();
+    match (missing.is_empty(), model.lv(lv)) {
+        (false, Some(record)) => {
+            let mut error = vg.missing_error(&missing);
+            error.what = format!("LV {} cannot be activated: {}", record.name, error.what);
+            Err(error)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Activates every LV of the VG that can be.
@@ -53,6 +157,10 @@ pub fn activate_all(vg: &mut OpenVg, front_end: &mut dyn FrontEnd) -> Activated 
 /// # Errors
 /// `Kind::InUse` when it is open, `Kind::Locked` when it is being moved.
 pub fn deactivate(vg: &OpenVg, front_end: &mut dyn FrontEnd, lv: Uuid) -> Result<()> {
-    let _ = (vg, front_end, lv);
-    Err(Error::new(Kind::Unsupported, "activation is not written yet"))
+    let index = find(vg, lv)?;
+    let _lock = match vg.vg().move_of_lv(index) {
+        Some(_) => Some(lock::mover(vg.vg().uuid(), "deactivates an LV")?),
+        None => None,
+    };
+    front_end.deactivate(vg.vg(), index)
 }

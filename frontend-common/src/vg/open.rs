@@ -176,6 +176,11 @@ impl OpenVg {
         self.health = read.health;
     }
 
+    /// Lets go of the metadata lock; from now on it is taken for each commit.
+    pub(crate) fn release(&mut self) {
+        self.held = None;
+    }
+
     /// The error for a missing PV, with what is known of refused devices.
     pub(crate) fn missing_error(&self, pvs: &[Uuid]) -> Error {
         let names: Vec<String> = pvs.iter().map(ToString::to_string).collect();

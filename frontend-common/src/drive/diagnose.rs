@@ -1,0 +1,185 @@
+//! After a failed move: which sectors cannot be read on the source or written on the destination?
+//! Looks only at chunks that are not clean, and only for a bounded time; the destination's extents
+//! hold nothing that counts any more.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use lvshift_core::metadata::MovePart;
+use lvshift_core::metadata::Place;
+use lvshift_core::mover::Leg;
+use lvshift_core::units::{MoveIndex, Sectors};
+use lvshift_on_disk_format::dirty_log;
+
+use super::log::Image;
+use crate::device::Aligned;
+use crate::front_end::{BadPlace, View};
+use crate::pv::Member;
+
+/// How long all the probing may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// This many chunks without one good sector in a row, and the rest is taken for as bad.
+const DEAD_CHUNKS: u32 = 4;
+/// More places than this are not worth a message.
+const MAX_PLACES: usize = 64;
+
+/// The bad places that were found.
+pub(super) fn bad_places(view: View<'_>, of: MoveIndex) -> Vec<BadPlace> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut found = Vec::new();
+    for part in view.vg.parts_of(of) {
+        let Some(probe) = Probe::new(view, part) else { continue };
+        probe.run(deadline, &mut found);
+        if found.len() >= MAX_PLACES || Instant::now() >= deadline {
+            break;
+        }
+    }
+    found
+}
+
+struct Probe<'a> {
+    view: View<'a>,
+    part: &'a MovePart,
+    source: &'a Member,
+    destination: &'a Member,
+    from: Sectors,
+    to: Sectors,
+    sectors: u64,
+    chunk: u64,
+    image: Option<Aligned>,
+}
+
+#[derive(Default)]
+struct Side {
+    dead: u32,
+    bad: Vec<(Range<u64>, String)>,
+}
+
+impl<'a> Probe<'a> {
+    fn new(view: View<'a>, part: &'a MovePart) -> Option<Probe<'a>> {
+        let at = |place: Place| view.vg.sector_of(place);
+        Some(Probe {
+            view,
+            part,
+            source: view.members.get(part.source.pv)?,
+            destination: view.members.get(part.destination.pv)?,
+            from: at(part.source)?,
+            to: at(part.destination)?,
+            sectors: view.vg.extent_size().span(part.count).0,
+            chunk: u64::from(view.vg.move_at(part.of)?.chunk_sectors),
+            image: Image::of(view, part).and_then(|image| image.read()).ok(),
+        })
+    }
+
+    fn run(&self, deadline: Instant, found: &mut Vec<BadPlace>) {
+        let (mut source, mut destination) = (Side::default(), Side::default());
+        let block = self.source.logical_block.max(self.destination.logical_block).max(512);
+        let step = u64::from(block / 512);
+        let mut start = 0;
+        let mut number = 0;
+        while start < self.sectors && Instant::now() < deadline {
+            let end = self.sectors.min(start + self.chunk);
+            let clean = self
+                .image
+                .as_ref()
+                .and_then(|image| dirty_log::is_clean(image, number))
+                .unwrap_or(false);
+            if !clean {
+                self.chunk(start..end, step, &mut source, &mut destination);
+            }
+            if source.dead >= DEAD_CHUNKS || destination.dead >= DEAD_CHUNKS {
+                let side = if source.dead >= DEAD_CHUNKS { &mut source } else { &mut destination };
+                let why = side.bad.last().map_or_else(String::new, |(_, why)| why.clone());
+                note(&mut side.bad, end..self.sectors, &why);
+                break;
+            }
+            start = end;
+            number += 1;
+        }
+        for (leg, side, base, member) in [
+            (Leg::Source, source, self.from, self.source),
+            (Leg::Destination, destination, self.to, self.destination),
+        ] {
+            for (range, error) in side.bad {
+                found.extend(self.place(leg, member, base, range, error));
+            }
+        }
+    }
+
+    fn chunk(&self, range: Range<u64>, step: u64, source: &mut Side, destination: &mut Side) {
+        let mut data =
+            Aligned::zeroed(usize::try_from((range.end - range.start) * 512).unwrap_or(0));
+        let read = |at: u64, buffer: &mut [u8]| {
+            self.source.pv.device.read(Sectors(self.from.0 + at), buffer)
+        };
+        let write = |at: u64, buffer: &[u8]| {
+            let device = &self.destination.pv.device;
+            device.write(Sectors(self.to.0 + at), buffer).and_then(|()| device.flush())
+        };
+        if read(range.start, &mut data).is_ok() && write(range.start, &data).is_ok() {
+            return;
+        }
+        let (mut good_reads, mut good_writes) = (false, false);
+        for at in (range.start..range.end).step_by(usize::try_from(step).unwrap_or(1)) {
+            let len = usize::try_from((range.end - at).min(step) * 512).unwrap_or(0);
+            let mut buffer = Aligned::zeroed(len.next_multiple_of(512));
+            match read(at, &mut buffer) {
+                Ok(()) => good_reads = true,
+                // Nothing is ever written in place of what cannot be read.
+                Err(error) => {
+                    note(&mut source.bad, at..at + step, &cause(&error));
+                    continue;
+                }
+            }
+            let device = &self.destination.pv.device;
+            let mut back = Aligned::zeroed(buffer.len());
+            let there = Sectors(self.to.0 + at);
+            let wrote = device.write(there, &buffer).and_then(|()| device.read(there, &mut back));
+            match wrote {
+                Ok(()) if *back == *buffer => good_writes = true,
+                Ok(()) => note(&mut destination.bad, at..at + step, "it reads back other bytes"),
+                Err(error) => note(&mut destination.bad, at..at + step, &cause(&error)),
+            }
+        }
+        source.dead = if good_reads { 0 } else { source.dead + 1 };
+        destination.dead = if good_writes || !good_reads { 0 } else { destination.dead + 1 };
+    }
+
+    fn place(
+        &self,
+        leg: Leg,
+        member: &Member,
+        base: Sectors,
+        range: Range<u64>,
+        error: String,
+    ) -> Option<BadPlace> {
+        let lv_base = self.view.vg.extent_size().sectors();
+        let lv_start = u64::from(self.part.first.0) * u64::from(lv_base);
+        Some(BadPlace {
+            leg,
+            pv: member.uuid,
+            device_sectors: base.0 + range.start..base.0 + range.end,
+            lv: self.view.vg.lv(self.part.lv)?.uuid,
+            lv_sectors: lv_start + range.start..lv_start + range.end,
+            error,
+        })
+    }
+}
+
+fn cause(error: &crate::error::Error) -> String {
+    match &error.source {
+        Some(source) => format!("{}: {source}", error.what),
+        None => error.what.clone(),
+    }
+}
+
+/// Adds a range, joined to the last where it goes on with the same words.
+fn note(bad: &mut Vec<(Range<u64>, String)>, range: Range<u64>, why: &str) {
+    if range.is_empty() {
+        return;
+    }
+    match bad.last_mut() {
+        Some((last, reason)) if last.end == range.start && reason == why => last.end = range.end,
+        _ => bad.push((range, why.to_owned())),
+    }
+}

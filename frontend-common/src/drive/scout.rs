@@ -1,0 +1,217 @@
+//! Can the source be read at all? Asked of every sector before anything is changed.
+//!
+//! dm-mirror answers a source sector that it cannot copy by failing *every* read of a chunk that is
+//! not yet copied (`do_reads` in the kernel's `dm-raid1.c`), until the mirror is taken away again. A
+//! failing disk is the common reason to move; so its sectors are read once before the mirror is
+//! put under the application, and a bad one is named while nothing has been changed yet. The price
+//! is that the source is read twice.
+
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use lvshift_core::metadata::{Segment, Vg};
+use lvshift_core::mover::Leg;
+use lvshift_core::units::{SECTOR_SIZE, Sectors};
+
+use crate::device::{Aligned, BlockDevice};
+use crate::front_end::{BadPlace, View};
+
+/// Sectors in one read.
+const STRIDE: u64 = 4096;
+/// Reads in flight.
+const READERS: usize = 4;
+/// Bad runs that are named one by one; past that the disk as a whole is the news.
+pub const MAX_BAD: usize = 64;
+
+/// A run of sectors that cannot be read, and the error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRun {
+    /// The 512-byte sectors on the device.
+    pub sectors: Range<u64>,
+    /// The error in words.
+    pub error: String,
+}
+
+/// Reads all of `pieces` once; tells `progress` the bytes read so far and in all. Answers the
+/// places that cannot be read, at most [`MAX_BAD`] for each piece, and stops early when `progress`
+/// answers `false`.
+pub fn scout(
+    view: View<'_>,
+    pieces: &[Segment],
+    progress: &mut dyn FnMut(u64, u64) -> bool,
+) -> Vec<BadPlace> {
+    let extent = view.vg.extent_size();
+    let total = pieces.iter().map(|piece| extent.span(piece.count).0 * SECTOR_SIZE).sum();
+    let mut done = 0;
+    let mut bad = Vec::new();
+    for piece in pieces {
+        let Some(range) = on_device(view.vg, piece) else { continue };
+        let Some(member) = view.members.get(piece.place.pv) else { continue };
+        let mut go_on = true;
+        let runs = unreadable(member.device(), range.clone(), &mut |sectors| {
+            go_on = progress(done + sectors * SECTOR_SIZE, total);
+            go_on
+        });
+        let lv_start = u64::from(piece.first.0) * u64::from(extent.sectors());
+        bad.extend(runs.into_iter().map(|run| BadPlace {
+            leg: Leg::Source,
+            pv: member.uuid,
+            lv: view.vg.lvs().get(usize::from(piece.lv.0)).map(|lv| lv.uuid).unwrap_or_default(),
+            lv_sectors: lv_start + (run.sectors.start - range.start)
+                ..lv_start + (run.sectors.end - range.start),
+            device_sectors: run.sectors,
+            error: run.error,
+        }));
+        if !go_on {
+            break;
+        }
+        done += (range.end - range.start) * SECTOR_SIZE;
+    }
+    bad
+}
+
+/// The device sectors of a piece.
+fn on_device(vg: &Vg, piece: &Segment) -> Option<Range<u64>> {
+    let pv = vg.pvs().get(usize::from(piece.place.pv.0))?;
+    let sectors = u64::from(vg.extent_size().sectors());
+    let start = pv.pe_start.0.checked_add(u64::from(piece.place.pe.0).checked_mul(sectors)?)?;
+    Some(start..start.checked_add(vg.extent_size().span(piece.count).0)?)
+}
+
+/// The sectors of `range` that cannot be read, merged, in order, at most [`MAX_BAD`] runs. Tells
+/// `progress` how many sectors are done and stops early when it answers `false`.
+pub fn unreadable(
+    device: &BlockDevice,
+    range: Range<u64>,
+    progress: &mut dyn FnMut(u64) -> bool,
+) -> Vec<BadRun> {
+    let next = AtomicU64::new(range.start);
+    let stop = AtomicBool::new(false);
+    let found = Mutex::new(Vec::new());
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..READERS {
+            let (tell, next, stop, found, range) =
+                (tell.clone(), &next, &stop, &found, range.clone());
+            scope.spawn(move || {
+                let mut buffer =
+                    Aligned::zeroed(usize::try_from(STRIDE * SECTOR_SIZE).expect("2 MiB"));
+                while !stop.load(Ordering::Relaxed) {
+                    let start = next.fetch_add(STRIDE, Ordering::Relaxed);
+                    if start >= range.end {
+                        break;
+                    }
+                    let end = range.end.min(start + STRIDE);
+                    let mut runs = Vec::new();
+                    narrow(device, start..end, &mut buffer, &mut runs);
+                    if !runs.is_empty() {
+                        let mut found = found.lock().expect("no reader panics holding it");
+                        found.append(&mut runs);
+                        if found.len() >= MAX_BAD * READERS {
+                            stop.store(true, Ordering::Relaxed);
+                        }
+                    }
+                    // The receiver outlives the readers.
+                    let _ = tell.send(end - start);
+                }
+            });
+        }
+        drop(tell);
+        let mut done = 0;
+        for sectors in told {
+            done += sectors;
+            if !progress(done) {
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+    });
+    merged(found.into_inner().expect("no reader panics holding it"))
+}
+
+/// Reads `range`; where that fails, reads its halves, down to a logical block.
+fn narrow(device: &BlockDevice, range: Range<u64>, buffer: &mut [u8], bad: &mut Vec<BadRun>) {
+    let sectors = range.end - range.start;
+    let block = u64::from(device.logical_block()).max(SECTOR_SIZE) / SECTOR_SIZE;
+    let Some(part) =
+        usize::try_from(sectors * SECTOR_SIZE).ok().and_then(|len| buffer.get_mut(..len))
+    else {
+        return;
+    };
+    let Err(error) = device.read(Sectors(range.start), part) else { return };
+    if sectors <= block || bad.len() >= MAX_BAD {
+        let error = error.source.map_or(error.what, |source| source.to_string());
+        bad.push(BadRun { sectors: range, error });
+        return;
+    }
+    let half = range.start + (sectors / 2).next_multiple_of(block);
+    narrow(device, range.start..half, buffer, bad);
+    narrow(device, half..range.end, buffer, bad);
+}
+
+/// In order, with neighbours that failed alike joined.
+fn merged(mut runs: Vec<BadRun>) -> Vec<BadRun> {
+    runs.sort_by_key(|run| run.sectors.start);
+    let mut all: Vec<BadRun> = Vec::new();
+    for run in runs {
+        match all.last_mut() {
+            Some(last) if last.sectors.end == run.sectors.start && last.error == run.error => {
+                last.sectors.end = run.sectors.end;
+            }
+            _ => all.push(run),
+        }
+    }
+    all.truncate(MAX_BAD);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that ends early is a device whose last sectors cannot be read.
+    fn truncated(sectors: u64) -> (tempfile::NamedTempFile, BlockDevice) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(sectors * SECTOR_SIZE).unwrap();
+        let device = BlockDevice::on_file(file.path());
+        (file, device)
+    }
+
+    #[test]
+    fn a_sound_device_has_no_bad_sectors_and_all_of_it_is_read() {
+        let (_file, device) = truncated(20_000);
+        let mut done = 0;
+        let bad = unreadable(&device, 100..20_000, &mut |sectors| {
+            done = sectors;
+            true
+        });
+        assert_eq!(bad, []);
+        assert_eq!(done, 19_900);
+    }
+
+    #[test]
+    fn unreadable_sectors_are_named_exactly() {
+        let (_file, device) = truncated(9_001);
+        let bad = unreadable(&device, 0..9_010, &mut |_| true);
+        assert_eq!(bad.len(), 1, "{bad:?}");
+        assert_eq!(bad[0].sectors, 9_001..9_010);
+    }
+
+    #[test]
+    fn it_stops_when_told_to() {
+        let (_file, device) = truncated(STRIDE * 400);
+        let mut calls = 0;
+        unreadable(&device, 0..STRIDE * 400, &mut |_| {
+            calls += 1;
+            false
+        });
+        assert!(calls < 400, "it read on to the end");
+    }
+
+    #[test]
+    fn neighbours_are_joined_and_gaps_kept() {
+        let run = |sectors: Range<u64>, error: &str| BadRun { sectors, error: error.to_owned() };
+        let joined = merged(vec![run(8..16, "EIO"), run(0..8, "EIO"), run(24..32, "EIO")]);
+        assert_eq!(joined, [run(0..16, "EIO"), run(24..32, "EIO")]);
+    }
+}

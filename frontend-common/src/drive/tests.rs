@@ -1,0 +1,1 @@
+//! Tests of the driver with a front end that only keeps books.
