@@ -92,9 +92,9 @@ fn after_crash(guest: &mut Guest) -> Result<()> {
 fn signals(guest: &mut Guest) -> Result<()> {
     let mut slow = guest.faulty("pv2")?;
     let rig = Rig::over(guest, vec![guest.disk("pv1")?, slow.path()])?;
-    let lv = rig.lv("lv", 20, &[rig.pv(1)])?;
+    let lv = rig.lv("lv", 24, &[rig.pv(1)])?;
     let writer = fixture::writer(&lv, 103)?;
-    slow_data(guest, &slow, 300)?;
+    slow_data(guest, &slow, 500)?;
     let mut moving = rig.spawn_move(&[&rig.pv(1), &rig.pv(2)])?;
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         rig.wait_for_mid_copy()?;
@@ -111,7 +111,7 @@ fn signals(guest: &mut Guest) -> Result<()> {
     moving.signal(Signal::CONT)?;
     slow.good()?;
     moving.wait(fixture::HANG)?.ok()?;
-    rig.lies("lv", &[(2, 0, 20)])?;
+    rig.lies("lv", &[(2, 0, 24)])?;
     writer.stop()?.clean()?;
     rig.at_rest()?;
     rig.reads_from_its_places("lv")

@@ -1,13 +1,17 @@
 //! The registry: every scenario, in the order they run.
 
 mod abort;
+mod control;
 mod demo;
+mod faults;
 mod fixture;
 mod fixture_meta;
 mod fixture_wait;
 mod kill;
 mod outline;
 mod placement;
+mod power;
+mod reboot;
 mod self_check;
 
 use crate::scenario::{Frontend, Scenario};
@@ -20,6 +24,10 @@ const LISTS: &[&[Scenario]] = &[
     placement::SCENARIOS,
     abort::SCENARIOS,
     kill::SCENARIOS,
+    power::SCENARIOS,
+    faults::SCENARIOS,
+    control::SCENARIOS,
+    reboot::SCENARIOS,
 ];
 
 /// Every scenario, hidden ones too.

@@ -178,7 +178,7 @@ fn refused(guest: &mut Guest) -> Result<()> {
     refuse(&["-n", "full", &one, &three], 5, "no data to move")?;
     refuse(&[&rig.pv_at(1, "9-0"), &three], 3, "range")?;
     refuse(&[&rig.pv_at(1, "x"), &three], 3, "x")?;
-    refuse(&[&rig.pv_at(1, "0-99"), &three], 5, "99")?;
+    refuse(&[&rig.pv_at(1, "0-99"), &three], 3, "99")?;
     refuse(&["/dev/null", &three], 5, "/dev/null")?;
     refuse(&["/dev/no-such-disk", &three], 5, "/dev/no-such-disk")?;
     refuse(&["--alloc", "sideways", &one, &three], 3, "sideways")?;

@@ -1,0 +1,169 @@
+//! The power goes off.
+//!
+//! The disks keep what they had acknowledged (the host's page cache does not die with the guest);
+//! writes in flight are lost.
+
+use anyhow::{Context as _, Result, ensure};
+use lvshift_on_disk_format::record::MoveState;
+
+use super::fixture::{self, EXTENT, Rig, VG, lv_path, slow_data};
+use crate::guest::Guest;
+use crate::scenario::Scenario;
+use crate::writer::{Config, Writer};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "power-mid-copy",
+        about: "the power fails in mid-copy; only what is not clean in the log is copied again",
+        disks: fixture::TWO,
+        state_disk: true,
+        boots: 2,
+        run: mid_copy,
+        ..Scenario::DEFAULT
+    },
+    Scenario {
+        name: "power-steps",
+        about: "the power fails at steps of a move and of an abort; pvmove carries on each time",
+        disks: fixture::TWO,
+        state_disk: true,
+        boots: POINTS.len() as u32 + 1,
+        run: steps,
+        ..Scenario::DEFAULT
+    },
+];
+
+const EXTENTS: u32 = 24;
+
+/// The LV as the writer knew it at the last checkpoint or newer; it writes on only if asked to.
+fn resume(guest: &Guest, name: &str, seed: u64, threads: usize) -> Result<Writer> {
+    let config = Config { threads, ..Config::new(lv_path(name), seed) };
+    Writer::resume(config, &guest.state(&format!("{name}.checkpoint"))?)
+}
+
+fn mid_copy(guest: &mut Guest) -> Result<()> {
+    let slow = guest.faulty("pv2")?;
+    let devices = vec![guest.disk("pv1")?, slow.path()];
+    if guest.boot() == 1 {
+        let rig = Rig::over(guest, devices)?;
+        let lv = rig.lv("lv", EXTENTS, &[rig.pv(1)])?;
+        let writer = fixture::writer(&lv, 301)?;
+        slow_data(guest, &slow, 400)?;
+        let _moving = rig.spawn_move(&[&rig.pv(1), &rig.pv(2)])?;
+        rig.wait_for_mid_copy()?;
+        writer.checkpoint(&guest.state("lv.checkpoint")?)?;
+        fixture::served(&writer)?;
+        let (clean, all) = rig.meta()?.clean_chunks(guest)?;
+        ensure!(clean > 0 && clean < all, "not in mid-copy any more: {clean} of {all}");
+        guest.power_cut();
+    }
+    let rig = Rig::found(guest, devices);
+    let meta = rig.meta().context("a copy runs; no commit was cut short")?;
+    ensure!(meta.states() == [MoveState::Copying], "recorded: {:?}", meta.states());
+    let (clean, all) = meta.clean_chunks(guest)?;
+    guest.log(format!("{clean} of {all} chunks are clean in the log"));
+    ensure!(clean > 0 && clean < all, "the log remembers {clean} of {all} chunks");
+    let chunk = u64::from(meta.moves[0].chunk_sectors);
+    let data_sectors = u64::from(EXTENTS) * EXTENT;
+    ensure!(u64::from(all) * chunk >= data_sectors, "{all} chunks do not cover the LV");
+
+    // Nobody writes to the LV here, so all that the destination gets is copied, log, or metadata.
+    let before = sectors_written(guest, "pv2")?;
+    guest.lvshift(&["vgchange", "-a", "y"])?.ok()?;
+    let reader = resume(guest, "lv", 301, 0)?;
+    rig.pvmove(&[])?.ok()?;
+    let written = sectors_written(guest, "pv2")? - before;
+    let dirty = u64::from(all - clean) * chunk;
+    // Each commit writes a slot of some 8 KiB, each state of the log 8 sectors; both are counted
+    // here generously, and still below one chunk.
+    let bookkeeping = chunk - 1;
+    guest.log(format!("{written} sectors written for {dirty} dirty ones"));
+    ensure!(written <= dirty + bookkeeping, "{written} sectors written for {dirty} dirty ones");
+    ensure!(written >= dirty, "{written} sectors cannot hold {dirty} dirty ones");
+    reader.stop()?.clean()?;
+    rig.at_rest()?;
+    rig.lies("lv", &[(2, 0, EXTENTS)])?;
+    rig.reads_from_its_places("lv")?;
+    let writer = fixture::writer(&lv_path("lv"), 302)?;
+    writer.stop()?.clean()?;
+    Ok(())
+}
+
+/// Sectors written to a disk since boot (the seventh number of `/sys/block/DISK/stat`).
+fn sectors_written(guest: &Guest, disk: &str) -> Result<u64> {
+    let device = guest.disk(disk)?;
+    let name = device.file_name().context("a disk has a name")?.to_string_lossy().into_owned();
+    let stat = std::fs::read_to_string(format!("/sys/block/{name}/stat"))?;
+    let field = stat.split_whitespace().nth(6).context("a seventh number")?;
+    Ok(field.parse()?)
+}
+
+/// Where the power fails, and in which command: a move, or the abort of one that was killed.
+const POINTS: &[(&str, bool)] = &[
+    ("after:commit-begin", false),
+    ("after:swap-mirrored", false),
+    ("before:commit-moved", false),
+    ("after:commit-moved-slot1", false),
+    ("after:commit-moved", false),
+    ("before:swap-final", false),
+    ("after:swap-final", false),
+    ("after:commit-forget-slot1", false),
+    ("after:commit-aborting-slot1", true),
+    ("after:commit-aborting", true),
+    ("after:swap-source", true),
+];
+
+fn steps(guest: &mut Guest) -> Result<()> {
+    let devices = vec![guest.disk("pv1")?, guest.disk("pv2")?];
+    let boot = guest.boot() as usize;
+    let (rig, writers) = if boot == 1 {
+        let rig = Rig::over(guest, devices)?;
+        let a = rig.lv("a", 3, &[rig.pv_at(1, "0:2:4")])?;
+        let b = rig.lv("b", 1, &[rig.pv_at(1, "1")])?;
+        (rig, [fixture::writer(&a, 311)?, fixture::writer(&b, 312)?])
+    } else {
+        let rig = Rig::found(guest, devices);
+        let (point, abort) = POINTS[boot - 2];
+        let recovered = || -> Result<_> {
+            guest.lvshift(&["vgchange", "-a", "y", VG])?.ok()?;
+            // Every sector is verified before anything is carried on.
+            let writers = [resume(guest, "a", 311, 2)?, resume(guest, "b", 312, 2)?];
+            rig.pvmove(&[])?.ok()?;
+            rig.at_rest()?;
+            let was: usize = std::fs::read_to_string(guest.state("home")?)?.trim().parse()?;
+            let home = rig.home("a")?;
+            ensure!(rig.home("b")? == home, "the LVs lie on different PVs");
+            let expected = if abort { was } else { 3 - was };
+            ensure!(home == expected, "it was on pv{was}, it is on pv{home}");
+            Ok(writers)
+        };
+        let writers = recovered().with_context(|| format!("the power failed at {point}"))?;
+        (rig, writers)
+    };
+    writers.iter().try_for_each(fixture::served)?;
+    let Some((point, abort)) = POINTS.get(boot - 1) else {
+        for writer in writers {
+            writer.stop()?.clean()?;
+        }
+        rig.at_rest()?;
+        rig.reads_from_its_places("a")?;
+        return rig.reads_from_its_places("b");
+    };
+    let from = rig.home("a")?;
+    std::fs::write(guest.state("home")?, from.to_string())?;
+    let (source, destination) = (rig.pv(from), rig.pv(3 - from));
+    let first = if *abort { "after:swap-mirrored" } else { point };
+    let run = rig.pvmove_at(first, &["--atomic", &source, &destination])?;
+    ensure!(run.signal == Some(9), "not killed at {first}: {run}");
+    if *abort {
+        let run = rig.pvmove_at(point, &["--abort"])?;
+        ensure!(run.signal == Some(9), "not killed at {point}: {run}");
+    }
+    for (writer, name) in writers.iter().zip(["a", "b"]) {
+        // Some of what follows the dead mover reaches the mapping that it left.
+        fixture::served(writer)?;
+        writer.checkpoint(&guest.state(&format!("{name}.checkpoint"))?)?;
+        fixture::served(writer)?;
+    }
+    rustix::fs::sync();
+    guest.power_cut()
+}
