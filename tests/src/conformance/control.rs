@@ -38,9 +38,11 @@ enum Fault {
     Destination,
 }
 
+/// Runs LVM2 on these two devices alone: else it finds its PVs a second time on the disks below.
 fn lvm(guest: &Guest, args: &[&str]) -> Result<String> {
+    let only = ["--devices", "/dev/mapper/faulty-pv1,/dev/mapper/faulty-pv2"];
     let limit = Duration::from_secs(50);
-    Ok(guest.spawn_env(&[], "lvm", args)?.wait(limit)?.ok()?.stdout)
+    Ok(guest.spawn_env(&[], "lvm", &[args, &only].concat())?.wait(limit)?.ok()?.stdout)
 }
 
 fn first_data_sector(guest: &Guest, pv: &Faulty<'_>) -> Result<u64> {

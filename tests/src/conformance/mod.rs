@@ -1,7 +1,9 @@
 //! The registry: every scenario, in the order they run.
 
 mod abort;
+mod commands;
 mod control;
+mod damage;
 mod demo;
 mod faults;
 mod fixture;
@@ -12,6 +14,7 @@ mod outline;
 mod placement;
 mod power;
 mod reboot;
+mod refusals;
 mod self_check;
 
 use crate::scenario::{Frontend, Scenario};
@@ -27,7 +30,10 @@ const LISTS: &[&[Scenario]] = &[
     power::SCENARIOS,
     faults::SCENARIOS,
     control::SCENARIOS,
+    refusals::SCENARIOS,
+    damage::SCENARIOS,
     reboot::SCENARIOS,
+    commands::SCENARIOS,
 ];
 
 /// Every scenario, hidden ones too.
