@@ -162,10 +162,14 @@ fn every_bit_flip_and_every_cut_is_noticed() {
 }
 
 #[test]
-fn a_blank_slot_is_blank_and_a_new_feature_is_named() {
+fn a_blank_slot_is_blank_and_another_vg_or_a_new_feature_is_named() {
     let mut vg = Box::new(Vg::empty());
     assert_eq!(vg.decode_from(&[0; 8192]), Err(MetadataError::Blank));
     let mut slot = encoded(&sample(), uuid(1000));
+    let mut other = slot.clone();
+    other[at::VG_UUID.start()] ^= 1;
+    repair(&mut other);
+    assert_eq!(vg.decode_from(&other), Err(MetadataError::OtherVg));
     slot[at::RO_COMPAT.start()] = 1;
     repair(&mut slot);
     assert!(!vg.decode_from(&slot).unwrap().writable);
