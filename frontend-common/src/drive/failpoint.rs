@@ -1,7 +1,7 @@
 //! Fail points: `LVSHIFT_FAIL_AT` names steps at which this process kills or stops itself, or
 //! takes a step as failed. For tests; several are separated by commas.
 //!
-//! `before:NAME` and `after:NAME` kill, `stop:NAME` stops before, `error:NAME[:COUNT]` fails the
+//! `before:NAME` and `after:NAME` kill, `stop:NAME` stops once before, `error:NAME[:COUNT]` fails the
 //! step without doing it (COUNT times, else always).
 
 use std::cell::RefCell;
@@ -21,7 +21,7 @@ const SLOT_WRITES: usize = 4;
 enum Effect {
     KillBefore,
     KillAfter,
-    Stop,
+    Stop { done: bool },
     Fail { left: Option<u32> },
 }
 
@@ -56,7 +56,7 @@ fn parse(text: &str) -> Vec<Point> {
             let effect = match effect {
                 "before" => Effect::KillBefore,
                 "after" => Effect::KillAfter,
-                "stop" => Effect::Stop,
+                "stop" => Effect::Stop { done: false },
                 "error" => Effect::Fail { left: words.next().and_then(|count| count.parse().ok()) },
                 _ => return None,
             };
@@ -81,7 +81,11 @@ pub(crate) fn before(name: &str) -> Result<()> {
     for point in points.iter_mut().filter(|point| point.name == name) {
         match &mut point.effect {
             Effect::KillBefore => signal(Signal::KILL, name),
-            Effect::Stop => signal(Signal::STOP, name),
+            Effect::Stop { done: true } => {}
+            Effect::Stop { done } => {
+                *done = true;
+                signal(Signal::STOP, name);
+            }
             Effect::Fail { left: Some(0) } | Effect::KillAfter => {}
             Effect::Fail { left } => {
                 *left = left.map(|left| left - 1);
@@ -127,7 +131,7 @@ mod tests {
             [
                 ("a", Effect::KillBefore),
                 ("b", Effect::KillAfter),
-                ("c", Effect::Stop),
+                ("c", Effect::Stop { done: false }),
                 ("d", Effect::Fail { left: Some(2) }),
                 ("e", Effect::Fail { left: None }),
             ]

@@ -7,9 +7,11 @@ mod diagnose;
 mod driver;
 mod log;
 mod report;
+mod scout;
 #[cfg(test)]
 mod tests;
 mod wait;
 
 pub use command::{abort, carry_on, run};
 pub use report::{MoveReport, Options, Progress, Report};
+pub use scout::scout;

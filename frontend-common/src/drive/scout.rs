@@ -22,15 +22,15 @@ const STRIDE: u64 = 4096;
 /// Reads in flight.
 const READERS: usize = 4;
 /// Bad runs that are named one by one; past that the disk as a whole is the news.
-pub const MAX_BAD: usize = 64;
+const MAX_BAD: usize = 64;
 
 /// A run of sectors that cannot be read, and the error.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadRun {
+struct BadRun {
     /// The 512-byte sectors on the device.
-    pub sectors: Range<u64>,
+    sectors: Range<u64>,
     /// The error in words.
-    pub error: String,
+    error: String,
 }
 
 /// Reads all of `pieces` once; tells `progress` the bytes read so far and in all. Answers the
@@ -49,7 +49,7 @@ pub fn scout(
         let Some(range) = on_device(view.vg, piece) else { continue };
         let Some(member) = view.members.get(piece.place.pv) else { continue };
         let mut go_on = true;
-        let runs = unreadable(member.device(), range.clone(), &mut |sectors| {
+        let runs = unreadable(&member.pv.device, range.clone(), &mut |sectors| {
             go_on = progress(done + sectors * SECTOR_SIZE, total);
             go_on
         });
@@ -81,7 +81,7 @@ fn on_device(vg: &Vg, piece: &Segment) -> Option<Range<u64>> {
 
 /// The sectors of `range` that cannot be read, merged, in order, at most [`MAX_BAD`] runs. Tells
 /// `progress` how many sectors are done and stops early when it answers `false`.
-pub fn unreadable(
+fn unreadable(
     device: &BlockDevice,
     range: Range<u64>,
     progress: &mut dyn FnMut(u64) -> bool,
@@ -170,16 +170,17 @@ mod tests {
     use super::*;
 
     /// A file that ends early is a device whose last sectors cannot be read.
-    fn truncated(sectors: u64) -> (tempfile::NamedTempFile, BlockDevice) {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        file.as_file().set_len(sectors * SECTOR_SIZE).unwrap();
-        let device = BlockDevice::on_file(file.path());
-        (file, device)
+    fn truncated(name: &str, sectors: u64) -> BlockDevice {
+        let path = std::env::temp_dir().join(format!("lvshift-scout-{}-{name}", std::process::id()));
+        std::fs::File::create(&path).unwrap().set_len(sectors * SECTOR_SIZE).unwrap();
+        let device = BlockDevice::on_file(&path);
+        std::fs::remove_file(&path).unwrap();
+        device
     }
 
     #[test]
     fn a_sound_device_has_no_bad_sectors_and_all_of_it_is_read() {
-        let (_file, device) = truncated(20_000);
+        let device = truncated("sound", 20_000);
         let mut done = 0;
         let bad = unreadable(&device, 100..20_000, &mut |sectors| {
             done = sectors;
@@ -191,7 +192,7 @@ mod tests {
 
     #[test]
     fn unreadable_sectors_are_named_exactly() {
-        let (_file, device) = truncated(9_001);
+        let device = truncated("bad", 9_001);
         let bad = unreadable(&device, 0..9_010, &mut |_| true);
         assert_eq!(bad.len(), 1, "{bad:?}");
         assert_eq!(bad[0].sectors, 9_001..9_010);
@@ -199,7 +200,7 @@ mod tests {
 
     #[test]
     fn it_stops_when_told_to() {
-        let (_file, device) = truncated(STRIDE * 400);
+        let device = truncated("stop", STRIDE * 400);
         let mut calls = 0;
         unreadable(&device, 0..STRIDE * 400, &mut |_| {
             calls += 1;
