@@ -20,7 +20,7 @@ use crate::kernel::Kernel;
 use crate::qemu::{Console, STATE_DISK, Vm, make_disks};
 
 /// From power-on to the first report. Emulation on a busy machine is slow.
-const BOOT_LIMIT: Duration = Duration::from_secs(60);
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
 /// What the host waits for beyond the scenario's own limit, which the guest watches.
 const GRACE: Duration = Duration::from_secs(15);
 
