@@ -65,19 +65,22 @@ pub(super) fn check(context: &mut Context<'_>, path: &Path, force: bool) -> Resu
         path.display(),
         first.offset
     );
-    context.ask(&question).map_err(|error| foreign(error, first, path))?;
+    context.ask(&question).map_err(|_| foreign(first, path))?;
     Ok(Plan { path: path.to_owned(), force: true })
 }
 
-fn foreign(error: Error, found: &signature::Signature, path: &Path) -> Error {
-    let what =
-        format!("{} holds a {} signature at byte {}", path.display(), found.name, found.offset);
+fn foreign(found: &signature::Signature, path: &Path) -> Error {
+    let what = format!(
+        "{} holds the signature of {} at byte {}",
+        path.display(),
+        found.name,
+        found.offset
+    );
     let start = found.offset / 512;
     refuse(Kind::ForeignSignature, what)
         .device(path.display())
         .sectors(vec![start..start + 1])
         .next("if nothing on it is needed any more, say --yes or --force")
-        .because(error.what)
 }
 
 /// Makes the PV.
