@@ -83,6 +83,10 @@ pub struct Pvmove {
     /// All or nothing: the extents of all LVs switch together, or none does.
     #[arg(long, requires = "source")]
     pub atomic: bool,
+    /// Do not read the source once before the move. Then sectors that turn out to be unreadable end
+    /// the move later, and until it is undone reads of other sectors may fail as well.
+    #[arg(long, requires = "source")]
+    pub skip_read_check: bool,
     /// Return when the move is planned and recorded; it goes on in the background.
     #[arg(short, long, conflicts_with = "abort")]
     pub background: bool,

@@ -2,6 +2,7 @@
 
 mod background;
 mod plan;
+mod readable;
 mod select;
 
 use lvshift_core::units::Uuid;

@@ -171,7 +171,8 @@ mod tests {
 
     /// A file that ends early is a device whose last sectors cannot be read.
     fn truncated(name: &str, sectors: u64) -> BlockDevice {
-        let path = std::env::temp_dir().join(format!("lvshift-scout-{}-{name}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("lvshift-scout-{}-{name}", std::process::id()));
         std::fs::File::create(&path).unwrap().set_len(sectors * SECTOR_SIZE).unwrap();
         let device = BlockDevice::on_file(&path);
         std::fs::remove_file(&path).unwrap();

@@ -17,6 +17,13 @@ use crate::report::ErrorJson;
 pub enum Event<'a> {
     /// The moves of a command are recorded on disk.
     Planned { vg: &'a str, moves: usize, bytes_total: u64, background: bool },
+    /// Every sector that is to move was read once, before anything was changed.
+    Checked {
+        bytes_total: u64,
+        seconds: f64,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        bad_places: Vec<BadPlaceJson<'a>>,
+    },
     /// A move begins or is taken up again.
     Started { r#move: String, again: bool, from: &'a [String], to: &'a [String] },
     /// The copy went on.
@@ -112,6 +119,14 @@ impl<'a> Event<'a> {
             },
             bytes_total: report.bytes_total,
             bad_places: report.bad_places.iter().map(BadPlaceJson::new).collect(),
+        }
+    }
+
+    pub(crate) fn checked(bytes_total: u64, took: Duration, bad: &'a [BadPlace]) -> Event<'a> {
+        Event::Checked {
+            bytes_total,
+            seconds: (took.as_secs_f64() * 1000.0).round() / 1000.0,
+            bad_places: bad.iter().map(BadPlaceJson::new).collect(),
         }
     }
 

@@ -8,7 +8,7 @@ use lvshift_core::units::{LvIndex, MoveIndex, PvIndex, Uuid};
 use super::super::Context;
 use super::super::lookup::{self, full_name, pv_path, refuse};
 use super::super::place::{no_room, policy};
-use super::announce;
+use super::{announce, readable};
 use crate::cli::pv_args::{AllocPolicy, Pvmove};
 use crate::cli::spec::PvSpec;
 use crate::error::{Error, Kind, Result};
@@ -37,6 +37,9 @@ pub(super) fn record(
     let mut trial = Box::new(open.vg().clone());
     trial.plan(&request, &mut lookup::fresh).map_err(|error| explain(open, args, source, error))?;
     check_blocks(&trial, open.members())?;
+    if !args.skip_read_check {
+        readable::check(context, open, &sources, lv)?;
+    }
     let sequence = open.vg().sequence();
     let planned = open.commit(|vg| {
         // The areas are indices, good for one sequence number only.
