@@ -98,6 +98,13 @@ impl Error {
         self
     }
 
+    /// Names one run of sectors of the device.
+    #[must_use]
+    pub fn sector_run(mut self, range: Range<u64>) -> Error {
+        self.sectors.push(range);
+        self
+    }
+
     /// Says what state the data is in.
     #[must_use]
     pub fn state(mut self, state: impl Into<String>) -> Error {

@@ -175,7 +175,7 @@ pub fn percent_of(whole: u64, percent: u32) -> Option<Extents> {
 pub fn to_extents(size: Sectors, extent: ExtentSize) -> Option<(Extents, bool)> {
     let per = u64::from(extent.sectors());
     let count = u32::try_from(size.0.div_ceil(per)).ok()?;
-    Some((Extents(count), size.0 % per != 0))
+    Some((Extents(count), !size.0.is_multiple_of(per)))
 }
 
 /// How reports print sizes: the argument of `--units` and `--nosuffix`.

@@ -83,6 +83,10 @@ pub struct Pvmove {
     /// All or nothing: the extents of all LVs switch together, or none does.
     #[arg(long, requires = "source")]
     pub atomic: bool,
+    /// Move to a disk with larger blocks than the LV has now. Users of the LV that write smaller
+    /// blocks then get errors; file systems usually cannot stand that.
+    #[arg(long, requires = "source")]
+    pub allow_mixed_block_sizes: bool,
     /// Do not read the source once before the move. Then sectors that turn out to be unreadable end
     /// the move later, and until it is undone reads of other sectors may fail as well.
     #[arg(long, requires = "source")]

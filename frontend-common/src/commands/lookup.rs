@@ -77,7 +77,7 @@ pub(super) fn pv(open: &OpenVg, path: &Path) -> Result<PvIndex> {
     let member = open.members().iter().find(|(_, member)| member.number == number);
     member.map(|(index, _)| index).ok_or_else(|| {
         let what = format!("{} is not a PV of VG {}", path.display(), open.vg().name());
-        refuse(Kind::NotFound, what).next(format!("`pvs -o pv_name,vg_name` shows whose it is"))
+        refuse(Kind::NotFound, what).next("`pvs -o pv_name,vg_name` shows whose it is")
     })
 }
 

@@ -104,7 +104,7 @@ fn wipe(node: &Path) -> Result<()> {
     write().map_err(|error: std::io::Error| {
         Error::new(Kind::Io, "the first 4 KiB of the new LV could not be zeroed")
             .device(node.display())
-            .sectors(vec![0..8])
+            .sector_run(0..8)
             .because(error)
     })
 }

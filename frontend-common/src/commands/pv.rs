@@ -79,7 +79,7 @@ fn foreign(found: &signature::Signature, path: &Path) -> Error {
     let start = found.offset / 512;
     refuse(Kind::ForeignSignature, what)
         .device(path.display())
-        .sectors(vec![start..start + 1])
+        .sector_run(start..start + 1)
         .next("if nothing on it is needed any more, say --yes or --force")
 }
 

@@ -76,7 +76,7 @@ fn refuse_foreign(device: &BlockDevice, force: bool) -> Result<()> {
             format!("the device carries a signature of {} at byte {}", found.name, found.offset),
         )
         .device(device.path().display())
-        .sectors(vec![found.offset / 512..found.offset / 512 + 1])
+        .sector_run(found.offset / 512..found.offset / 512 + 1)
         .state("nothing was changed")
         .next("--force overwrites it")),
         _ => Ok(()),

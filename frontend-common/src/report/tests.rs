@@ -51,7 +51,9 @@ fn moving(change: Option<Change>) -> Box<Vg> {
     .unwrap();
     let uuids: Vec<Uuid> = vg.moves().iter().map(|m| m.uuid).collect();
     for uuid in uuids {
-        change.map(|change| vg.apply(uuid, change).unwrap());
+        if let Some(change) = change {
+            vg.apply(uuid, change).unwrap();
+        }
     }
     vg
 }
@@ -201,7 +203,7 @@ fn json_carries_warnings_and_errors_and_stays_json() {
     let mut log = Log::default();
     log.warning("a \"quoted\"\nline");
     let error = crate::error::Error::new(crate::error::Kind::Cloned, "twice");
-    log.error(&error.device("/dev/vdb").sectors(vec![8..16]));
+    log.error(&error.device("/dev/vdb").sector_run(8..16));
     let line = "--reportformat json";
     let text = render(Noun::Pv, &Facts::default(), &args(line), &log).unwrap();
     for text in [text, log.document()] {

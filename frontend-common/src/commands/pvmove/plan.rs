@@ -36,7 +36,9 @@ pub(super) fn record(
     // A trial on a copy gives the refusal its names; the commit plans again on what it reads.
     let mut trial = Box::new(open.vg().clone());
     trial.plan(&request, &mut lookup::fresh).map_err(|error| explain(open, args, source, error))?;
-    check_blocks(&trial, open.members())?;
+    if !args.allow_mixed_block_sizes {
+        check_blocks(&trial, open.members())?;
+    }
     if !args.skip_read_check {
         readable::check(context, open, &sources, lv)?;
     }
@@ -125,7 +127,10 @@ fn check_blocks(vg: &Vg, members: &Members) -> Result<()> {
             );
             return Err(refuse(Kind::State, what)
                 .device(path)
-                .next("choose a destination with smaller blocks"));
+                .next(
+                "choose a destination with smaller blocks, or say --allow-mixed-block-sizes if \
+                 nothing that uses the LV writes smaller ones",
+            ));
         }
     }
     Ok(())
