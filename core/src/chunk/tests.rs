@@ -12,7 +12,7 @@ mod enumerate;
 mod tracker;
 
 pub(super) fn queue(number: u8) -> QueueId {
-    QueueId::new(number).unwrap()
+    QueueId::new(number).expect("below 16")
 }
 
 /// Every event, with two queues.
@@ -78,10 +78,10 @@ impl Cells for Part {
 
 /// A part of `length` sectors in chunks of 64 (32 KiB).
 pub(super) fn part(length: u64) -> Tracker<Part> {
-    let geometry = Geometry::new(Sectors(length), 64).unwrap();
+    let geometry = Geometry::new(Sectors(length), 64).expect("a small part");
     let cells = (0..geometry.chunks()).map(|_| ChunkCell::new()).collect();
     let groups = (0..geometry.groups()).map(|_| Group::new()).collect();
-    Tracker::new(geometry, Part { cells, groups }).unwrap()
+    Tracker::new(geometry, Part { cells, groups }).expect("memory enough")
 }
 
 pub(super) fn piece(first: u64, count: u64) -> Piece {

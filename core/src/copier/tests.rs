@@ -12,7 +12,7 @@ use crate::units::Sectors;
 const SECOND: u64 = 1_000_000_000;
 
 fn memory(chunks: u32) -> (Vec<ChunkCell>, Vec<Group>, Geometry) {
-    let geometry = Geometry::new(Sectors(u64::from(chunks) * 16), 16).unwrap();
+    let geometry = Geometry::new(Sectors(u64::from(chunks) * 16), 16).expect("a small part");
     let cells = (0..geometry.chunks()).map(|_| ChunkCell::new()).collect();
     let groups = (0..geometry.groups()).map(|_| Group::new()).collect();
     (cells, groups, geometry)
@@ -24,7 +24,9 @@ fn write(
     policy: WritePolicy,
 ) -> crate::chunk::Admission {
     let half = Piece { first: Sectors(u64::from(chunk) * 16), count: Sectors(8) };
-    tracker.admit(half, Content::Known, QueueId::new(0).unwrap(), policy).unwrap()
+    tracker
+        .admit(half, Content::Known, QueueId::new(0).expect("below 16"), policy)
+        .expect("within one chunk")
 }
 
 #[test]

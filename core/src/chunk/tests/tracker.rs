@@ -3,7 +3,7 @@
 use super::*;
 
 fn admit<S: Cells>(tracker: &Tracker<S>, at: Piece, policy: WritePolicy) -> Admission {
-    tracker.admit(at, Content::Known, queue(0), policy).unwrap()
+    tracker.admit(at, Content::Known, queue(0), policy).expect("within one chunk")
 }
 
 fn admitted(admission: Admission) -> WriteTicket {
@@ -25,12 +25,12 @@ fn parked(admission: Admission) -> (Parked, Effects) {
 }
 
 fn copy<S: Cells>(tracker: &Tracker<S>, chunk: u32) -> Effects {
-    let ticket = tracker.begin_copy(ChunkIndex(chunk), false).unwrap();
+    let ticket = tracker.begin_copy(ChunkIndex(chunk), false).expect("copyable");
     ticket.complete(tracker, CopyOutcome::Copied)
 }
 
 fn phase<S: Cells>(tracker: &Tracker<S>, chunk: u32) -> Phase {
-    tracker.word(ChunkIndex(chunk)).unwrap().phase()
+    tracker.word(ChunkIndex(chunk)).expect("in the part").phase()
 }
 
 #[test]
