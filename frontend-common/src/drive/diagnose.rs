@@ -17,7 +17,9 @@ use crate::front_end::{BadPlace, View};
 use crate::pv::Member;
 
 /// How long all the probing may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(5);
+/// So many places spread over a part, all bad, and the whole part is taken for bad.
+const SAMPLES: u64 = 8;
 /// This many chunks without one good sector in a row, and the rest is taken for as bad.
 const DEAD_CHUNKS: u32 = 4;
 /// More places than this are not worth a message.
@@ -75,6 +77,48 @@ impl<'a> Probe<'a> {
         let (mut source, mut destination) = (Side::default(), Side::default());
         let block = self.source.logical_block.max(self.destination.logical_block).max(512);
         let step = u64::from(block / 512);
+        if !self.all_dead(step, &mut source, &mut destination) {
+            self.scan(step, deadline, &mut source, &mut destination);
+        }
+        for (leg, side, base, member) in [
+            (Leg::Source, source, self.from, self.source),
+            (Leg::Destination, destination, self.to, self.destination),
+        ] {
+            for (range, error) in side.bad {
+                found.extend(self.place(leg, member, base, range, error));
+            }
+        }
+    }
+
+    /// A device that is gone is told by a few probes, not by one for each sector.
+    fn all_dead(&self, step: u64, source: &mut Side, destination: &mut Side) -> bool {
+        let (mut read, mut wrote) = (0, 0);
+        let (mut read_error, mut write_error) = (String::new(), String::new());
+        for sample in 0..SAMPLES {
+            let at = (self.sectors / SAMPLES * sample) / step * step;
+            let mut block = Aligned::zeroed(usize::try_from(step * 512).unwrap_or(4096));
+            match self.source.pv.device.read(Sectors(self.from.0 + at), &mut block) {
+                Ok(()) => read += 1,
+                Err(error) => {
+                    read_error = cause(&error);
+                    continue;
+                }
+            }
+            match self.destination.pv.device.write(Sectors(self.to.0 + at), &block) {
+                Ok(()) => wrote += 1,
+                Err(error) => write_error = cause(&error),
+            }
+        }
+        if read == 0 {
+            note(&mut source.bad, 0..self.sectors, &format!("wherever it was tried: {read_error}"));
+        } else if wrote == 0 {
+            let why = format!("wherever it was tried: {write_error}");
+            note(&mut destination.bad, 0..self.sectors, &why);
+        }
+        read == 0 || wrote == 0
+    }
+
+    fn scan(&self, step: u64, deadline: Instant, source: &mut Side, destination: &mut Side) {
         let mut start = 0;
         let mut number = 0;
         while start < self.sectors && Instant::now() < deadline {
@@ -85,24 +129,16 @@ impl<'a> Probe<'a> {
                 .and_then(|image| dirty_log::is_clean(image, number))
                 .unwrap_or(false);
             if !clean {
-                self.chunk(start..end, step, &mut source, &mut destination);
+                self.chunk(start..end, step, source, destination);
             }
             if source.dead >= DEAD_CHUNKS || destination.dead >= DEAD_CHUNKS {
-                let side = if source.dead >= DEAD_CHUNKS { &mut source } else { &mut destination };
+                let side = if source.dead >= DEAD_CHUNKS { source } else { destination };
                 let why = side.bad.last().map_or_else(String::new, |(_, why)| why.clone());
                 note(&mut side.bad, end..self.sectors, &why);
                 break;
             }
             start = end;
             number += 1;
-        }
-        for (leg, side, base, member) in [
-            (Leg::Source, source, self.from, self.source),
-            (Leg::Destination, destination, self.to, self.destination),
-        ] {
-            for (range, error) in side.bad {
-                found.extend(self.place(leg, member, base, range, error));
-            }
         }
     }
 
