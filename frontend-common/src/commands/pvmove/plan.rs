@@ -125,9 +125,7 @@ fn check_blocks(vg: &Vg, members: &Members) -> Result<()> {
                 "{path} has blocks of {new} bytes, LV {} now has blocks of {old}",
                 full_name(vg, part.lv)
             );
-            return Err(refuse(Kind::State, what)
-                .device(path)
-                .next(
+            return Err(refuse(Kind::State, what).device(path).next(
                 "choose a destination with smaller blocks, or say --allow-mixed-block-sizes if \
                  nothing that uses the LV writes smaller ones",
             ));
