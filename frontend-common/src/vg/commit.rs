@@ -123,7 +123,8 @@ impl OpenVg {
         for (_, member) in self.members.iter() {
             let known = newest_here(self.vg.uuid(), &member.pv.found).map(|(_, h)| h.sequence);
             let behind = known.map_or(0, |sequence| self.vg.sequence().saturating_sub(sequence));
-            let listed = new.pv_by_uuid(member.uuid).is_some();
+            // Where nothing is allocated nothing can be old: the commit brings the PV up to date.
+            let listed = new.pv_by_uuid(member.uuid).is_some_and(|pv| new.used_extents(pv).0 > 0);
             if behind > 1 && listed && !may_lack(&self.vg, member.uuid) {
                 return Err(Error::new(
                     Kind::Stale,

@@ -130,11 +130,11 @@ fn metadata_damaged_on_every_pv_are_refused_by_name() {
 fn an_old_pv_that_comes_back_does_not_win_and_is_refused_until_asked_for() {
     let disks = Disks::new(2);
     let mut vg = disks.vg(&[0, 1]);
-    let old = std::fs::read(&disks.paths[1]).expect("read");
+    let old = std::fs::read(&disks.paths[0]).expect("read");
     make_lv(&mut vg, "one");
     make_lv(&mut vg, "two");
     drop(vg);
-    std::fs::write(&disks.paths[1], old).expect("written");
+    std::fs::write(&disks.paths[0], old).expect("written");
     let mut vg = disks.open(&[1, 0]).expect("opened");
     assert!(vg.vg().lv_by_name("two").is_some());
     assert_eq!(vg.commit(|_| Ok(())).expect_err("refused").kind, Kind::Stale);
