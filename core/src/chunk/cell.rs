@@ -30,7 +30,7 @@ impl ChunkCell {
     /// or to park has to be decided and done in one step. A round fails only when another thread
     /// has changed this very chunk in between, so some thread always gets on. The one event that
     /// every write needs and that never changes more than the count has a single instruction of
-    /// its own: [`ChunkCell::write_done`].
+    /// its own: `write_done`.
     pub fn apply(&self, event: Event) -> Step {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {

@@ -86,6 +86,10 @@ pub struct Vgchange {
 #[derive(Args, Debug)]
 #[command(after_help = "Example: vgck vg0")]
 pub struct Vgck {
+    /// Write the newest metadata to every PV of the VG first: repairs damaged copies, and takes back a
+    /// PV that was away.
+    #[arg(long)]
+    pub updatemetadata: bool,
     /// The VGs; default: all.
     #[arg(value_name = "VG")]
     pub vgs: Vec<String>,

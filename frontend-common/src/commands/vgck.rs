@@ -22,7 +22,17 @@ pub(super) fn run(context: &mut Context<'_>, args: &Vgck) -> Result<()> {
     }
     for name in names {
         match OpenVg::open(&name, Hold::Release) {
-            Ok(open) => check(context, &open),
+            Ok(mut open) => {
+                if args.updatemetadata {
+                    match open.update_metadata() {
+                        Ok(()) => context.say(format!(
+                            "VG {name}: the newest metadata were written to every PV"
+                        )),
+                        Err(error) => context.fail(&error),
+                    }
+                }
+                check(context, &open);
+            }
             Err(error) => context.fail(&error),
         }
     }
@@ -70,7 +80,8 @@ fn check(context: &mut Context<'_>, open: &OpenVg) {
     let next = if missing {
         "attach the missing PVs, or give them up with vgreduce --removemissing"
     } else {
-        "the newest copy is used; the next change of the VG writes a good one to every PV"
+        "the newest copy is used; the next change of the VG, or vgck --updatemetadata, writes a good \
+         one to every PV"
     };
     context.fail(&refuse(Kind::Damaged, what).next(next));
 }

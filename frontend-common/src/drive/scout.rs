@@ -34,7 +34,7 @@ struct BadRun {
 }
 
 /// Reads all of `pieces` once; tells `progress` the bytes read so far and in all. Answers the
-/// places that cannot be read, at most [`MAX_BAD`] for each piece, and stops early when `progress`
+/// places that cannot be read, at most 64 for each piece, and stops early when `progress`
 /// answers `false`.
 pub fn scout(
     view: View<'_>,

@@ -113,8 +113,8 @@ fn tour(guest: &mut Guest) -> Result<()> {
     ensure!(!lv_path("half").exists(), "a link is left over");
     run("pvremove @2 @3")?.ok()?;
     run("pvs --noheadings")?.ok()?;
-    for n in 0..3 {
-        let blkid = guest.run("blkid", &["-p", &pvs[n]])?;
+    for pv in pvs.iter().take(3) {
+        let blkid = guest.run("blkid", &["-p", pv])?;
         ensure!(blkid.stdout.trim().is_empty(), "a signature is left over: {blkid}");
     }
     Ok(())
@@ -138,14 +138,14 @@ fn reports(guest: &mut Guest) -> Result<()> {
     let pvs = rows(&json("pvs", "pv_name,vg_name,pv_size,pv_free,pv_pe_count")?, "pv")?;
     ensure!(pvs.len() == 2, "{} PVs", pvs.len());
     ensure!(pvs[0]["pv_name"] == rig.pv(1) && pvs[0]["vg_name"] == VG, "{:?}", pvs[0]);
-    ensure!(pvs[0]["pv_free"] == (20u64 << 20).to_string(), "{:?}", pvs[0]);
+    ensure!(pvs[0]["pv_free"] == "20971520", "{:?}", pvs[0]);
     ensure!(pvs[0]["pv_pe_count"] == "24", "{:?}", pvs[0]);
     let vgs = rows(&json("vgs", "vg_name,vg_extent_size,vg_free_count,pv_count,lv_count")?, "vg")?;
     ensure!(vgs[0]["vg_name"] == VG && vgs[0]["vg_free_count"] == "42", "{vgs:?}");
-    ensure!(vgs[0]["vg_extent_size"] == (1u64 << 20).to_string(), "{vgs:?}");
+    ensure!(vgs[0]["vg_extent_size"] == "1048576", "{vgs:?}");
     ensure!(vgs[0]["pv_count"] == "2" && vgs[0]["lv_count"] == "1", "{vgs:?}");
     let lvs = rows(&json("lvs", "lv_name,vg_name,lv_size,lv_path,lv_uuid")?, "lv")?;
-    ensure!(lvs[0]["lv_name"] == "lv" && lvs[0]["lv_size"] == (6u64 << 20).to_string(), "{lvs:?}");
+    ensure!(lvs[0]["lv_name"] == "lv" && lvs[0]["lv_size"] == "6291456", "{lvs:?}");
     ensure!(lvs[0]["lv_path"] == lv.display().to_string(), "{lvs:?}");
 
     let segments =
