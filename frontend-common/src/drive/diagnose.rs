@@ -118,7 +118,19 @@ impl<'a> Probe<'a> {
         read == 0 || wrote == 0
     }
 
+    /// The source first: reading it is quick even where the destination is slow.
     fn scan(&self, step: u64, deadline: Instant, source: &mut Side, destination: &mut Side) {
+        self.each_dirty_chunk(step, deadline, source, &|range| self.try_read(range));
+        self.each_dirty_chunk(step, deadline, destination, &|range| self.try_write(range, step));
+    }
+
+    fn each_dirty_chunk(
+        &self,
+        step: u64,
+        deadline: Instant,
+        side: &mut Side,
+        attempt: &Attempt<'_>,
+    ) {
         let mut start = 0;
         let mut number = 0;
         while start < self.sectors && Instant::now() < deadline {
@@ -129,10 +141,15 @@ impl<'a> Probe<'a> {
                 .and_then(|image| dirty_log::is_clean(image, number))
                 .unwrap_or(false);
             if !clean {
-                self.chunk(start..end, step, source, destination);
+                let mut bad = Vec::new();
+                narrow(start..end, step, deadline, attempt, &mut bad);
+                let whole = bad.first().is_some_and(|(range, _)| *range == (start..end));
+                side.dead = if whole { side.dead + 1 } else { 0 };
+                for (range, why) in bad {
+                    note(&mut side.bad, range, &why);
+                }
             }
-            if source.dead >= DEAD_CHUNKS || destination.dead >= DEAD_CHUNKS {
-                let side = if source.dead >= DEAD_CHUNKS { source } else { destination };
+            if side.dead >= DEAD_CHUNKS {
                 let why = side.bad.last().map_or_else(String::new, |(_, why)| why.clone());
                 note(&mut side.bad, end..self.sectors, &why);
                 break;
@@ -142,43 +159,32 @@ impl<'a> Probe<'a> {
         }
     }
 
-    fn chunk(&self, range: Range<u64>, step: u64, source: &mut Side, destination: &mut Side) {
-        let mut data =
-            Aligned::zeroed(usize::try_from((range.end - range.start) * 512).unwrap_or(0));
-        let read = |at: u64, buffer: &mut [u8]| {
-            self.source.pv.device.read(Sectors(self.from.0 + at), buffer)
+    fn read_source(&self, range: &Range<u64>) -> Result<Aligned, String> {
+        let bytes = (range.end - range.start) * 512;
+        let mut data = Aligned::zeroed(usize::try_from(bytes).unwrap_or(0));
+        let place = Sectors(self.from.0 + range.start);
+        self.source.pv.device.read(place, &mut data).map_err(|error| cause(&error))?;
+        Ok(data)
+    }
+
+    fn try_read(&self, range: &Range<u64>) -> Result<(), String> {
+        self.read_source(range).map(drop)
+    }
+
+    /// Nothing is ever written in place of what cannot be read.
+    fn try_write(&self, range: &Range<u64>, step: u64) -> Result<(), String> {
+        let data = match self.read_source(range) {
+            Ok(data) => data,
+            Err(_) if range.end - range.start <= step => return Ok(()),
+            Err(why) => return Err(why),
         };
-        let write = |at: u64, buffer: &[u8]| {
-            let device = &self.destination.pv.device;
-            device.write(Sectors(self.to.0 + at), buffer).and_then(|()| device.flush())
-        };
-        if read(range.start, &mut data).is_ok() && write(range.start, &data).is_ok() {
-            return;
-        }
-        let (mut good_reads, mut good_writes) = (false, false);
-        for at in (range.start..range.end).step_by(usize::try_from(step).unwrap_or(1)) {
-            let len = usize::try_from((range.end - at).min(step) * 512).unwrap_or(0);
-            let mut buffer = Aligned::zeroed(len.next_multiple_of(512));
-            match read(at, &mut buffer) {
-                Ok(()) => good_reads = true,
-                // Nothing is ever written in place of what cannot be read.
-                Err(error) => {
-                    note(&mut source.bad, at..at + step, &cause(&error));
-                    continue;
-                }
-            }
-            let device = &self.destination.pv.device;
-            let mut back = Aligned::zeroed(buffer.len());
-            let there = Sectors(self.to.0 + at);
-            let wrote = device.write(there, &buffer).and_then(|()| device.read(there, &mut back));
-            match wrote {
-                Ok(()) if *back == *buffer => good_writes = true,
-                Ok(()) => note(&mut destination.bad, at..at + step, "it reads back other bytes"),
-                Err(error) => note(&mut destination.bad, at..at + step, &cause(&error)),
-            }
-        }
-        source.dead = if good_reads { 0 } else { source.dead + 1 };
-        destination.dead = if good_writes || !good_reads { 0 } else { destination.dead + 1 };
+        let (device, place) = (&self.destination.pv.device, Sectors(self.to.0 + range.start));
+        let mut back = Aligned::zeroed(data.len());
+        device
+            .write(place, &data)
+            .and_then(|()| device.read(place, &mut back))
+            .map_err(|error| cause(&error))?;
+        if *back == *data { Ok(()) } else { Err("it reads back other bytes".to_owned()) }
     }
 
     fn place(
@@ -202,6 +208,32 @@ impl<'a> Probe<'a> {
     }
 }
 
+/// Does something to sectors of the part; the error in words.
+type Attempt<'a> = dyn Fn(&Range<u64>) -> Result<(), String> + 'a;
+
+/// Tries `range`; where that fails, its halves, down to `step` sectors. Few attempts for few bad
+/// sectors: on a slow device each one counts.
+fn narrow(
+    range: Range<u64>,
+    step: u64,
+    deadline: Instant,
+    attempt: &Attempt<'_>,
+    bad: &mut Vec<(Range<u64>, String)>,
+) {
+    if Instant::now() >= deadline {
+        return;
+    }
+    let Err(why) = attempt(&range) else { return };
+    let len = range.end - range.start;
+    if len <= step {
+        note(bad, range, &why);
+        return;
+    }
+    let half = range.start + (len / 2).next_multiple_of(step);
+    narrow(range.start..half, step, deadline, attempt, bad);
+    narrow(half..range.end, step, deadline, attempt, bad);
+}
+
 fn cause(error: &crate::error::Error) -> String {
     match &error.source {
         Some(source) => format!("{}: {source}", error.what),
@@ -217,5 +249,35 @@ fn note(bad: &mut Vec<(Range<u64>, String)>, range: Range<u64>, why: &str) {
     match bad.last_mut() {
         Some((last, reason)) if last.end == range.start && reason == why => last.end = range.end,
         _ => bad.push((range, why.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_bad_sectors_take_few_attempts_even_on_a_slow_device() {
+        let attempts = std::cell::Cell::new(0);
+        let attempt = |range: &Range<u64>| {
+            attempts.set(attempts.get() + 1);
+            if range.start < 808 && range.end > 800 { Err("EIO".to_owned()) } else { Ok(()) }
+        };
+        let mut bad = Vec::new();
+        let later = Instant::now() + Duration::from_secs(60);
+        narrow(0..4096, 1, later, &attempt, &mut bad);
+        assert_eq!(bad, [(800..808, "EIO".to_owned())]);
+        assert!(attempts.get() < 40, "{} attempts", attempts.get());
+    }
+
+    #[test]
+    fn the_deadline_holds_inside_of_a_chunk() {
+        let attempt = |_: &Range<u64>| {
+            std::thread::sleep(Duration::from_millis(10));
+            Err("EIO".to_owned())
+        };
+        let (start, mut bad) = (Instant::now(), Vec::new());
+        narrow(0..4096, 1, start + Duration::from_millis(50), &attempt, &mut bad);
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     }
 }
