@@ -1,10 +1,9 @@
 //! What moves, and where to.
 
 use anyhow::{Result, ensure};
-use rustix::process::Signal;
+use lvshift_on_disk_format::record::MoveState;
 
-use super::fixture::{self, FAIL, Rig, VG};
-use super::fixture_wait::stopped_at;
+use super::fixture::{self, Rig, VG, slow_data};
 use crate::guest::Guest;
 use crate::scenario::Scenario;
 
@@ -122,26 +121,22 @@ fn many_segments(guest: &mut Guest) -> Result<()> {
 }
 
 fn atomic(guest: &mut Guest) -> Result<()> {
-    let rig = Rig::new(guest, &["pv1", "pv2"])?;
+    let mut slow = guest.faulty("pv2")?;
+    let rig = Rig::over(guest, vec![guest.disk("pv1")?, slow.path()])?;
     let a = rig.lv("a", 4, &[rig.pv_at(1, "0:2:4:6")])?;
     let b = rig.lv("b", 4, &[rig.pv_at(1, "1:3:5:7")])?;
     let writers = [fixture::writer(&a, 51)?, fixture::writer(&b, 52)?];
     let pvs = [rig.pv(1), rig.pv(2)];
-    let mut moving = guest.spawn_env(
-        &[(FAIL, "stop:check-legs")],
-        guest.frontend().binary(),
-        &["pvmove", "--atomic", &pvs[0], &pvs[1]],
-    )?;
-    stopped_at(guest, &mut moving)?;
+    slow_data(guest, &slow, 1500)?;
+    let moving = rig.spawn_move(&["--atomic", &pvs[0], &pvs[1]])?;
+    rig.wait_for_state(MoveState::Copying)?;
     let meta = rig.meta()?;
     ensure!(meta.moves.len() == 1, "one move for all, not {}", meta.moves.len());
     let lvs: std::collections::BTreeSet<u16> = meta.parts.iter().map(|p| p.lv).collect();
     ensure!(lvs.len() == 2, "the move is of {} LVs", lvs.len());
-    // Equal, but not switched: an abort must still bring all of it back.
-    let abort = guest.spawn(&["pvmove", "--abort"])?;
-    moving.signal(Signal::CONT)?;
+    rig.pvmove(&["--abort"])?.ok()?;
     moving.wait(fixture::HANG)?.fails_with(5)?;
-    abort.wait(fixture::HANG)?.ok()?;
+    slow.good()?;
     rig.at_rest()?;
     ensure!(rig.home("a")? == 1 && rig.home("b")? == 1, "half of an atomic move");
     rig.pvmove(&["--atomic", &pvs[0], &pvs[1]])?.ok()?;
@@ -171,8 +166,8 @@ fn refused(guest: &mut Guest) -> Result<()> {
     };
     refuse(&[&one, &two], 5, "12")?;
     refuse(&[&one, &rig.pv_at(3, "0-10")], 5, "12")?;
-    refuse(&["--alloc", "contiguous", &one, &rig.pv_at(3, "0-5:8-23")], 5, "contiguous")?;
-    refuse(&[&one, &one], 5, "anywhere")?;
+    refuse(&["--alloc", "contiguous", &one, &rig.pv_at(3, "0-5:8-14")], 5, "contiguous")?;
+    refuse(&[&one, &one], 3, "anywhere")?;
     refuse(&[&three, &one], 5, "no data to move")?;
     refuse(&[&rig.pv_at(1, "12-23"), &three], 5, "no data to move")?;
     refuse(&["-n", "full", &one, &three], 5, "no data to move")?;
