@@ -1,5 +1,6 @@
 //! The block devices of this host that could be PVs.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 
@@ -7,6 +8,7 @@ use lvshift_core::units::DeviceNumber;
 
 use super::{OWN_DM_PREFIX, sysfs};
 use crate::error::{Error, Kind, Result};
+use crate::lock::run_directory;
 
 /// A block device that could be a PV.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,9 @@ pub fn candidates() -> Result<Vec<Candidate>> {
     let mut found: Vec<Candidate> = entries
         .flatten()
         .filter_map(|entry| {
+            if is_own_ublk(&entry.file_name()) {
+                return None;
+            }
             let number = fs::read_to_string(entry.path().join("dev")).ok()?;
             let number = sysfs::parse_number(&number)?;
             let size: u64 = sysfs::attribute(number, "size")?.parse().ok()?;
@@ -48,4 +53,11 @@ pub fn candidates() -> Result<Vec<Candidate>> {
         .collect();
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
+}
+
+/// A ublk device that is an LV of ours, by the note that its daemon keeps of it. While that daemon
+/// is dead, reading the device waits for the next one, which may be us.
+fn is_own_ublk(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b"ublkb")
+        && run_directory().is_ok_and(|directory| directory.join("ublk").join(name).exists())
 }

@@ -1,0 +1,139 @@
+//! One connection to a VG's daemon; starts one where there should be one.
+
+use std::fs::OpenOptions;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use lvshift_core::units::Uuid;
+use lvshift_frontend_common::error::{Error, Kind, Result};
+
+use crate::files;
+use crate::protocol::{Answer, Request, VERSION};
+
+/// How long a daemon may take until it answers: a recovery waits for a dead one's last writes.
+const START_LIMIT: Duration = Duration::from_secs(120);
+const STEP: Duration = Duration::from_millis(20);
+
+/// Whether a daemon that is not there is to be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Yes.
+    Always,
+    /// If a dead one has left devices that wait.
+    ToTakeOver,
+}
+
+/// An open connection whose other end speaks our language.
+#[derive(Debug)]
+pub(super) struct Connection {
+    vg: Uuid,
+    stream: BufReader<UnixStream>,
+}
+
+impl Connection {
+    /// Connects to the VG's daemon, or to the one at `own`. `None`: there is none, and none is
+    /// wanted.
+    pub(super) fn open(vg: Uuid, own: Option<&Path>, start: Start) -> Result<Option<Connection>> {
+        if let Some(path) = own {
+            let connected = Connection::connect(vg, path).map_err(unreachable)?;
+            return Ok(Some(connected));
+        }
+        let path = files::socket(vg)?;
+        if let Ok(connection) = Connection::connect(vg, &path) {
+            return Ok(Some(connection));
+        }
+        if start == Start::ToTakeOver && files::notes(vg)?.is_empty() {
+            return Ok(None);
+        }
+        // A dead daemon's socket would only be refused; a live one that is still taking over
+        // has not put its own there yet.
+        let begun = Instant::now();
+        let mut child = spawn(vg)?;
+        loop {
+            if let Ok(connection) = Connection::connect(vg, &path) {
+                return Ok(Some(connection));
+            }
+            let died = child.try_wait().ok().flatten().is_some_and(|status| !status.success());
+            let held = matches!(files::become_daemon(vg), Ok(None));
+            if (died && !held) || begun.elapsed() > START_LIMIT {
+                return Err(did_not_start(vg));
+            }
+            std::thread::sleep(STEP);
+        }
+    }
+
+    fn connect(vg: Uuid, path: &Path) -> io::Result<Connection> {
+        let stream = UnixStream::connect(path)?;
+        let mut connection = Connection { vg, stream: BufReader::new(stream) };
+        match connection.ask(&Request::Hello { version: VERSION })? {
+            Answer::Hello { version: VERSION, .. } => Ok(connection),
+            _ => Err(io::Error::other("the daemon is another version")),
+        }
+    }
+
+    pub(super) fn vg(&self) -> Uuid {
+        self.vg
+    }
+
+    /// Asks and waits for the answer.
+    pub(super) fn ask(&mut self, request: &Request) -> io::Result<Answer> {
+        self.send(request)?;
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        serde_json::from_str(&line).map_err(Into::into)
+    }
+
+    /// Asks only.
+    pub(super) fn send(&mut self, request: &Request) -> io::Result<()> {
+        let mut text = serde_json::to_vec(request)?;
+        text.push(b'\n');
+        self.stream.get_mut().write_all(&text)
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.get_ref().as_fd()
+    }
+}
+
+fn spawn(vg: Uuid) -> Result<Child> {
+    let failed = |error: io::Error| {
+        Error::new(Kind::Kernel, "the daemon of the VG cannot be started").because(error)
+    };
+    let log = files::log(vg)?;
+    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(log).map_err(failed)?;
+    // A leading @ tells a system that shuts down to leave it alive: it serves disks.
+    Command::new("/proc/self/exe")
+        .arg0("@lvshift-ublk")
+        .args(["daemon", "--vg", &vg.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .map_err(failed)
+}
+
+fn unreachable(error: io::Error) -> Error {
+    Error::new(Kind::Kernel, "the daemon of the VG cannot be reached").because(error)
+}
+
+fn did_not_start(vg: Uuid) -> Error {
+    let error = Error::new(Kind::Kernel, "the daemon of the VG does not start");
+    match files::log(vg).ok().and_then(|path| std::fs::read_to_string(path).ok()) {
+        Some(log) => {
+            let last: Vec<&str> = log.lines().rev().take(6).collect();
+            let last: Vec<&str> = last.into_iter().rev().collect();
+            error.because(last.join("\n"))
+        }
+        None => error,
+    }
+}

@@ -1,0 +1,40 @@
+//! Who has a device open. The kernel tells no number for ublk, so the processes are asked.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use lvshift_frontend_common::error::{Error, Kind, Result};
+
+/// How many hold it: processes with a descriptor of it, or 1 for a file system or a device on it.
+pub(super) fn count(rdev: u64, node: &Path) -> u32 {
+    let mut count = 0;
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for entry in entries.filter(|e| e.file_name().to_string_lossy().parse::<u32>().is_ok()) {
+        for fd in fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten() {
+            let Ok(metadata) = fs::metadata(fd.path()) else { continue };
+            if metadata.file_type().is_block_device() && metadata.rdev() == rdev {
+                count += 1;
+            }
+        }
+    }
+    if count == 0 && is_claimed(node) { 1 } else { count }
+}
+
+/// Refuses where somebody has it open.
+pub(super) fn refuse(node: &Path) -> Result<()> {
+    let rdev = fs::metadata(node).map_or(0, |metadata| metadata.rdev());
+    if rdev == 0 || count(rdev, node) == 0 {
+        return Ok(());
+    }
+    Err(Error::new(Kind::InUse, "the LV is in use")
+        .device(node.display())
+        .state("it is still active")
+        .next("unmount it, or end what has it open"))
+}
+
+/// Whether a file system, swap, or another device has claimed it.
+fn is_claimed(node: &Path) -> bool {
+    let opened = fs::File::options().read(true).custom_flags(libc::O_EXCL).open(node);
+    opened.is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
+}

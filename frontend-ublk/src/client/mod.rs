@@ -1,0 +1,340 @@
+//! [`FrontEnd`] by asking the VG's daemon.
+
+mod connection;
+mod in_use;
+mod links;
+mod tables;
+
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lvshift_core::metadata::Vg;
+use lvshift_core::mover::{Live, Mapping};
+use lvshift_core::table;
+use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
+use lvshift_frontend_common::control as requests;
+use lvshift_frontend_common::error::{Error, Kind, Result};
+use lvshift_frontend_common::front_end::{ActiveLv, CopyStatus, FrontEnd, View, Wake};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use self::connection::{Connection, Start};
+use self::tables::{Names, lv_at, wire};
+use crate::control::{Control, disk_path};
+use crate::protocol::{Answer, Request, WireDevice, WireTable, WireTables};
+use crate::status;
+
+/// The longest the daemon keeps a waiting command without an answer.
+const WAIT_LIMIT: Duration = Duration::from_secs(3600);
+
+/// The ublk front end, as commands use it.
+#[derive(Default)]
+pub(crate) struct Ublk {
+    connection: Option<Connection>,
+    /// The socket to use whatever the VG's is: a daemon that talks to itself.
+    own: Option<(Uuid, PathBuf)>,
+    /// A second connection, on which a wait may be under way.
+    waiting: Option<Connection>,
+    /// The count of events when the copy's status was last read.
+    seen: u64,
+}
+
+impl Ublk {
+    /// A client of the daemon at this socket.
+    pub(crate) fn at(vg: Uuid, socket: &Path) -> Ublk {
+        Ublk { own: Some((vg, socket.to_owned())), ..Ublk::default() }
+    }
+
+    /// Asks the VG's daemon; `None` if there is none and `start` is not to make one.
+    fn ask_if_there(
+        &mut self,
+        vg: Uuid,
+        request: &Request,
+        start: Start,
+    ) -> Result<Option<Answer>> {
+        let own = self.own.as_ref().filter(|(of, _)| *of == vg).map(|(_, path)| path.clone());
+        if self.connection.as_ref().is_some_and(|connection| connection.vg() != vg) {
+            self.connection = None;
+        }
+        // A daemon that dies is replaced, and the request asked again: each may be asked twice.
+        for _ in 0..3 {
+            if self.connection.is_none() {
+                self.connection = Connection::open(vg, own.as_deref(), start)?;
+            }
+            let Some(connection) = &mut self.connection else { return Ok(None) };
+            match connection.ask(request) {
+                Ok(Answer::Failed(error)) => return Err(error.into_error()),
+                Ok(answer) => return Ok(Some(answer)),
+                Err(_) => self.connection = None,
+            }
+        }
+        Err(Error::new(Kind::Kernel, "the daemon of the VG ends without an answer")
+            .next("look at its log under /run/lvshift/ublk"))
+    }
+
+    fn ask(&mut self, vg: Uuid, request: &Request) -> Result<Answer> {
+        match self.ask_if_there(vg, request, Start::Always)? {
+            Some(answer) => Ok(answer),
+            None => Err(Error::new(Kind::Kernel, "the VG has no daemon")),
+        }
+    }
+
+    fn do_it(&mut self, vg: Uuid, request: &Request) -> Result<()> {
+        self.ask(vg, request).map(|_| ())
+    }
+
+    fn find(&mut self, vg: Uuid, lv: Uuid) -> Result<Option<WireDevice>> {
+        match self.ask_if_there(vg, &Request::List, Start::ToTakeOver)? {
+            Some(Answer::Devices(devices)) => {
+                Ok(devices.into_iter().find(|device| device.lv == lv.0))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn tables(&mut self, vg: Uuid, lv: Uuid) -> Result<WireTables> {
+        match self.ask_if_there(vg, &Request::Tables { lv: lv.0 }, Start::ToTakeOver)? {
+            Some(Answer::Tables(tables)) => Ok(tables),
+            _ => Ok(WireTables::default()),
+        }
+    }
+
+    /// The tables' lines of one mapping, and of the shadow if it needs one.
+    fn made(
+        view: View<'_>,
+        lv: LvIndex,
+        of: Option<MoveIndex>,
+        mapping: Mapping,
+    ) -> Result<(WireTable, Option<WireTable>)> {
+        let table = wire(view, lv, of.map(|of| (of, mapping)))?;
+        let shadow = match (mapping, of) {
+            (Mapping::Mirrored, Some(of)) => Some(wire(view, lv, Some((of, Mapping::Source)))?),
+            _ => None,
+        };
+        Ok((table, shadow))
+    }
+}
+
+impl FrontEnd for Ublk {
+    fn name(&self) -> &'static str {
+        "lvshift-ublk"
+    }
+
+    fn check_kernel(&mut self, _for_a_move: bool) -> Result<()> {
+        Control::open().map(|_| ())
+    }
+
+    fn active(&mut self, vg: &Vg, lv: LvIndex) -> Result<Option<ActiveLv>> {
+        let Some(record) = vg.lv(lv) else { return Ok(None) };
+        let uuid = record.uuid;
+        self.find(vg.uuid(), uuid)?.map(|device| active_lv(&device)).transpose()
+    }
+
+    fn activate(
+        &mut self,
+        view: View<'_>,
+        lv: LvIndex,
+        mapping: Mapping,
+        private: bool,
+    ) -> Result<ActiveLv> {
+        let vg = view.vg.uuid();
+        let record = lv_at(view, lv)?;
+        let (uuid, name) = (record.uuid, record.name.as_str().to_owned());
+        let device = match self.find(vg, uuid)? {
+            Some(device) => device,
+            None => {
+                let of = view.vg.move_of_lv(lv);
+                let (table, shadow) = Self::made(view, lv, of, mapping)?;
+                let request = Request::Activate { lv: uuid.0, name: name.clone(), table, shadow };
+                match self.ask(vg, &request)? {
+                    Answer::Device(device) => device,
+                    _ => return Err(not_understood()),
+                }
+            }
+        };
+        if !private {
+            links::make(view.vg.name().as_str(), &name, &disk_path(device.id))?;
+        }
+        active_lv(&device)
+    }
+
+    fn deactivate(&mut self, vg: &Vg, lv: LvIndex) -> Result<()> {
+        let Some(record) = vg.lv(lv) else { return Ok(()) };
+        let uuid = record.uuid;
+        if let Some(device) = self.find(vg.uuid(), uuid)? {
+            in_use::refuse(&disk_path(device.id))?;
+        }
+        let request = Request::Deactivate { lv: uuid.0 };
+        self.ask_if_there(vg.uuid(), &request, Start::ToTakeOver)?;
+        links::remove(vg.name().as_str(), record.name.as_str())
+    }
+
+    fn refresh(&mut self, view: View<'_>, lv: LvIndex) -> Result<()> {
+        let record = lv_at(view, lv)?;
+        if self.find(view.vg.uuid(), record.uuid)?.is_none() {
+            return Ok(());
+        }
+        let table = wire(view, lv, None)?;
+        self.do_it(view.vg.uuid(), &Request::Refresh { lv: record.uuid.0, table })
+    }
+
+    fn rename(&mut self, vg: &Vg, lv: LvIndex, old: &str) -> Result<()> {
+        let Some(record) = vg.lv(lv) else { return Ok(()) };
+        let name = record.name.as_str().to_owned();
+        let Some(device) = self.find(vg.uuid(), record.uuid)? else { return Ok(()) };
+        self.do_it(vg.uuid(), &Request::Rename { lv: record.uuid.0, name: name.clone() })?;
+        if links::exists(vg.name().as_str(), old) {
+            links::remove(vg.name().as_str(), old)?;
+            links::make(vg.name().as_str(), &name, &disk_path(device.id))?;
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex) -> Result<Live> {
+        let record = lv_at(view, lv)?;
+        let tables = self.tables(view.vg.uuid(), record.uuid)?;
+        let Some(live) = tables.live else { return Ok(Live::Absent) };
+        Ok(table::observe(view.vg, lv, of, &Names(view), &live.segments()))
+    }
+
+    fn create_shadow(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex) -> Result<()> {
+        let record = lv_at(view, lv)?;
+        let table = wire(view, lv, Some((of, Mapping::Source)))?;
+        self.do_it(view.vg.uuid(), &Request::CreateShadow { lv: record.uuid.0, table })
+    }
+
+    fn load(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex, mapping: Mapping) -> Result<()> {
+        let vg = view.vg.uuid();
+        let record = lv_at(view, lv)?;
+        let name = record.name.as_str().to_owned();
+        let lv_uuid = record.uuid.0;
+        match mapping {
+            // A daemon that was replaced meanwhile has no shadow.
+            Mapping::Mirrored => self.create_shadow(view, of, lv)?,
+            Mapping::Source => {
+                self.do_it(vg, &Request::Decide { lv: lv_uuid, destination: false })?;
+            }
+            Mapping::Final => {
+                self.do_it(vg, &Request::Decide { lv: lv_uuid, destination: true })?;
+            }
+        }
+        let table = wire(view, lv, Some((of, mapping)))?;
+        self.do_it(vg, &Request::Load { lv: lv_uuid, name, table })
+    }
+
+    fn swap(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex, mapping: Mapping) -> Result<()> {
+        let vg = view.vg.uuid();
+        let uuid = lv_at(view, lv)?.uuid;
+        self.do_it(vg, &Request::Swap { lv: uuid.0 })?;
+        if self.observe(view, of, lv)? != Live::Is(mapping) {
+            // A daemon that was replaced meanwhile has nothing loaded.
+            self.load(view, of, lv, mapping)?;
+            self.do_it(vg, &Request::Swap { lv: uuid.0 })?;
+        }
+        match self.observe(view, of, lv)? {
+            Live::Is(live) if live == mapping => Ok(()),
+            live => Err(Error::new(
+                Kind::Inconsistent,
+                format!("after the switch the LV shows {live:?}, not {mapping:?}"),
+            )),
+        }
+    }
+
+    fn remove_shadow(&mut self, view: View<'_>, _of: MoveIndex, lv: LvIndex) -> Result<()> {
+        let uuid = lv_at(view, lv)?.uuid;
+        let request = Request::RemoveShadow { lv: uuid.0 };
+        self.ask_if_there(view.vg.uuid(), &request, Start::ToTakeOver).map(|_| ())
+    }
+
+    fn copy_status(&mut self, view: View<'_>, of: MoveIndex) -> Result<CopyStatus> {
+        let lvs = lvs_of(view.vg, of);
+        let vg = view.vg.uuid();
+        for lv in &lvs {
+            // A copy that nobody makes would look like one that has nothing to do.
+            let live = self.tables(vg, Uuid(*lv))?.live;
+            let mirrored = live.is_some_and(|table| table.is_mirrored());
+            if !mirrored {
+                return Err(Error::new(Kind::State, "an LV of the move is not mirrored"));
+            }
+        }
+        let Answer::Copy { copy, events } = self.ask(vg, &Request::CopyStatus { lvs })? else {
+            return Err(not_understood());
+        };
+        self.seen = events;
+        Ok(CopyStatus {
+            chunks_done: copy.chunks_done,
+            chunks_total: copy.chunks_total,
+            bytes_done: copy.bytes_done,
+            bytes_total: copy.bytes_total,
+            failed: copy.failed.map(status::leg_fault),
+        })
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) -> Result<Wake> {
+        let Some(vg) = self.connection.as_ref().map(Connection::vg) else {
+            return Ok(Wake::Changed);
+        };
+        if self.waiting.is_none() {
+            let mut connection = Connection::open(vg, None, Start::ToTakeOver)?;
+            let timeout_ms = u64::try_from(WAIT_LIMIT.as_millis()).unwrap_or(u64::MAX);
+            let request = Request::Wait { seen: self.seen, timeout_ms };
+            let sent = connection.as_mut().is_some_and(|c| c.send(&request).is_ok());
+            if !sent {
+                // No daemon at this moment: look again, which makes one.
+                std::thread::sleep(Duration::from_millis(100));
+                return Ok(Wake::Changed);
+            }
+            self.waiting = connection;
+        }
+        let Some(connection) = &self.waiting else { return Ok(Wake::Changed) };
+        let wake = requests::wake();
+        let mut fds = vec![PollFd::new(connection, PollFlags::IN)];
+        if let Some(wake) = &wake {
+            fds.push(PollFd::from_borrowed_fd(wake.as_fd(), PollFlags::IN));
+        }
+        let limit = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let polled = poll(&mut fds, limit.as_ref());
+        let asked = fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
+        match polled {
+            Ok(0) => Ok(Wake::Timeout),
+            Ok(_) if asked => Ok(Wake::Signal),
+            // Answered, or its daemon is gone: either way the next wait is a new one.
+            Ok(_) | Err(rustix::io::Errno::INTR) => {
+                self.waiting = None;
+                Ok(Wake::Changed)
+            }
+            Err(error) => {
+                Err(Error::new(Kind::Kernel, "waiting for the daemon failed").because(error))
+            }
+        }
+    }
+}
+
+fn lvs_of(vg: &Vg, of: MoveIndex) -> Vec<[u8; 16]> {
+    let mut lvs = Vec::new();
+    for part in vg.parts_of(of) {
+        if let Some(lv) = vg.lv(part.lv)
+            && !lvs.contains(&lv.uuid.0)
+        {
+            lvs.push(lv.uuid.0);
+        }
+    }
+    lvs
+}
+
+fn active_lv(device: &WireDevice) -> Result<ActiveLv> {
+    use std::os::unix::fs::MetadataExt as _;
+    let node = disk_path(device.id);
+    let metadata = std::fs::metadata(&node).map_err(|error| {
+        Error::new(Kind::Kernel, "the LV's device is gone").device(node.display()).because(error)
+    })?;
+    let rdev = metadata.rdev();
+    let number = DeviceNumber { major: rustix::fs::major(rdev), minor: rustix::fs::minor(rdev) };
+    let open_count = in_use::count(rdev, &node);
+    Ok(ActiveLv { number, node, open_count, suspended: device.suspended })
+}
+
+fn not_understood() -> Error {
+    Error::new(Kind::Unsupported, "the daemon's answer is not understood")
+        .next("run `lvshift-ublk upgrade`: it may be another version")
+}

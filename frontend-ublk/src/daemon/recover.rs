@@ -1,0 +1,74 @@
+//! Taking over the devices of a dead daemon. Which table each gets, the metadata decides, by the
+//! same rules as any activation; the new daemon is its own first client.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use lvshift_core::mover::{Mapping, Recorded};
+use lvshift_core::units::Uuid;
+use lvshift_frontend_common::activation;
+use lvshift_frontend_common::error::{Error, Kind, Result};
+use lvshift_frontend_common::front_end::FrontEnd as _;
+use lvshift_frontend_common::vg::{Hold, OpenVg};
+
+use crate::client::Ublk;
+
+/// How long a recovery is tried again before what waits goes on waiting.
+const LIMIT: Duration = Duration::from_secs(120);
+const STEP: Duration = Duration::from_millis(200);
+
+/// Takes over what can be; says what cannot.
+pub(super) fn take_over(vg: Uuid, socket: &Path, lvs: &[Uuid]) {
+    let start = Instant::now();
+    let mut left = lvs.to_vec();
+    let mut client = Ublk::at(vg, socket);
+    loop {
+        let mut errors = Vec::new();
+        match open(vg) {
+            Ok(mut vg) => left.retain(|lv| match one(&mut vg, &mut client, *lv) {
+                Ok(()) => false,
+                Err(error) => {
+                    errors.push(error);
+                    true
+                }
+            }),
+            Err(error) => errors.push(error),
+        }
+        if left.is_empty() {
+            return;
+        }
+        for error in &errors {
+            eprintln!("lvshift-ublk: taking over: {error}");
+        }
+        if start.elapsed() > LIMIT {
+            eprintln!("lvshift-ublk: {} devices could not be taken over and wait", left.len());
+            return;
+        }
+        std::thread::sleep(STEP);
+    }
+}
+
+fn open(uuid: Uuid) -> Result<OpenVg> {
+    let all = OpenVg::open_all(Hold::Release)?;
+    let found = all.into_iter().flatten().find(|vg| vg.vg().uuid() == uuid);
+    found.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no VG {uuid}")))
+}
+
+fn one(vg: &mut OpenVg, client: &mut Ublk, lv: Uuid) -> Result<()> {
+    match activation::activate(vg, client, lv) {
+        Err(error) if error.kind == Kind::Locked => {}
+        other => return other.map(|_| ()),
+    }
+    // A mover has the move in its hands and waits for us. It has begun nothing that the record
+    // does not say: what is recorded as Copying has an honest log, whatever was loaded.
+    vg.reread()?;
+    let model = vg.vg();
+    let index = model.lv_by_uuid(lv).ok_or_else(|| Error::new(Kind::NotFound, "the LV is gone"))?;
+    let record = model.move_of_lv(index).and_then(|of| model.move_at(of));
+    let mapping = match record.map(|record| record.state) {
+        Some(Recorded::Copying) => Mapping::Mirrored,
+        Some(Recorded::Moved) => Mapping::Final,
+        Some(Recorded::Queued | Recorded::Aborting) | None => Mapping::Source,
+    };
+    client.activate(vg.view(), index, mapping, false).map(|_| ())
+}

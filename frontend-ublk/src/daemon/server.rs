@@ -1,0 +1,157 @@
+//! The socket: commands come in, answers go out. Whatever may block is done on another thread.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lvshift_core::units::Uuid;
+use lvshift_frontend_common::error::{Error, Kind, Result};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::recover;
+use super::state::State;
+use crate::events::Events;
+use crate::files;
+use crate::protocol::{Answer, MAX_LINE, Request, WireError};
+
+/// With nothing to serve, a daemon ends after this time.
+const IDLE_LIMIT: Duration = Duration::from_secs(2);
+
+type Shared = Arc<Mutex<State>>;
+
+/// Answers until nothing is served any more, or somebody ends it.
+pub(super) async fn serve(vg: Uuid, state: Shared, events: Arc<Events>) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Error::new(Kind::Kernel, "the daemon cannot listen for commands").because(error)
+    };
+    let path = files::socket(vg)?;
+    let scratch = path.with_extension("socket-new");
+    let _ = std::fs::remove_file(&scratch);
+    let listener = UnixListener::bind(&scratch).map_err(failed)?;
+    let (end, mut ended) = watch::channel(false);
+    let end = Arc::new(end);
+    let orphans = lock(&state).orphans();
+    // The one that takes over comes first; everybody else finds the socket when it is done.
+    let mut recovery = None;
+    if orphans.is_empty() {
+        std::fs::rename(&scratch, &path).map_err(failed)?;
+    } else {
+        let (own, path) = (scratch.clone(), path.clone());
+        recovery = Some(tokio::task::spawn_blocking(move || {
+            recover::take_over(vg, &own, &orphans);
+            std::fs::rename(&own, &path)
+        }));
+    }
+    notify_ready();
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted && is_allowed(&stream) {
+                    let (state, events) = (Arc::clone(&state), Arc::clone(&events));
+                    tokio::spawn(talk(stream, state, events, Arc::clone(&end)));
+                }
+            }
+            _ = ended.changed() => return Ok(()),
+            _ = terminate.recv() => if leave(&state) { return Ok(()) },
+            _ = interrupt.recv() => if leave(&state) { return Ok(()) },
+            _ = hangup.recv() => {}
+            () = tokio::time::sleep(IDLE_LIMIT) => {
+                let recovering = recovery.as_ref().is_some_and(|task| !task.is_finished());
+                if !recovering && Arc::strong_count(&state) == 1 && lock(&state).is_idle() {
+                    let _ = std::fs::remove_file(&path);
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// A signal ends a daemon that serves nothing. One that does stays: whoever uses its devices would
+/// wait for ever. `upgrade` replaces it, `kill -9` does too, less politely.
+fn leave(state: &Shared) -> bool {
+    let idle = lock(state).is_idle();
+    if !idle {
+        eprintln!("lvshift-ublk: a signal was not followed: devices are served");
+    }
+    idle
+}
+
+async fn talk(
+    stream: UnixStream,
+    state: Shared,
+    events: Arc<Events>,
+    end: Arc<watch::Sender<bool>>,
+) {
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    loop {
+        let mut line = Vec::new();
+        match (&mut read).take(MAX_LINE).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let answer = match serde_json::from_slice(&line) {
+            Ok(Request::Wait { seen, timeout_ms }) => wait(&events, seen, timeout_ms).await,
+            Ok(Request::Shutdown { leave }) => {
+                if leave || lock(&state).is_idle() {
+                    let _ = end.send(true);
+                }
+                Answer::Done
+            }
+            Ok(request) => {
+                let state = Arc::clone(&state);
+                let done = tokio::task::spawn_blocking(move || lock(&state).answer(request)).await;
+                match done {
+                    Ok(Ok(answer)) => answer,
+                    Ok(Err(error)) => Answer::Failed(WireError::of(&error)),
+                    // A panic, printed where it happened. The devices are served on.
+                    Err(_) => Answer::Failed(WireError::of(&Error::new(
+                        Kind::Inconsistent,
+                        "the daemon failed at this request; see its log",
+                    ))),
+                }
+            }
+            Err(error) => Answer::Failed(WireError::of(
+                &Error::new(Kind::Unsupported, "the daemon does not understand this request")
+                    .because(error)
+                    .next("run `lvshift-ublk upgrade`: the daemon may be an older version"),
+            )),
+        };
+        let mut text = serde_json::to_vec(&answer).unwrap_or_default();
+        text.push(b'\n');
+        if write.write_all(&text).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn wait(events: &Events, seen: u64, timeout_ms: u64) -> Answer {
+    let mut watch = events.watch();
+    let limit = Duration::from_millis(timeout_ms);
+    let _ = timeout(limit, watch.wait_for(|count| *count != seen)).await;
+    Answer::Events(events.count())
+}
+
+/// Only root, or whoever this process is, may command it.
+fn is_allowed(stream: &UnixStream) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == own)
+}
+
+fn lock(state: &Shared) -> std::sync::MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells systemd, if it started us, that commands are answered.
+fn notify_ready() {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    if let Ok(socket) = std::os::unix::net::UnixDatagram::unbound() {
+        let _ = socket.send_to(b"READY=1", path);
+    }
+}

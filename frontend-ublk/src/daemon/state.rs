@@ -1,0 +1,269 @@
+//! What the daemon serves, and how each request changes it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lvshift_core::chunk::Authority;
+use lvshift_core::units::Uuid;
+use lvshift_frontend_common::error::{Error, Kind, Result};
+
+use super::held::Held;
+use crate::control::Control;
+use crate::device::{Device, can_grow};
+use crate::events::Events;
+use crate::files::{self, Note};
+use crate::protocol::{Answer, Request, VERSION, WireCopy, WireDevice, WireTable, WireTables};
+
+type Id = [u8; 16];
+
+/// One LV.
+#[derive(Default)]
+struct Entry {
+    name: String,
+    device: Option<Device>,
+    inactive: Option<WireTable>,
+    shadow: Option<WireTable>,
+}
+
+/// Everything.
+pub(super) struct State {
+    vg: Uuid,
+    control: Control,
+    held: Held,
+    entries: BTreeMap<Id, Entry>,
+    /// Devices of a dead daemon that wait to be taken over.
+    orphans: BTreeMap<Id, u32>,
+    events: Arc<Events>,
+}
+
+impl State {
+    /// Nothing served yet; looks which devices a dead daemon has left.
+    pub(super) fn new(vg: Uuid, events: Arc<Events>) -> Result<State> {
+        let mut control = Control::open()?;
+        let mut orphans = BTreeMap::new();
+        for note in files::notes(vg)? {
+            match control.info(note.device)? {
+                Some(_) => {
+                    orphans.insert(note.lv, note.device);
+                }
+                None => files::forget(note.device)?,
+            }
+        }
+        Ok(State { vg, control, held: Held::default(), entries: BTreeMap::new(), orphans, events })
+    }
+
+    /// The LVs whose devices wait to be taken over.
+    pub(super) fn orphans(&self) -> Vec<Uuid> {
+        self.orphans.keys().map(|id| Uuid(*id)).collect()
+    }
+
+    /// Whether there is nothing to serve, and nothing that waits to be.
+    pub(super) fn is_idle(&self) -> bool {
+        self.orphans.is_empty() && self.entries.values().all(|entry| entry.device.is_none())
+    }
+
+    /// Does what a command asks.
+    pub(super) fn answer(&mut self, request: Request) -> Result<Answer> {
+        match request {
+            Request::Hello { .. } => {
+                return Ok(Answer::Hello { version: VERSION, pid: std::process::id() });
+            }
+            Request::List => return Ok(Answer::Devices(self.list())),
+            Request::Activate { lv, name, table, shadow } => {
+                return self.activate(lv, name, table, shadow);
+            }
+            Request::Deactivate { lv } => self.deactivate(lv)?,
+            Request::Refresh { lv, table } => self.refresh(lv, table)?,
+            Request::Rename { lv, name } => self.entry(lv)?.name = name,
+            Request::CreateShadow { lv, table } => {
+                self.held.hold(&[&table], false)?;
+                self.entries.entry(lv).or_default().shadow = Some(table);
+            }
+            Request::RemoveShadow { lv } => {
+                if let Some(entry) = self.entries.get_mut(&lv) {
+                    entry.shadow = None;
+                }
+            }
+            Request::Load { lv, name, table } => self.load(lv, name, table)?,
+            Request::Swap { lv } => self.swap(lv)?,
+            Request::Decide { lv, destination } => {
+                let in_charge =
+                    if destination { Authority::Destination } else { Authority::Source };
+                if let Some(device) = self.entries.get(&lv).and_then(|e| e.device.as_ref()) {
+                    device.decided(in_charge);
+                }
+            }
+            Request::Tables { lv } => return Ok(Answer::Tables(self.tables(lv))),
+            Request::CopyStatus { lvs } => return Ok(self.copy_status(&lvs)),
+            Request::Tune { lvs, tuning } => {
+                for lv in lvs {
+                    if let Some(device) = self.entries.get_mut(&lv).and_then(|e| e.device.as_mut())
+                    {
+                        device.tune(tuning);
+                    }
+                }
+            }
+            // These two are the server's own.
+            Request::Wait { .. } | Request::Shutdown { .. } => {}
+        }
+        Ok(Answer::Done)
+    }
+
+    fn entry(&mut self, lv: Id) -> Result<&mut Entry> {
+        self.entries.get_mut(&lv).ok_or_else(|| Error::new(Kind::State, "the LV is not active"))
+    }
+
+    fn list(&self) -> Vec<WireDevice> {
+        self.entries.iter().filter_map(|(lv, entry)| wire_device(*lv, entry)).collect()
+    }
+
+    fn activate(
+        &mut self,
+        lv: Id,
+        name: String,
+        table: WireTable,
+        shadow: Option<WireTable>,
+    ) -> Result<Answer> {
+        let there = self.entries.get(&lv).is_some_and(|entry| entry.device.is_some());
+        if !there {
+            let entry = self.entries.entry(lv).or_default();
+            entry.name = name;
+            if shadow.is_some() {
+                entry.shadow = shadow;
+            }
+            self.start(lv, table)?;
+        }
+        let entry = self.entry(lv)?;
+        match wire_device(lv, entry) {
+            Some(device) => Ok(Answer::Device(device)),
+            None => Err(Error::new(Kind::State, "the LV is not active")),
+        }
+    }
+
+    fn start(&mut self, lv: Id, table: WireTable) -> Result<()> {
+        let existing = self.orphans.get(&lv).copied();
+        let shadow = self.entries.get(&lv).and_then(|entry| entry.shadow.clone());
+        let tables: Vec<&WireTable> = std::iter::once(&table).chain(shadow.as_ref()).collect();
+        self.held.hold(&tables, existing.is_some())?;
+        let vg = self.vg.0;
+        let started = Device::start(
+            &mut self.control,
+            existing,
+            table,
+            shadow.as_ref(),
+            &self.held.lowers,
+            &self.events,
+            &mut |device| files::note(&Note { vg, lv, device }),
+        );
+        let device = match started {
+            Ok(device) => device,
+            Err(error) => {
+                self.held.release();
+                if existing.is_none() {
+                    self.entries.remove(&lv);
+                }
+                return Err(error);
+            }
+        };
+        self.orphans.remove(&lv);
+        if let Ok(entry) = self.entry(lv) {
+            entry.device = Some(device);
+        }
+        self.held.release();
+        Ok(())
+    }
+
+    fn deactivate(&mut self, lv: Id) -> Result<()> {
+        if let Some(entry) = self.entries.get_mut(&lv)
+            && let Some(device) = entry.device.take()
+        {
+            let id = device.id;
+            device.end(&mut self.control)?;
+            files::forget(id)?;
+        }
+        self.entries.remove(&lv);
+        self.held.release();
+        Ok(())
+    }
+
+    fn load(&mut self, lv: Id, name: String, table: WireTable) -> Result<()> {
+        self.held.hold(&[&table], false)?;
+        let entry = self.entries.entry(lv).or_default();
+        if let Some(device) = &entry.device {
+            device.check(&table, entry.shadow.as_ref(), &self.held.lowers)?;
+        } else {
+            entry.name = name;
+        }
+        entry.inactive = Some(table);
+        Ok(())
+    }
+
+    fn swap(&mut self, lv: Id) -> Result<()> {
+        let lowers = self.held.lowers.clone();
+        let entry = self.entry(lv)?;
+        // As with device-mapper, a swap with nothing loaded changes nothing.
+        let Some(table) = entry.inactive.take() else { return Ok(()) };
+        match &mut entry.device {
+            Some(device) => device.swap(table, entry.shadow.as_ref(), &lowers)?,
+            None => self.start(lv, table)?,
+        }
+        drop(lowers);
+        self.held.release();
+        Ok(())
+    }
+
+    fn refresh(&mut self, lv: Id, table: WireTable) -> Result<()> {
+        self.held.hold(&[&table], false)?;
+        let lowers = self.held.lowers.clone();
+        let Some(entry) = self.entries.get_mut(&lv) else { return Ok(()) };
+        let Some(device) = &mut entry.device else { return Ok(()) };
+        let (before, after) = (device.live.sectors(), table.sectors());
+        if before != after && !can_grow(&mut self.control)? {
+            return Err(Error::new(
+                Kind::Unsupported,
+                "this kernel's ublk driver cannot resize a device in use (Linux 6.16 can)",
+            )
+            .state("the LV is longer in the metadata; its device keeps its size for now")
+            .next("deactivate the LV and activate it again"));
+        }
+        let id = device.id;
+        device.swap(table, entry.shadow.as_ref(), &lowers)?;
+        if before != after {
+            self.control.update_size(id, after)?;
+        }
+        Ok(())
+    }
+
+    fn tables(&self, lv: Id) -> WireTables {
+        let Some(entry) = self.entries.get(&lv) else { return WireTables::default() };
+        WireTables {
+            live: entry.device.as_ref().map(|device| device.live.clone()),
+            inactive: entry.inactive.clone(),
+            shadow: entry.shadow.clone(),
+        }
+    }
+
+    fn copy_status(&self, lvs: &[Id]) -> Answer {
+        // First the count: a change after this reading ends the next wait.
+        let events = self.events.count();
+        let mut all = WireCopy::default();
+        for lv in lvs {
+            let Some(device) = self.entries.get(lv).and_then(|entry| entry.device.as_ref()) else {
+                continue;
+            };
+            let copy = device.copy_status();
+            all.chunks_done += copy.chunks_done;
+            all.chunks_total += copy.chunks_total;
+            all.bytes_done += copy.bytes_done;
+            all.bytes_total += copy.bytes_total;
+            all.failed = all.failed.or(copy.failed);
+        }
+        Answer::Copy { copy: all, events }
+    }
+}
+
+fn wire_device(lv: Id, entry: &Entry) -> Option<WireDevice> {
+    let device = entry.device.as_ref()?;
+    let suspended = !device.is_served();
+    Some(WireDevice { lv, name: entry.name.clone(), id: device.id, suspended })
+}

@@ -1,0 +1,394 @@
+//! One LV's ublk device: made or taken over, its queue threads, its change of tables, its end.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::sync::Arc;
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use lvshift_core::chunk::{Authority, QueueId, Sealed};
+use lvshift_core::table::Segment;
+use lvshift_frontend_common::error::{Error, Kind, Result};
+
+use crate::control::{Control, char_path, disk_path};
+use crate::events::Events;
+use crate::gate::{Bell, Gate};
+use crate::live::LiveTable;
+use crate::lower::Lower;
+use crate::mirror::{Worker, WorkerSetting};
+use crate::protocol::{Dev, Tuning, WireCopy, WireTable};
+use crate::queue::{DEPTH, MAX_IO_BYTES, Queue, QueueSetting};
+use crate::uapi::{Params, STATE_QUIESCED, feature};
+
+/// Queue threads of a device at most.
+const MAX_QUEUES: u16 = 4;
+/// How long what is on its way below may take when the table is to change.
+const DRAIN_LIMIT: Duration = Duration::from_secs(60);
+/// How long the kernel may take to let a dead daemon's device go.
+const RELEASE_LIMIT: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_millis(20);
+
+/// A device that is served.
+pub(crate) struct Device {
+    /// The N of `/dev/ublkbN`.
+    pub(crate) id: u32,
+    gate: Arc<Gate>,
+    threads: Vec<JoinHandle<()>>,
+    /// Wakes the copier of whichever table is live or being made.
+    bell: Arc<Bell>,
+    worker: Option<Worker>,
+    events: Arc<Events>,
+    pub(crate) tuning: Tuning,
+    /// The live table as it was sent, for whoever asks.
+    pub(crate) live: WireTable,
+}
+
+impl Device {
+    /// Makes a device with this table, or takes over the one of this number.
+    pub(crate) fn start(
+        control: &mut Control,
+        existing: Option<u32>,
+        wire: WireTable,
+        shadow: Option<&WireTable>,
+        lowers: &[Arc<Lower>],
+        events: &Arc<Events>,
+        made: &mut dyn FnMut(u32) -> Result<()>,
+    ) -> Result<Device> {
+        let bell = Arc::new(Bell::new().map_err(no_thread)?);
+        let table = Arc::new(compile(&wire, shadow, lowers, &bell)?);
+        let (id, queues) = match existing {
+            Some(id) => (id, take_over(control, id, table.sectors())?),
+            None => {
+                let cpus = std::thread::available_parallelism().map_or(1, |n| n.get());
+                let queues = u16::try_from(cpus).unwrap_or(MAX_QUEUES).min(MAX_QUEUES);
+                let info = control.add(queues, DEPTH, MAX_IO_BYTES)?;
+                let described = control.set_params(info.device, params(&table));
+                if let Err(error) = described.and_then(|()| made(info.device)) {
+                    let _ = control.delete(info.device);
+                    return Err(error);
+                }
+                (info.device, info.queues)
+            }
+        };
+        let bells: io::Result<Vec<_>> = (0..queues).map(|_| Ok(Arc::new(Bell::new()?))).collect();
+        let bells = bells.map_err(no_thread)?;
+        let gate = Arc::new(Gate::new(Arc::clone(&table), bells.clone()));
+        let mut device = Device {
+            id,
+            gate,
+            threads: Vec::new(),
+            bell,
+            worker: None,
+            events: Arc::clone(events),
+            tuning: Tuning::default(),
+            live: wire,
+        };
+        let started = device.run(control, existing.is_some(), &bells, &table);
+        if let Err(error) = started {
+            if existing.is_none() {
+                let _ = device.end(control);
+            }
+            return Err(error);
+        }
+        Ok(device)
+    }
+
+    fn run(
+        &mut self,
+        control: &mut Control,
+        recovered: bool,
+        bells: &[Arc<Bell>],
+        table: &Arc<LiveTable>,
+    ) -> Result<()> {
+        self.start_worker(table, true)?;
+        let path = char_path(self.id);
+        let file = open_char(&path)?;
+        let file = Arc::new(file);
+        let mut ready = Vec::new();
+        for (number, bell) in (0u16..).zip(bells) {
+            let id = QueueId::new(u8::try_from(number).unwrap_or(u8::MAX)).ok_or_else(|| {
+                Error::new(Kind::Limit, "the device has more queues than can be served")
+            })?;
+            let setting = QueueSetting {
+                number,
+                id,
+                device: Arc::clone(&file),
+                bell: Arc::clone(bell),
+                gate: Arc::clone(&self.gate),
+            };
+            let (send, receive) = std::sync::mpsc::sync_channel(1);
+            let thread = std::thread::Builder::new()
+                .name(format!("queue-{}-{number}", self.id))
+                .stack_size(256 << 10)
+                .spawn(move || queue_thread(setting, &send))
+                .map_err(no_thread)?;
+            self.threads.push(thread);
+            ready.push(receive);
+        }
+        drop(file);
+        for answer in ready {
+            match answer.recv() {
+                Ok(None) => {}
+                Ok(Some(error)) => return Err(no_thread(error)),
+                Err(_) => return Err(no_thread(io::ErrorKind::Other.into())),
+            }
+        }
+        if recovered { control.end_recovery(self.id) } else { control.start(self.id) }
+    }
+
+    /// Looks whether a table could be served.
+    pub(crate) fn check(
+        &self,
+        wire: &WireTable,
+        shadow: Option<&WireTable>,
+        lowers: &[Arc<Lower>],
+    ) -> Result<()> {
+        compile(wire, shadow, lowers, &self.bell).map(|_| ())
+    }
+
+    /// Makes another table the live one: suspend, drain, switch, go on.
+    pub(crate) fn swap(
+        &mut self,
+        wire: WireTable,
+        shadow: Option<&WireTable>,
+        lowers: &[Arc<Lower>],
+    ) -> Result<()> {
+        let table = compile(&wire, shadow, lowers, &self.bell)?;
+        let old = self.gate.table();
+        if table.sectors() < old.sectors() {
+            return Err(Error::new(Kind::State, "a device in use cannot shrink"));
+        }
+        self.gate.close(DRAIN_LIMIT).map_err(|_| {
+            Error::new(Kind::Io, "the I/O under way did not finish, so the table was not switched")
+                .device(disk_path(self.id).display())
+                .state("the old table is in use and I/O goes on")
+        })?;
+        if let Some(worker) = self.worker.take() {
+            worker.stop();
+        }
+        let table = Arc::new(table);
+        if let Err(error) = self.start_worker(&table, true) {
+            // What was mirrored must stay mirrored: the old parts with a copier of their own.
+            let revived = self.start_worker(&old, false);
+            self.gate.open(None);
+            return Err(match revived {
+                Ok(()) => error.state("the old table is in use and I/O goes on"),
+                Err(_) => error.state("the old table is in use without its copier"),
+            });
+        }
+        drop(old);
+        self.gate.open(Some(table));
+        self.live = wire;
+        self.events.happened();
+        Ok(())
+    }
+
+    /// Tells held results who is in charge now.
+    pub(crate) fn decided(&self, authority: Authority) {
+        for part in &self.gate.table().parts {
+            part.pass_on(part.tracker.decided(authority), &self.gate);
+        }
+    }
+
+    /// How far the copy is. Where all is equal and healthy, the parts are sealed: a write that the
+    /// destination does not take is not acknowledged any more until a table is loaded.
+    pub(crate) fn copy_status(&self) -> WireCopy {
+        let table = self.gate.table();
+        let mut copy = WireCopy::default();
+        for part in &table.parts {
+            let geometry = part.tracker.geometry();
+            let left = u64::from(part.tracker.left());
+            let total = u64::from(geometry.chunks());
+            let bytes = geometry.length().0 * 512;
+            let chunk = u64::from(geometry.chunk_sectors()) * 512;
+            copy.chunks_total += total;
+            copy.chunks_done += total - left;
+            copy.bytes_total += bytes;
+            copy.bytes_done += bytes.saturating_sub(left * chunk);
+            let fault = part.tracker.fault().map(crate::status::fault);
+            copy.failed = copy.failed.or(fault);
+        }
+        if copy.failed.is_none() && copy.chunks_done == copy.chunks_total {
+            for part in &table.parts {
+                if part.tracker.authority() != Authority::Source {
+                    continue;
+                }
+                let (sealed, effects) = part.tracker.seal();
+                part.pass_on(effects, &self.gate);
+                match sealed {
+                    Sealed::Sealed => {}
+                    Sealed::NotEqual => {
+                        copy.chunks_done = copy.chunks_done.min(copy.chunks_total - 1);
+                    }
+                    Sealed::Unhealthy(fault) => {
+                        copy.failed = Some(crate::status::fault(fault));
+                    }
+                }
+            }
+        }
+        copy
+    }
+
+    /// Changes how the copy is made.
+    pub(crate) fn tune(&mut self, tuning: Tuning) {
+        self.tuning = Tuning {
+            max_rate: tuning.max_rate.or(self.tuning.max_rate),
+            paused: tuning.paused.or(self.tuning.paused),
+            source_first: tuning.source_first.or(self.tuning.source_first),
+        };
+        if let Some(worker) = &self.worker {
+            worker.tune(self.tuning);
+        }
+    }
+
+    /// Whether the device still has its queue threads.
+    pub(crate) fn is_served(&self) -> bool {
+        self.gate.gone() == 0
+    }
+
+    /// Takes the device down. Nobody has it open.
+    pub(crate) fn end(mut self, control: &mut Control) -> Result<()> {
+        let stopped = control.stop(self.id);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+        if let Some(worker) = self.worker.take() {
+            worker.stop();
+        }
+        stopped?;
+        control.delete(self.id)
+    }
+
+    fn start_worker(&mut self, table: &Arc<LiveTable>, from_log: bool) -> Result<()> {
+        if table.parts.is_empty() {
+            return Ok(());
+        }
+        let setting = WorkerSetting {
+            table: Arc::clone(table),
+            gate: Arc::clone(&self.gate),
+            bell: Arc::clone(&self.bell),
+            events: Arc::clone(&self.events),
+            tuning: self.tuning,
+        };
+        let worker = Worker::start(setting, from_log);
+        self.worker = Some(worker.map_err(|error| {
+            Error::new(Kind::Io, "the mirror of a move cannot be started").because(error)
+        })?);
+        Ok(())
+    }
+}
+
+/// A queue's thread from its birth to its end. An error of the ring itself cannot be served over:
+/// the process ends, so that the kernel keeps the requests for the next one.
+fn queue_thread(setting: QueueSetting, ready: &std::sync::mpsc::SyncSender<Option<io::Error>>) {
+    match Queue::new(setting) {
+        Ok(queue) => {
+            let _ = ready.send(None);
+            if let Err(error) = queue.run() {
+                eprintln!("lvshift-ublk: a queue failed ({error}); the daemon ends");
+                std::process::abort();
+            }
+        }
+        Err(error) => {
+            let _ = ready.send(Some(error));
+        }
+    }
+}
+
+/// Begins the recovery of a device whose daemon has died, and says how many queues it has.
+fn take_over(control: &mut Control, id: u32, sectors: u64) -> Result<u16> {
+    let start = Instant::now();
+    loop {
+        let Some(info) = control.info(id)? else {
+            return Err(Error::new(Kind::NotFound, "the device to take over is gone")
+                .device(disk_path(id).display()));
+        };
+        if info.state == STATE_QUIESCED {
+            let has = control.sectors(id)?;
+            if has > sectors {
+                let what = format!("the device has {has} sectors, its table {sectors}");
+                return Err(Error::new(Kind::Inconsistent, what).device(disk_path(id).display()));
+            }
+            match control.start_recovery(id) {
+                Ok(()) => return Ok(info.queues),
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
+                Err(error) => {
+                    return Err(Error::new(Kind::Kernel, "the device cannot be taken over")
+                        .device(disk_path(id).display())
+                        .because(error));
+                }
+            }
+        }
+        if start.elapsed() > RELEASE_LIMIT {
+            return Err(Error::new(Kind::Kernel, "the kernel does not let the dead daemon go")
+                .device(disk_path(id).display())
+                .state("its requests wait"));
+        }
+        sleep(STEP);
+    }
+}
+
+fn open_char(path: &std::path::Path) -> Result<File> {
+    let start = Instant::now();
+    loop {
+        let opened =
+            File::options().read(true).write(true).custom_flags(libc::O_CLOEXEC).open(path);
+        match opened {
+            Ok(file) => return Ok(file),
+            // The node may come a moment after the device, the dead holder go a moment after it.
+            Err(error)
+                if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EBUSY))
+                    && start.elapsed() < RELEASE_LIMIT =>
+            {
+                sleep(STEP);
+            }
+            Err(error) => {
+                return Err(Error::new(Kind::Kernel, "the device's requests cannot be fetched")
+                    .device(path.display())
+                    .because(error));
+            }
+        }
+    }
+}
+
+fn compile(
+    wire: &WireTable,
+    shadow: Option<&WireTable>,
+    lowers: &[Arc<Lower>],
+    bell: &Arc<Bell>,
+) -> Result<LiveTable> {
+    let shadow: Option<Vec<Segment<Dev>>> = shadow.map(WireTable::segments);
+    LiveTable::new(wire.segments(), shadow.as_deref(), lowers, bell)
+}
+
+/// What the block layer is told: the coarsest of what is below.
+fn params(table: &LiveTable) -> Params {
+    let most = |of: fn(&Lower) -> u32| {
+        table.lowers.iter().map(|lower| of(lower)).max().unwrap_or(512).max(512)
+    };
+    let shift = |bytes: u32| u8::try_from(bytes.ilog2()).unwrap_or(12).clamp(9, 12);
+    let logical_shift = shift(most(|lower| lower.limits.logical_block));
+    let all_discard = table.lowers.iter().all(|lower| lower.limits.discard_granularity > 0);
+    let all_zero = table.lowers.iter().all(|lower| lower.limits.zeroes);
+    // Long discards are cut: one must not keep a chunk's other writes waiting for seconds.
+    let at_once = if all_discard || all_zero { 1 << 17 } else { 0 };
+    Params {
+        sectors: table.sectors(),
+        logical_shift,
+        physical_shift: shift(most(|lower| lower.limits.physical_block)).max(logical_shift),
+        max_sectors: MAX_IO_BYTES / 512,
+        max_discard_sectors: at_once,
+        max_zeroes_sectors: if all_zero { 1 << 17 } else { 0 },
+        discard_granularity: most(|lower| lower.limits.discard_granularity),
+    }
+}
+
+/// Whether this driver lets a device in use grow.
+pub(crate) fn can_grow(control: &mut Control) -> Result<bool> {
+    Ok(control.features()? & feature::UPDATE_SIZE != 0)
+}
+
+fn no_thread(error: io::Error) -> Error {
+    Error::new(Kind::Kernel, "a queue of the device cannot be set up").because(error)
+}

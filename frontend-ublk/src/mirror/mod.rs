@@ -1,0 +1,10 @@
+//! The mirror of a move: the parts that queue threads share with the copier, and its thread.
+
+mod copy;
+mod log;
+mod part;
+mod worker;
+mod zeroes;
+
+pub(crate) use part::{Part, PartPlace};
+pub(crate) use worker::{Worker, WorkerSetting};

@@ -1,0 +1,132 @@
+//! Pieces of a part that is being moved.
+
+use std::io;
+use std::sync::Arc;
+
+use lvshift_core::chunk::{Admission, AppResult, Piece, WriteOutcome};
+use lvshift_core::io::{LegOp, ReadPlan, ReadStep, WriteProgress, plan_write};
+use lvshift_core::mover::Leg;
+use lvshift_core::units::Sectors;
+
+use super::Queue;
+use super::tag::{LEGS, LegTask, LegWork, Work, index_of};
+use crate::mirror::Part;
+
+impl Queue {
+    /// Issues the next piece of a request in a mirrored part, or parks it.
+    pub(super) fn begin_mirrored(
+        &mut self,
+        tag: u16,
+        part: &Arc<Part>,
+        sector: u64,
+        in_part: u64,
+    ) -> io::Result<()> {
+        let slot = &mut self.tags[usize::from(tag)];
+        let first = sector - part.start;
+        let Some(op) = slot.write_op() else {
+            slot.piece = in_part;
+            slot.work = Work::MirrorRead { part: Arc::clone(part), plan: ReadPlan::new() };
+            self.busy += 1;
+            let at = part.at(Leg::Source, first);
+            return self.issue(tag, 0, LegWork { at, op: LegTask::Read, bytes: 0, stalls: 0 });
+        };
+        let chunk = u64::from(part.tracker.geometry().chunk_sectors());
+        let count = in_part.min(chunk - first % chunk);
+        let piece = Piece { first: Sectors(first), count: Sectors(count) };
+        let content = op.content(part.discards);
+        let ticket = match part.tracker.admit(piece, content, self.id, part.policy()) {
+            Ok(Admission::Admitted(ticket, effects)) => {
+                part.pass_on(effects, &self.gate);
+                ticket
+            }
+            Ok(Admission::Parked(_, effects)) => {
+                self.waiting.push(tag);
+                part.pass_on(effects, &self.gate);
+                return Ok(());
+            }
+            Err(_) => return self.finish(tag, -libc::EIO),
+        };
+        let plan = plan_write(op, ticket.route(), part.discards);
+        let progress = WriteProgress::new(&plan);
+        slot.piece = count;
+        slot.work = Work::MirrorWrite { part: Arc::clone(part), ticket: Some(ticket), progress };
+        self.busy += 1;
+        for leg in &plan {
+            let at = part.at(leg.leg, first);
+            let work = LegWork { at, op: LegTask::Do(leg.op), bytes: 0, stalls: 0 };
+            self.issue(tag, index_of(leg.leg), work)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn mirror_read_done(&mut self, tag: u16, result: i32) -> io::Result<()> {
+        let verdict = self.verdict(tag, 0, result);
+        let slot = &mut self.tags[usize::from(tag)];
+        let Work::MirrorRead { part, plan } = &mut slot.work else { return Ok(()) };
+        let step = plan.leg_done(verdict == 0);
+        let first = slot.request.start + slot.done - part.start;
+        match step {
+            ReadStep::Done => self.piece_done(tag),
+            ReadStep::TryDestination => {
+                let piece = Piece { first: Sectors(first), count: Sectors(slot.piece) };
+                if !part.tracker.may_read_destination(piece) {
+                    return self.piece_failed(tag, verdict);
+                }
+                let at = part.at(Leg::Destination, first);
+                self.issue(tag, 0, LegWork { at, op: LegTask::Read, bytes: 0, stalls: 0 })
+            }
+            ReadStep::Failed => self.piece_failed(tag, verdict),
+        }
+    }
+
+    pub(super) fn mirror_write_done(
+        &mut self,
+        tag: u16,
+        leg: usize,
+        result: i32,
+    ) -> io::Result<()> {
+        let mut ok = self.verdict(tag, leg, result) == 0;
+        let slot = &mut self.tags[usize::from(tag)];
+        // On a mirror only the source discards as such, and then nothing depends on it.
+        if matches!(slot.legs[leg].op, LegTask::Do(LegOp::Discard)) && result == -libc::EINVAL {
+            ok = true;
+        }
+        let Work::MirrorWrite { part, ticket, progress } = &mut slot.work else { return Ok(()) };
+        let Some(outcome) = progress.leg_done(LEGS[leg], ok) else { return Ok(()) };
+        let Some(ticket) = ticket.take() else { return Ok(()) };
+        let part = Arc::clone(part);
+        let completed = ticket.complete(&part.tracker, outcome);
+        part.pass_on(completed.effects, &self.gate);
+        if outcome != WriteOutcome::Done {
+            part.bell.ring();
+        }
+        match completed.app {
+            AppResult::Done => self.piece_done(tag),
+            AppResult::Failed => self.piece_failed(tag, -libc::EIO),
+            AppResult::Held => {
+                self.busy -= 1;
+                self.tags[usize::from(tag)].work = Work::Held { part };
+                self.waiting.push(tag);
+                Ok(())
+            }
+        }
+    }
+
+    /// Looks again whether a held result is decided. It is not on its way below, so a gate may
+    /// close over it.
+    pub(super) fn held_again(&mut self, tag: u16) -> io::Result<()> {
+        let slot = &self.tags[usize::from(tag)];
+        let Work::Held { part } = &slot.work else { return Ok(()) };
+        match part.tracker.held_result() {
+            AppResult::Held => {
+                self.waiting.push(tag);
+                Ok(())
+            }
+            AppResult::Failed => self.finish(tag, -libc::EIO),
+            AppResult::Done => {
+                self.busy += 1;
+                self.piece_done(tag)
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! A queue thread: fetches requests from the kernel, serves them on its own ring, hands them back.
+//!
+//! Everything is allocated before the first request. A request has a slot for life, its *tag*;
+//! whoever cannot go on now is put on one of two lists and tried again after a wake-up.
+
+mod flush;
+mod mirrored;
+mod plain;
+mod tag;
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use lvshift_core::chunk::QueueId;
+
+use self::tag::{Tag, User, What, Work};
+use crate::gate::{Bell, Gate};
+use crate::live::{LiveTable, LiveTarget};
+use crate::ring::{Descriptors, Ring, Slot};
+use crate::uapi::{io_command, op};
+
+/// Requests that a queue has in flight at most.
+pub(crate) const DEPTH: u16 = 64;
+/// The longest request's bytes.
+pub(crate) const MAX_IO_BYTES: u32 = 256 << 10;
+/// The slots that every ring of a queue has the same use for.
+const DEVICE: Slot = Slot(0);
+const BELL: Slot = Slot(1);
+/// The first slot of a ring that names a PV's device.
+pub(crate) const FIRST_LOWER: u32 = 2;
+
+/// What a queue thread is started with.
+pub(crate) struct QueueSetting {
+    pub(crate) number: u16,
+    pub(crate) id: QueueId,
+    pub(crate) device: Arc<File>,
+    pub(crate) bell: Arc<Bell>,
+    pub(crate) gate: Arc<Gate>,
+}
+
+/// A queue thread's state.
+pub(crate) struct Queue {
+    ring: Ring,
+    descriptors: Descriptors,
+    number: u16,
+    id: QueueId,
+    gate: Arc<Gate>,
+    table: Arc<LiveTable>,
+    tags: Vec<Tag>,
+    /// Waiting for the gate, for a chunk, or for a result to be decided.
+    waiting: Vec<u16>,
+    /// The list that `waiting` is exchanged with while it is gone through.
+    retried: Vec<u16>,
+    /// Tags with something on its way below.
+    busy: u16,
+    /// Tags that the kernel has taken back for good.
+    dead: u16,
+    epoch: u64,
+    open: bool,
+    /// The slots that the table's devices have in the ring.
+    named: Vec<Slot>,
+}
+
+impl Queue {
+    /// Prepares everything, on the thread that will run it.
+    pub(crate) fn new(setting: QueueSetting) -> io::Result<Queue> {
+        let QueueSetting { number, id, device, bell, gate } = setting;
+        // Each tag needs a fetch and at most two legs at a time; flushes need more and wait.
+        let bytes = usize::from(DEPTH) * MAX_IO_BYTES as usize;
+        let mut ring = Ring::new(u32::from(DEPTH) * 4, bytes)?;
+        ring.set_file(DEVICE, &device)?;
+        ring.set_file(BELL, bell.file())?;
+        let descriptors = Descriptors::map(&device, number, DEPTH)?;
+        let table = gate.table();
+        let epoch = gate.epoch();
+        let mut queue = Queue {
+            ring,
+            descriptors,
+            number,
+            id,
+            gate,
+            table,
+            tags: (0..DEPTH).map(|_| Tag::default()).collect(),
+            waiting: Vec::with_capacity(usize::from(DEPTH)),
+            retried: Vec::with_capacity(usize::from(DEPTH)),
+            busy: 0,
+            dead: 0,
+            epoch,
+            open: epoch.is_multiple_of(2),
+            named: Vec::new(),
+        };
+        queue.name_lowers()?;
+        queue.ring.wake_on(BELL, User::new(What::Bell, 0, 0).0)?;
+        for tag in 0..DEPTH {
+            queue.hand_back(tag, io_command::FETCH, 0)?;
+        }
+        Ok(queue)
+    }
+
+    /// Serves until the device is stopped.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let served = self.serve_all();
+        self.gate.left();
+        served
+    }
+
+    fn serve_all(&mut self) -> io::Result<()> {
+        while self.dead < DEPTH || self.busy > 0 {
+            self.ring.submit_and_wait(None)?;
+            while let Some((user, result)) = self.ring.completion() {
+                let user = User(user);
+                match user.what() {
+                    Some(What::Fetch) => self.fetched(user.tag(), result)?,
+                    Some(What::Leg) => self.leg_done(user.tag(), user.index(), result)?,
+                    Some(What::Flush) => self.flush_done(user.tag(), user.index(), result)?,
+                    Some(What::Bell) => {
+                        self.ring.wake_on(BELL, user.0)?;
+                        self.retry()?;
+                    }
+                    None => {}
+                }
+            }
+            self.look_at_gate()?;
+        }
+        Ok(())
+    }
+
+    /// Takes part in a change of tables, if one is under way.
+    fn look_at_gate(&mut self) -> io::Result<()> {
+        let epoch = self.gate.epoch();
+        if epoch != self.epoch {
+            if epoch.is_multiple_of(2) {
+                self.epoch = epoch;
+                self.table = self.gate.table();
+                self.name_lowers()?;
+                self.open = true;
+                self.gate.taken(epoch);
+                self.retry()?;
+                return Ok(());
+            }
+            self.open = false;
+            if self.busy == 0 {
+                self.epoch = epoch;
+                self.gate.drained(epoch);
+            }
+        }
+        Ok(())
+    }
+
+    /// Names the table's devices in the ring, and lets go of those of the table before.
+    fn name_lowers(&mut self) -> io::Result<()> {
+        let table = Arc::clone(&self.table);
+        let (ring, named) = (&mut self.ring, &mut self.named);
+        for slot in named.drain(..) {
+            if !table.lowers.iter().any(|lower| lower.slot == slot) {
+                ring.clear_file(slot)?;
+            }
+        }
+        named.extend(table.lowers.iter().map(|lower| lower.slot));
+        for lower in &self.table.lowers {
+            self.ring.set_file(lower.slot, &lower.file)?;
+        }
+        Ok(())
+    }
+
+    /// The kernel has handed over a request, or taken the tag back.
+    fn fetched(&mut self, tag: u16, result: i32) -> io::Result<()> {
+        if result != 0 {
+            // UBLK_IO_RES_ABORT: the device is being stopped.
+            self.dead += 1;
+            return Ok(());
+        }
+        let request = self.descriptors.get(tag);
+        self.tags[usize::from(tag)] = Tag { request, ..Tag::default() };
+        self.serve(tag)
+    }
+
+    /// Goes on with a request that has nothing on its way.
+    fn serve(&mut self, tag: u16) -> io::Result<()> {
+        if !self.open {
+            self.waiting.push(tag);
+            return Ok(());
+        }
+        let slot = &self.tags[usize::from(tag)];
+        if slot.request.op == op::FLUSH {
+            return self.begin_flush(tag);
+        }
+        let left = u64::from(slot.request.sectors) - slot.done;
+        if left == 0 {
+            return self.finish(tag, 0);
+        }
+        if !slot.makes_sense() {
+            return self.finish(tag, -libc::EOPNOTSUPP);
+        }
+        let sector = slot.request.start + slot.done;
+        let table = Arc::clone(&self.table);
+        let Some(segment) = table.lookup(sector) else {
+            return self.finish(tag, -libc::EIO);
+        };
+        let in_segment = left.min(segment.len - (sector - segment.start));
+        match &segment.target {
+            LiveTarget::Error => self.finish(tag, -libc::EIO),
+            LiveTarget::Linear { .. } => match segment.place(sector) {
+                Some(at) => self.begin_plain(tag, at, in_segment),
+                None => self.finish(tag, -libc::EIO),
+            },
+            LiveTarget::Mirror(part) => self.begin_mirrored(tag, part, sector, in_segment),
+        }
+    }
+
+    /// Tries again what waits.
+    fn retry(&mut self) -> io::Result<()> {
+        std::mem::swap(&mut self.waiting, &mut self.retried);
+        for at in 0..self.retried.len() {
+            let tag = self.retried[at];
+            if matches!(self.tags[usize::from(tag)].work, Work::Held { .. }) {
+                self.held_again(tag)?;
+            } else {
+                self.serve(tag)?;
+            }
+        }
+        self.retried.clear();
+        Ok(())
+    }
+
+    /// A leg's I/O has ended.
+    fn leg_done(&mut self, tag: u16, leg: usize, result: i32) -> io::Result<()> {
+        if self.go_on_with_leg(tag, leg, result)? {
+            return Ok(());
+        }
+        match self.tags[usize::from(tag)].work {
+            Work::Plain => self.plain_done(tag, result),
+            Work::MirrorRead { .. } => self.mirror_read_done(tag, result),
+            Work::MirrorWrite { .. } => self.mirror_write_done(tag, leg, result),
+            // An answer that nobody waits for.
+            Work::Idle | Work::Flush { .. } | Work::Held { .. } => Ok(()),
+        }
+    }
+
+    /// The present piece is done: the next one, if any.
+    fn piece_done(&mut self, tag: u16) -> io::Result<()> {
+        self.busy -= 1;
+        let slot = &mut self.tags[usize::from(tag)];
+        slot.done += slot.piece;
+        slot.piece = 0;
+        slot.work = Work::Idle;
+        self.serve(tag)
+    }
+
+    /// The present piece has failed, and with it the request.
+    fn piece_failed(&mut self, tag: u16, error: i32) -> io::Result<()> {
+        self.busy -= 1;
+        self.finish(tag, error)
+    }
+
+    /// Hands the request back to the kernel, with its bytes or a negative error.
+    fn finish(&mut self, tag: u16, error: i32) -> io::Result<()> {
+        let slot = &mut self.tags[usize::from(tag)];
+        slot.work = Work::Idle;
+        let result = if error < 0 { error } else { slot.result() };
+        self.hand_back(tag, io_command::COMMIT_AND_FETCH, result)
+    }
+
+    fn hand_back(&mut self, tag: u16, command: u32, result: i32) -> io::Result<()> {
+        let buffer = tag::buffer(tag);
+        let user = User::new(What::Fetch, tag, 0).0;
+        self.ring.ublk(DEVICE, command, (self.number, tag), result, buffer, user)
+    }
+}

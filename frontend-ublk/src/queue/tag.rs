@@ -1,0 +1,185 @@
+//! A request's slot: how far it is, and what its completions mean.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use lvshift_core::chunk::WriteTicket;
+use lvshift_core::io::{FlushProgress, LegOp, ReadPlan, WriteOp, WriteProgress};
+use lvshift_core::mover::Leg;
+
+use super::MAX_IO_BYTES;
+use crate::mirror::Part;
+use crate::ring::At;
+use crate::uapi::{Descriptor, op};
+
+/// Legs of a piece; a plain one uses the first.
+pub(super) const LEGS: [Leg; 2] = [Leg::Source, Leg::Destination];
+
+/// The position of a leg in [`LEGS`].
+pub(super) const fn index_of(leg: Leg) -> usize {
+    match leg {
+        Leg::Source => 0,
+        Leg::Destination => 1,
+    }
+}
+
+/// A request's slot.
+#[derive(Debug)]
+pub(super) struct Tag {
+    pub(super) request: Descriptor,
+    /// Sectors of it that are done.
+    pub(super) done: u64,
+    /// Sectors of the piece that is on its way.
+    pub(super) piece: u64,
+    pub(super) legs: [LegWork; 2],
+    pub(super) work: Work,
+}
+
+/// What one leg of the present piece is doing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LegWork {
+    pub(super) at: At,
+    pub(super) op: LegTask,
+    /// Bytes of the piece that are done.
+    pub(super) bytes: u64,
+    /// How often it was issued again without getting on.
+    pub(super) stalls: u8,
+}
+
+/// What a leg is asked to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LegTask {
+    Read,
+    Do(LegOp),
+    /// Zero by writing: freeing the space was not possible.
+    PlainZeroes {
+        fua: bool,
+    },
+    /// After zeroes that have to be durable.
+    Flush,
+}
+
+/// What the request's I/O is for.
+#[derive(Debug, Default)]
+pub(super) enum Work {
+    #[default]
+    Idle,
+    Plain,
+    MirrorRead {
+        part: Arc<Part>,
+        plan: ReadPlan,
+    },
+    MirrorWrite {
+        part: Arc<Part>,
+        ticket: Option<WriteTicket>,
+        progress: WriteProgress,
+    },
+    Flush {
+        progress: FlushProgress,
+    },
+    /// Waiting for the commit that decides what it is told.
+    Held {
+        part: Arc<Part>,
+    },
+}
+
+impl Default for Tag {
+    fn default() -> Tag {
+        let request =
+            Descriptor { op: op::FLUSH, fua: false, no_unmap: false, sectors: 0, start: 0 };
+        Tag { request, done: 0, piece: 0, legs: [LegWork::default(); 2], work: Work::Idle }
+    }
+}
+
+impl Default for LegWork {
+    fn default() -> LegWork {
+        let at = At { file: super::DEVICE, offset: 0 };
+        LegWork { at, op: LegTask::Read, bytes: 0, stalls: 0 }
+    }
+}
+
+impl Tag {
+    /// What it changes, if it does.
+    pub(super) fn write_op(&self) -> Option<WriteOp> {
+        let Descriptor { fua, no_unmap, .. } = self.request;
+        match self.request.op {
+            op::WRITE => Some(WriteOp::Write { fua }),
+            op::WRITE_ZEROES => Some(WriteOp::WriteZeroes { unmap: !no_unmap, fua }),
+            op::DISCARD => Some(WriteOp::Discard),
+            _ => None,
+        }
+    }
+
+    /// Whether it is an operation that is served, with data that fits the buffer.
+    pub(super) fn makes_sense(&self) -> bool {
+        let has_data = matches!(self.request.op, op::READ | op::WRITE);
+        let fits = u64::from(self.request.sectors) * 512 <= u64::from(MAX_IO_BYTES);
+        if has_data { fits } else { self.write_op().is_some() }
+    }
+
+    /// What the kernel is told when it has gone well.
+    pub(super) fn result(&self) -> i32 {
+        match self.request.op {
+            op::READ | op::WRITE => i32::try_from(self.done * 512).unwrap_or(i32::MAX),
+            _ => 0,
+        }
+    }
+}
+
+/// A tag's buffer in the ring's memory.
+pub(super) fn buffer(tag: u16) -> Range<usize> {
+    let size = MAX_IO_BYTES as usize;
+    let start = usize::from(tag) * size;
+    start..start + size
+}
+
+/// What a completion is the end of, packed into the ring's 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct User(pub(super) u64);
+
+/// Its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Fetch = 1,
+    Leg = 2,
+    Flush = 3,
+    Bell = 4,
+}
+
+impl User {
+    pub(super) const fn new(what: What, tag: u16, index: u8) -> User {
+        User((what as u64) << 32 | (index as u64) << 16 | tag as u64)
+    }
+
+    pub(super) const fn what(self) -> Option<What> {
+        match self.0 >> 32 {
+            1 => Some(What::Fetch),
+            2 => Some(What::Leg),
+            3 => Some(What::Flush),
+            4 => Some(What::Bell),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn tag(self) -> u16 {
+        self.0 as u16
+    }
+
+    pub(super) const fn index(self) -> usize {
+        (self.0 >> 16) as usize & 0xFF
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_completion_is_of_comes_back() {
+        for what in [What::Fetch, What::Leg, What::Flush, What::Bell] {
+            let user = User::new(what, 4095, 63);
+            assert_eq!((user.what(), user.tag(), user.index()), (Some(what), 4095, 63));
+        }
+        assert_eq!(User(0).what(), None);
+    }
+}

@@ -1,0 +1,51 @@
+//! System calls that rustix has no safe name for.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd as _;
+
+/// `BLKGETDISKSEQ`: a number that no other disk of this boot has had or will have.
+const BLKGETDISKSEQ: libc::c_ulong = 0x8008_1280;
+
+/// Of `linux/prctl.h`.
+const PR_SET_IO_FLUSHER: libc::c_int = 57;
+
+/// The disk's sequence number; `None` where the kernel does not know.
+pub(crate) fn disk_sequence(device: &File) -> Option<u64> {
+    let mut sequence = 0u64;
+    // SAFETY: the ioctl writes one u64 through the pointer, which is valid for it.
+    let done = unsafe { libc::ioctl(device.as_raw_fd(), BLKGETDISKSEQ, &raw mut sequence) };
+    (done == 0).then_some(sequence)
+}
+
+/// Memory that this process allocates never waits for I/O that this process has to do.
+pub(crate) fn become_io_flusher() -> io::Result<()> {
+    // SAFETY: PR_SET_IO_FLUSHER takes a number and touches no memory.
+    let done = unsafe { libc::prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Nothing of this process is ever paged out, now and later.
+pub(crate) fn lock_memory() -> io::Result<()> {
+    // SAFETY: it takes flags and touches no memory.
+    let done = unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Gives the calling thread a mount namespace of its own; threads started later share it.
+pub(crate) fn own_mounts() -> io::Result<()> {
+    // SAFETY: it takes flags and touches no memory.
+    let done = unsafe { libc::unshare(libc::CLONE_NEWNS) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_disk_has_no_sequence() {
+        let file = File::open("/proc/self/exe").expect("it runs");
+        assert_eq!(disk_sequence(&file), None);
+    }
+}
