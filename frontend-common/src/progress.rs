@@ -95,8 +95,11 @@ impl<W: Write> Teller<W> {
     }
 
     fn started(&mut self, of: Uuid, again: bool, from: &[String], to: &[String]) {
-        self.from = from.to_vec();
-        self.to = to.to_vec();
+        // A command may have several moves.
+        for (all, some) in [(&mut self.from, from), (&mut self.to, to)] {
+            let new = some.iter().filter(|path| !all.contains(path)).cloned().collect::<Vec<_>>();
+            all.extend(new);
+        }
         match self.style {
             Style::Json => {
                 self.event(&Event::Started { r#move: of.to_string(), again, from, to });

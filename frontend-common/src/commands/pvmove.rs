@@ -8,7 +8,7 @@ mod select;
 use lvshift_core::units::Uuid;
 
 use super::Context;
-use super::driven::is_driven;
+use super::driven::{driver, is_driven};
 use super::lookup::{full_name, refuse};
 use crate::cli::pv_args::Pvmove;
 use crate::drive::{self, MoveReport, Options};
@@ -47,7 +47,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
     if is_driven(open.vg().uuid()) {
         return Err(refuse(
             Kind::Locked,
-            format!("another process is moving extents of VG {name}"),
+            format!("extents of VG {name} are being moved by {}", driver(open.vg().uuid())),
         )
         .next(format!("wait for it, or stop it with `{} pvmove --abort`", context.program)));
     }
@@ -82,6 +82,7 @@ fn recorded(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
             None => open.vg().moves().iter().map(|m| m.uuid).collect(),
         };
         if moves.is_empty() {
+            heal(context, &mut open);
             continue;
         }
         found = true;
@@ -99,6 +100,19 @@ fn recorded(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
         context.say(format!("pvmove: there is nothing to {what}: no move is recorded"));
     }
     Ok(())
+}
+
+/// A command that was killed in the middle of its last commit leaves no move, but PVs that say
+/// different things. Carrying on ends that too.
+fn heal(context: &mut Context<'_>, open: &mut OpenVg) {
+    if open.health().is_sound() || !open.missing().is_empty() {
+        return;
+    }
+    match open.update_metadata() {
+        Ok(()) => context
+            .say(format!("VG {}: the newest metadata were written to every PV", open.vg().name())),
+        Err(error) => context.fail(&error),
+    }
 }
 
 fn carry_on(

@@ -6,6 +6,7 @@ use lvshift_on_disk_format::record::MoveState;
 use super::fixture::{self, Rig, VG, slow_data};
 use crate::guest::Guest;
 use crate::scenario::Scenario;
+use crate::writer::Writer;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -107,7 +108,10 @@ fn many_segments(guest: &mut Guest) -> Result<()> {
     ensure!(meta.free_on(&rig.devices[0])? == 24, "the source is not empty");
     ensure!(meta.free_on(&rig.devices[1])? == 18, "not filled in the order given");
     ensure!(meta.free_on(&rig.devices[2])? == 10, "not filled in the order given");
+    writers.iter().for_each(Writer::pause);
     rig.reads_from_its_places("a")?;
+    rig.reads_from_its_places("b")?;
+    writers.iter().for_each(Writer::unpause);
     // No destination named: wherever there is room.
     rig.pvmove(&[&rig.pv(3)])?.ok()?;
     let meta = rig.at_rest()?;
