@@ -21,6 +21,17 @@ pub(super) fn is_driven(vg: Uuid) -> bool {
     holds(&locks, &place)
 }
 
+/// What the process that drives the VG's moves wrote about itself: its number and what it does.
+pub(super) fn driver(vg: Uuid) -> String {
+    let text = run_directory()
+        .ok()
+        .and_then(|directory| fs::read_to_string(directory.join(format!("{vg}.mover"))).ok());
+    match text.as_deref().map(str::trim) {
+        Some(text) if !text.is_empty() => text.to_owned(),
+        _ => "another process".to_owned(),
+    }
+}
+
 /// A line is `1: FLOCK  ADVISORY  WRITE 1234 00:1a:5678 0 EOF`; one that only waits has `->`.
 fn holds(locks: &str, place: &str) -> bool {
     locks.lines().any(|line| {

@@ -76,6 +76,12 @@ pub(super) fn pv(open: &OpenVg, path: &Path) -> Result<PvIndex> {
     let number = device_number(path)?;
     let member = open.members().iter().find(|(_, member)| member.number == number);
     member.map(|(index, _)| index).ok_or_else(|| {
+        let shown = crate::device::sysfs::path_of(number);
+        let refused = [Some(path), shown.as_deref()].into_iter().flatten();
+        if let Some(why) = refused.filter_map(|path| open.why_refused(path)).next() {
+            let what = format!("{} cannot be used: {why}", path.display());
+            return refuse(Kind::Missing, what).device(path.display());
+        }
         let what = format!("{} is not a PV of VG {}", path.display(), open.vg().name());
         refuse(Kind::NotFound, what).next("`pvs -o pv_name,vg_name` shows whose it is")
     })

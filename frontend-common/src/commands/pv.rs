@@ -55,10 +55,11 @@ pub(super) fn check(context: &mut Context<'_>, path: &Path, force: bool) -> Resu
     }
     let found = signature::find(&exclusive)?;
     drop(exclusive);
-    let Some(first) = found.first() else {
+    // One of our own labels is for `pv::create` to judge: it knows whether a VG has it, and then
+    // no --yes makes up for a missing --force.
+    let Some(first) = found.iter().find(|found| !found.name.starts_with("lvshift")) else {
         return Ok(Plan { path: path.to_owned(), force });
     };
-    // One of our own labels is for `pv::create` to judge: it knows whether a VG has it.
     let question = format!(
         "WARNING: {} signature detected on {} at offset {}. Wipe it?",
         first.name,

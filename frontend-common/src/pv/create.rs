@@ -120,6 +120,25 @@ pub(crate) fn write_label(device: &BlockDevice, uuid: Uuid) -> Result<()> {
     Ok(())
 }
 
+/// Writes those copies of a PV's label again that are not what they should be; says whether there
+/// were any.
+pub(crate) fn repair_label(device: &BlockDevice, label: &Label) -> Result<bool> {
+    let mut repaired = false;
+    for copy in LabelCopy::ALL {
+        let (mut good, mut there) = (Aligned::zeroed(Label::SIZE), Aligned::zeroed(Label::SIZE));
+        if let Some(bytes) = good.first_chunk_mut() {
+            label.as_copy(copy).encode(bytes);
+        }
+        let read = device.read(Sectors(copy.start()), &mut there);
+        if read.is_err() || *there != *good {
+            device.write(Sectors(copy.start()), &good)?;
+            device.flush()?;
+            repaired = true;
+        }
+    }
+    Ok(repaired)
+}
+
 /// Wipes the labels and metadata slots of a PV that belongs to no VG (`force`: of any PV that
 /// nothing holds).
 ///

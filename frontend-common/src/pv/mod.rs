@@ -5,8 +5,8 @@ mod members;
 pub(crate) mod probe;
 mod scan;
 
-#[cfg(test)]
-pub(crate) use create::write_label;
 pub use create::{CreateOptions, create, new_uuid, remove};
+#[cfg(test)]
+pub(crate) use create::{repair_label, write_label};
 pub use members::{Member, Members};
 pub use scan::{FoundPv, Scan};

@@ -9,7 +9,7 @@ use crate::device::Aligned;
 use crate::drive::failpoint;
 use crate::error::{Error, Kind, Result};
 use crate::lock;
-use crate::pv::{Member, Members};
+use crate::pv::{Member, Members, repair_label};
 
 /// Which PVs a commit may do without.
 pub(crate) type MayLack<'a> = &'a dyn Fn(&Vg, Uuid) -> bool;
@@ -103,6 +103,7 @@ impl OpenVg {
         for (path, error) in &ended.errors {
             tracing::warn!(%path, %error, "this PV was not written; the others hold the change");
         }
+        self.repair_labels();
         let mut pool = std::mem::take(&mut self.members).into_pool();
         pool.append(&mut self.spare);
         pool.iter_mut().for_each(|member| member.pv.refresh());
@@ -111,6 +112,22 @@ impl OpenVg {
         self.spare = spare;
         self.vg = new;
         Ok(result)
+    }
+
+    /// A label copy that was found bad is written again; that it cannot be is no failure of the
+    /// commit, which rests on the good copy.
+    fn repair_labels(&self) {
+        for (_, member) in self.members.iter() {
+            if member.pv.warnings.is_empty() || !member.pv.label.is_writable() {
+                continue;
+            }
+            match repair_label(&member.pv.device, &member.pv.label) {
+                Ok(repaired) => tracing::debug!(path = %member.path.display(), repaired, "label"),
+                Err(error) => {
+                    tracing::warn!(path = %member.path.display(), %error, "label not repaired")
+                }
+            }
+        }
     }
 
     fn device_of(&self, uuid: Uuid) -> Option<&Member> {

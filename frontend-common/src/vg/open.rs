@@ -1,5 +1,7 @@
 //! An opened VG.
 
+use std::path::Path;
+
 use lvshift_core::metadata::{FoundSlot, Vg};
 use lvshift_core::units::Uuid;
 
@@ -179,6 +181,13 @@ impl OpenVg {
     /// Lets go of the metadata lock; from now on it is taken for each commit.
     pub(crate) fn release(&mut self) {
         self.held = None;
+    }
+
+    /// Why the device at this path, which looks like a PV, is not used.
+    #[must_use]
+    pub fn why_refused(&self, path: &Path) -> Option<&str> {
+        let start = format!("{}: ", path.display());
+        self.refused.iter().find_map(|line| line.strip_prefix(&start))
     }
 
     /// The error for a missing PV, with what is known of refused devices.

@@ -115,6 +115,21 @@ fn a_damaged_slot_is_named_and_repaired_by_the_next_commit() {
 }
 
 #[test]
+fn a_damaged_label_copy_is_repaired_by_the_next_commit() {
+    for sector in [0, 2048 - 8] {
+        let disks = Disks::new(2);
+        drop(disks.vg(&[0, 1]));
+        disks.zero(0, sector);
+        let mut vg = disks.open(&[0, 1]).expect("opened");
+        assert!(!vg.health().is_sound(), "the label copy at sector {sector} is bad");
+        make_lv(&mut vg, "one");
+        drop(vg);
+        let vg = disks.open(&[0, 1]).expect("opened");
+        assert!(vg.health().is_sound(), "{:?}", vg.health());
+    }
+}
+
+#[test]
 fn metadata_damaged_on_every_pv_are_refused_by_name() {
     let disks = Disks::new(2);
     drop(disks.vg(&[0, 1]));
