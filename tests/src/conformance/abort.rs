@@ -94,21 +94,21 @@ fn signals(guest: &mut Guest) -> Result<()> {
     let rig = Rig::over(guest, vec![guest.disk("pv1")?, slow.path()])?;
     let lv = rig.lv("lv", 24, &[rig.pv(1)])?;
     let writer = fixture::writer(&lv, 103)?;
-    slow_data(guest, &slow, 500)?;
+    slow_data(guest, &slow, 1500)?;
     let mut moving = rig.spawn_move(&[&rig.pv(1), &rig.pv(2)])?;
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         rig.wait_for_mid_copy()?;
         moving.signal(signal)?;
         let run = moving.wait(fixture::HANG)?;
         ensure!(run.signal.is_none(), "it died of {signal:?} instead of leaving: {run}");
-        fixture::served(&writer)?;
+        writer.wait_for_writes(2, fixture::HANG)?;
         let states = rig.meta()?.states();
         ensure!(states.contains(&MoveState::Copying), "{signal:?} left {states:?}");
         moving = rig.spawn_move(&[])?;
         at_work(guest, &moving)?;
     }
     moving.signal(Signal::STOP)?;
-    fixture::served(&writer)?;
+    writer.wait_for_writes(2, fixture::HANG)?;
     moving.signal(Signal::CONT)?;
     slow.good()?;
     moving.wait(fixture::HANG)?.ok()?;

@@ -230,9 +230,8 @@ fn destination_vanishes(guest: &mut Guest) -> Result<()> {
     ensure!(guest.lvshift(&["vgck", "vg"])?.status == Some(5), "vgck misses no PV");
     bench.destination.good()?;
     bench.rig.pvmove(&[])?.ok()?;
-    // The next commit brings the metadata on it up to date.
-    guest.lvshift(&["lvrename", "vg/lv", "healed"])?.ok()?;
-    guest.lvshift(&["lvrename", "vg/healed", "lv"])?.ok()?;
+    // It was away and is old: taken back when asked.
+    guest.lvshift(&["vgck", "--updatemetadata", "vg"])?.ok()?;
     bench.on_the_source()?;
     bench.retry_and_end()
 }
@@ -280,6 +279,7 @@ fn metadata_area(guest: &mut Guest) -> Result<()> {
         fixture::served(&bench.writer)?;
         bench.no_error_seen()?;
         bench.destination.good()?;
+        guest.lvshift(&["vgck", "--updatemetadata", "vg"])?.ok()?;
         bench.rig.pvmove(&[])?.ok()?;
         bench.rig.at_rest()?;
         bench.rig.home("lv")?;

@@ -121,7 +121,7 @@ fn in_use(guest: &mut Guest) -> Result<()> {
     refuse(&held, "use")?;
     refuse(&lv, "LV")?;
     refuse(&rig.devices[0], "use")?;
-    refuse(Path::new("/dev/no-such-disk"), "no such")?;
+    refuse(Path::new("/dev/no-such-disk"), "no device")?;
     refuse(Path::new("/dev/null"), "block device")?;
     refuse(Path::new("/etc/passwd"), "block device")?;
     ensure!(guest.hash_region(&Region::new(&held, 0, DATA))? == before, "a refusal wrote");
@@ -181,7 +181,7 @@ fn names(guest: &mut Guest) -> Result<()> {
         (&["vgcreate", VG, &spare], 5, VG),
         (&["lvcreate", "-n", "lv", "-l", "1", VG], 5, "lv"),
         (&["lvrename", "vg/lv", "other"], 5, "other"),
-        (&["lvrename", "vg/lv", "-bad"], 3, "bad"),
+        (&["lvrename", "vg/lv", "b@d"], 3, "b@d"),
         (&["lvcreate", "-n", "a/b", "-l", "1", VG], 3, "a/b"),
         (&["lvcreate", "-n", "..", "-l", "1", VG], 3, ".."),
         (&["lvcreate", "-n", &long, "-l", "1", VG], 3, "x"),
