@@ -5,8 +5,9 @@ mod members;
 pub(crate) mod probe;
 mod scan;
 
-pub use create::{CreateOptions, create, new_uuid, remove};
+pub(crate) use create::repair_label;
 #[cfg(test)]
-pub(crate) use create::{repair_label, write_label};
+pub(crate) use create::write_label;
+pub use create::{CreateOptions, create, new_uuid, remove};
 pub use members::{Member, Members};
 pub use scan::{FoundPv, Scan};
