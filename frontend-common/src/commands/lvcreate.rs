@@ -30,7 +30,15 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvcreate) -> Result<()> {
         }
     };
     // `-n VG/LV` is LVM's as well.
-    let given = given.map(|name| name.rsplit('/').next().unwrap_or(&name).to_owned());
+    let given = match given.as_deref().map(|name| name.rsplit_once('/').ok_or(name)) {
+        None => None,
+        Some(Err(name)) => Some(name.to_owned()),
+        Some(Ok((vg, lv))) if vg.trim_start_matches("/dev/") == volume.vg => Some(lv.to_owned()),
+        Some(Ok((vg, lv))) => {
+            let what = format!("`{vg}/{lv}` is not in VG {}", volume.vg);
+            return Err(refuse(Kind::Usage, what));
+        }
+    };
     let activate = args.activate.0;
     let zero = args.zero.map_or(activate, |zero| zero.0);
     if zero && !activate {

@@ -25,9 +25,14 @@ pub(super) fn run(context: &mut Context<'_>, args: &Vgck) -> Result<()> {
             Ok(mut open) => {
                 if args.updatemetadata {
                     match open.update_metadata() {
-                        Ok(()) => context.say(format!(
-                            "VG {name}: the newest metadata were written to every PV"
-                        )),
+                        Ok(()) => {
+                            context.say(format!(
+                                "VG {name}: the newest metadata were written to every PV"
+                            ));
+                            // Judged by what is there now.
+                            drop(open);
+                            open = OpenVg::open(&name, Hold::Release)?;
+                        }
                         Err(error) => context.fail(&error),
                     }
                 }

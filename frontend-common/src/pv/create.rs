@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lvshift_core::metadata::FoundSlot;
 use lvshift_core::units::{Sectors, Uuid};
 use lvshift_on_disk_format::{Geometry, Label, LabelCopy, SlotIndex};
 
@@ -54,6 +55,9 @@ pub fn create(path: &Path, options: CreateOptions) -> Result<Uuid> {
             .state("nothing was changed")
             .next("vgreduce takes it out of its VG; --force destroys what is on it"));
     }
+    if !options.force {
+        refuse_ours(&scan, path)?;
+    }
     let uuid = match options.uuid {
         Some(uuid) if scan.pvs.iter().any(|pv| pv.uuid == uuid && pv.number != device.number()) => {
             return Err(Error::new(Kind::Exists, format!("another PV has the UUID {uuid}"))
@@ -65,6 +69,23 @@ pub fn create(path: &Path, options: CreateOptions) -> Result<Uuid> {
     refuse_foreign(&device, options.force)?;
     write_label(&device, uuid)?;
     Ok(uuid)
+}
+
+/// A label or metadata of ours that this program does not understand, or may not use, may be worth
+/// as much as a foreign file system.
+fn refuse_ours(scan: &Scan, path: &Path) -> Result<()> {
+    match scan.at(path) {
+        Ok(pv) if pv.vg.is_none() && pv.found.slots.iter().any(|s| *s != FoundSlot::Blank) => {
+            Err(Error::new(Kind::Damaged, "this PV holds metadata that cannot be believed")
+                .device(path.display())
+                .state("nothing was changed")
+                .next("--force destroys what is on it"))
+        }
+        Err(error) if error.kind != Kind::NotFound => {
+            Err(error.next("--force destroys what is on it"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn refuse_foreign(device: &BlockDevice, force: bool) -> Result<()> {
