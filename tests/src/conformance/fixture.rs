@@ -186,7 +186,7 @@ impl<'g> Rig<'g> {
         ensure!(meta.moves.is_empty(), "moves are recorded: {:?}", meta.states());
         ensure!(meta.parts.is_empty(), "parts of moves are recorded");
         if self.guest.frontend() == Frontend::Dm {
-            let ours = self.guest.dm_devices()?.into_iter().filter(|d| d.uuid.contains("LVSHIFT"));
+            let ours = self.guest.dm_devices()?.into_iter().filter(|d| d.uuid.contains(&meta.uuid));
             for device in ours {
                 let known = meta.lvs.iter().any(|lv| {
                     let name = String::from_utf8_lossy(lv.name.as_bytes()).replace('-', "--");

@@ -20,6 +20,7 @@ pub(super) type Place = (PathBuf, u32, u32);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Meta {
     pub(super) sequence: u64,
+    pub(super) uuid: String,
     pub(super) name: String,
     pub(super) extent_sectors: u64,
     pub(super) pvs: Vec<PvRecord>,
@@ -120,6 +121,7 @@ impl Meta {
         }
         Ok(Meta {
             sequence,
+            uuid: payload.vg.uuid.to_string(),
             name: String::from_utf8_lossy(payload.vg.name.as_bytes()).into_owned(),
             extent_sectors: payload.vg.extent_size.into(),
             pvs: each(payload.pvs, PvRecord::decode)?,
