@@ -8,7 +8,7 @@ use lvshift_core::metadata::Vg;
 use lvshift_core::mover::{Leg, LegFault, Live, Mapping};
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::pv::Members;
 
 /// An LV that has a device.
@@ -59,6 +59,16 @@ pub enum Wake {
     Signal,
 }
 
+/// How the copy of a move is to be made, by a front end that makes it itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// At most so many bytes a second; `None` leaves it as it is.
+    pub max_rate: Option<u64>,
+    /// Writes to chunks that are not copied yet go to the source alone (device-mapper's rule)
+    /// instead of waiting for the copy (the outline's); `None` leaves it as it is.
+    pub source_first: Option<bool>,
+}
+
 /// A bad place that a diagnosis found, for the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadPlace {
@@ -89,8 +99,13 @@ pub trait FrontEnd {
 
     /// Gives the LV a device with the table `mapping` and, unless `private`, the link
     /// `/dev/VG/LV`. For `Mapping::Mirrored` the shadow and the logs are made first.
-    fn activate(&mut self, view: View<'_>, lv: LvIndex, mapping: Mapping, private: bool)
-    -> Result<ActiveLv>;
+    fn activate(
+        &mut self,
+        view: View<'_>,
+        lv: LvIndex,
+        mapping: Mapping,
+        private: bool,
+    ) -> Result<ActiveLv>;
 
     /// Takes the LV's device down, with the shadow and logs of a move if there are any. Fails
     /// with `Kind::InUse` while it is open.
@@ -123,4 +138,18 @@ pub trait FrontEnd {
     /// Blocks until the copy changes, a signal comes, or `timeout` passes. Never misses a change
     /// that came after the last `copy_status`.
     fn wait(&mut self, timeout: Option<std::time::Duration>) -> Result<Wake>;
+
+    /// How the copies of the moves that come now are to be made.
+    ///
+    /// # Errors
+    /// `Kind::Unsupported` where something is asked for and the kernel makes the copy.
+    fn set_pace(&mut self, pace: Pace) -> Result<()> {
+        if pace == Pace::default() {
+            return Ok(());
+        }
+        let what = format!("{} cannot pace the copy: the kernel makes it", self.name());
+        Err(Error::new(Kind::Unsupported, what)
+            .state("nothing was changed")
+            .next("use lvshift-ublk, or leave --max-rate and --write-policy out"))
+    }
 }

@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
 use crate::ring::CommandRing;
-use crate::uapi::{self, Command, Info, Params, command, feature};
+use crate::uapi::{self, Info, Params, command, feature};
 
 /// The control device, opened.
 pub(crate) struct Control {
@@ -18,7 +20,14 @@ pub(crate) struct Control {
 impl Control {
     /// Opens it and looks whether the kernel can do what is needed.
     pub(crate) fn open() -> Result<Control> {
-        let opened = File::options().read(true).write(true).open(uapi::CONTROL_PATH);
+        let open = || File::options().read(true).write(true).open(uapi::CONTROL_PATH);
+        let opened = match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                load_module();
+                open()
+            }
+            other => other,
+        };
         let file = opened.map_err(|error| {
             let error = Error::new(Kind::Kernel, "the kernel's ublk driver is not there")
                 .device(uapi::CONTROL_PATH)
@@ -70,7 +79,7 @@ impl Control {
     /// What the device is, or `None` if there is none of this number.
     pub(crate) fn info(&mut self, device: u32) -> Result<Option<Info>> {
         let mut bytes = Info::default().encode();
-        let command = Command { device, ..Command::default() };
+        let command = uapi::Command { device, ..uapi::Command::default() };
         match self.ring.issue(&self.file, command::GET_DEV_INFO, command, Some(&mut bytes)) {
             Ok(_) => Ok(Some(Info::decode(&bytes))),
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
@@ -98,7 +107,7 @@ impl Control {
 
     /// Makes the disk appear, once every queue waits for requests.
     pub(crate) fn start(&mut self, device: u32) -> Result<()> {
-        let command = Command { device, data: own_pid(), ..Command::default() };
+        let command = uapi::Command { device, data: own_pid(), ..uapi::Command::default() };
         let done = self.ring.issue(&self.file, command::START_DEV, command, None);
         done.map(|_| ()).map_err(|error| failed("starting a device", device, error))
     }
@@ -115,21 +124,21 @@ impl Control {
 
     /// Begins to take a device over whose server is dead. `ResourceBusy` until it is all gone.
     pub(crate) fn start_recovery(&mut self, device: u32) -> io::Result<()> {
-        let command = Command { device, ..Command::default() };
+        let command = uapi::Command { device, ..uapi::Command::default() };
         let number = command::START_USER_RECOVERY;
         self.ring.issue(&self.file, number, command, None).map(|_| ())
     }
 
     /// Lets the requests go on, once every queue waits for them again.
     pub(crate) fn end_recovery(&mut self, device: u32) -> Result<()> {
-        let command = Command { device, data: own_pid(), ..Command::default() };
+        let command = uapi::Command { device, data: own_pid(), ..uapi::Command::default() };
         let done = self.ring.issue(&self.file, command::END_USER_RECOVERY, command, None);
         done.map(|_| ()).map_err(|error| failed("taking a device over", device, error))
     }
 
     /// Tells the kernel a new size, where the driver has [`feature::UPDATE_SIZE`].
     pub(crate) fn update_size(&mut self, device: u32, sectors: u64) -> Result<()> {
-        let command = Command { device, data: sectors, ..Command::default() };
+        let command = uapi::Command { device, data: sectors, ..uapi::Command::default() };
         let done = self.ring.issue(&self.file, command::UPDATE_SIZE, command, None);
         done.map(|_| ()).map_err(|error| failed("resizing a device", device, error))
     }
@@ -141,7 +150,7 @@ impl Control {
         device: u32,
         payload: Option<&mut [u8]>,
     ) -> Result<()> {
-        let command = Command { device, ..Command::default() };
+        let command = uapi::Command { device, ..uapi::Command::default() };
         let done = self.ring.issue(&self.file, number, command, payload);
         done.map(|_| ()).map_err(|error| failed(doing, device, error))
     }
@@ -155,6 +164,18 @@ pub(crate) fn char_path(device: u32) -> PathBuf {
 /// The disk.
 pub(crate) fn disk_path(device: u32) -> PathBuf {
     PathBuf::from(format!("/dev/ublkb{device}"))
+}
+
+/// Nothing in the kernel asks for the driver by itself, as it does for device-mapper's targets.
+fn load_module() {
+    let loaded = Command::new("modprobe").arg("ublk_drv").stderr(Stdio::null()).status();
+    let start = Instant::now();
+    while loaded.as_ref().is_ok_and(ExitStatus::success)
+        && !Path::new(uapi::CONTROL_PATH).exists()
+        && start.elapsed() < Duration::from_secs(2)
+    {
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn own_pid() -> u64 {

@@ -5,6 +5,7 @@ mod control;
 mod daemon;
 mod device;
 mod events;
+mod extra;
 mod files;
 mod gate;
 mod live;
@@ -25,19 +26,22 @@ use lvshift_frontend_common::control::parse_uuid;
 fn main() -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
     let words: Vec<&str> = args.iter().skip(1).filter_map(|arg| arg.to_str()).collect();
-    if let ["daemon", rest @ ..] = words.as_slice() {
-        return match rest {
-            ["--vg", uuid] | ["--vg", uuid, "--foreground"] => match parse_uuid(uuid) {
-                Some(vg) => daemon::main(vg),
-                None => usage(),
-            },
-            _ => usage(),
-        };
+    match words.as_slice() {
+        ["daemon", "--vg", uuid] => daemon(uuid, false),
+        ["daemon", "--vg", uuid, "--foreground"] | ["daemon", "--foreground", "--vg", uuid] => {
+            daemon(uuid, true)
+        }
+        ["daemon", ..] => usage(),
+        ["upgrade" | "tables" | "tune", ..] => extra::run(&words),
+        _ => lvshift_frontend_common::cli::run(&mut client::Ublk::default(), args),
     }
-    lvshift_frontend_common::cli::run(&mut client::Ublk::default(), args)
+}
+
+fn daemon(uuid: &str, foreground: bool) -> ExitCode {
+    parse_uuid(uuid).map_or_else(usage, |vg| daemon::main(vg, foreground))
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: lvshift-ublk daemon --vg UUID");
+    eprintln!("usage: lvshift-ublk daemon --vg UUID [--foreground]");
     ExitCode::from(3)
 }

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::args::ReportFormat;
 use super::spec::PvSpec;
+use crate::size::Size;
 
 /// `pvcreate`.
 #[derive(Args, Debug)]
@@ -52,6 +53,15 @@ pub enum AllocPolicy {
     Inherit,
 }
 
+/// What a write to a chunk that is not copied yet does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WritePolicy {
+    /// It waits for the chunk's copy and then goes to both sides.
+    CopyFirst,
+    /// It goes to the source alone, and the chunk is copied later.
+    SourceFirst,
+}
+
 /// `pvmove`.
 #[derive(Args, Debug)]
 #[command(
@@ -91,6 +101,14 @@ pub struct Pvmove {
     /// the move later, and until it is undone reads of other sectors may fail as well.
     #[arg(long, requires = "source")]
     pub skip_read_check: bool,
+    /// Copy at most so many bytes a second (suffixes as for sizes: 50m). Only where the copy is
+    /// ours and not the kernel's: lvshift-ublk.
+    #[arg(long, value_name = "BYTES", conflicts_with = "abort")]
+    pub max_rate: Option<Size>,
+    /// What a write to a place that is not copied yet does (lvshift-ublk only; device-mapper is
+    /// source-first).
+    #[arg(long, value_enum, value_name = "POLICY", conflicts_with = "abort")]
+    pub write_policy: Option<WritePolicy>,
     /// Return when the move is planned and recorded; it goes on in the background.
     #[arg(short, long, conflicts_with = "abort")]
     pub background: bool,

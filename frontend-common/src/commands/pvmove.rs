@@ -10,9 +10,10 @@ use lvshift_core::units::Uuid;
 use super::Context;
 use super::driven::{driver, is_driven};
 use super::lookup::{full_name, refuse};
-use crate::cli::pv_args::Pvmove;
+use crate::cli::pv_args::{Pvmove, WritePolicy};
 use crate::drive::{self, MoveReport, Options};
 use crate::error::{Error, Kind, Result};
+use crate::front_end::Pace;
 use crate::progress::{Event, Style, Teller};
 use crate::vg::{Hold, OpenVg};
 
@@ -28,6 +29,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
     if args.detached {
         background::detach();
     }
+    context.front_end.set_pace(pace(args))?;
     let (Some(source), false) = (&args.source, args.abort) else {
         return recorded(context, args);
     };
@@ -63,6 +65,13 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
             Err(error)
         }
         other => other,
+    }
+}
+
+fn pace(args: &Pvmove) -> Pace {
+    Pace {
+        max_rate: args.max_rate.and_then(|rate| rate.0.bytes()),
+        source_first: args.write_policy.map(|policy| policy == WritePolicy::SourceFirst),
     }
 }
 

@@ -77,6 +77,39 @@ impl Connection {
         }
     }
 
+    /// The process that is the VG's daemon, whatever its version.
+    pub(super) fn daemon_of(vg: Uuid) -> Result<Option<u32>> {
+        let Ok(stream) = UnixStream::connect(files::socket(vg)?) else { return Ok(None) };
+        let mut connection = Connection { vg, stream: BufReader::new(stream) };
+        match connection.ask(&Request::Hello { version: VERSION }) {
+            Ok(Answer::Hello { pid, .. }) => Ok(Some(pid)),
+            Ok(_) => Err(unreachable(io::Error::other("it does not say who it is"))),
+            Err(error) => Err(unreachable(error)),
+        }
+    }
+
+    /// Tells the VG's daemon to go and leave its devices to the next one.
+    pub(super) fn shut_down(vg: Uuid) -> Result<()> {
+        let stream = UnixStream::connect(files::socket(vg)?).map_err(unreachable)?;
+        let mut connection = Connection { vg, stream: BufReader::new(stream) };
+        // It may be gone before it has answered.
+        let _ = connection.ask(&Request::Shutdown { leave: true });
+        Ok(())
+    }
+
+    /// Waits until the VG's daemon is another one, or none.
+    pub(super) fn wait_for_end(vg: Uuid, pid: u32) -> Result<()> {
+        let begun = Instant::now();
+        while begun.elapsed() < START_LIMIT {
+            let replaced = !matches!(Connection::daemon_of(vg), Ok(Some(now)) if now == pid);
+            if replaced && !matches!(files::become_daemon(vg), Ok(None)) {
+                return Ok(());
+            }
+            std::thread::sleep(STEP);
+        }
+        Err(Error::new(Kind::Kernel, format!("the daemon of the VG, process {pid}, does not end")))
+    }
+
     pub(super) fn vg(&self) -> Uuid {
         self.vg
     }

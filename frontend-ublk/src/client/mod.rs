@@ -15,13 +15,13 @@ use lvshift_core::table;
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
 use lvshift_frontend_common::control as requests;
 use lvshift_frontend_common::error::{Error, Kind, Result};
-use lvshift_frontend_common::front_end::{ActiveLv, CopyStatus, FrontEnd, View, Wake};
+use lvshift_frontend_common::front_end::{ActiveLv, CopyStatus, FrontEnd, Pace, View, Wake};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use self::connection::{Connection, Start};
 use self::tables::{Names, lv_at, wire};
 use crate::control::{Control, disk_path};
-use crate::protocol::{Answer, Request, WireDevice, WireTable, WireTables};
+use crate::protocol::{Answer, Request, Tuning, WireDevice, WireTable, WireTables};
 use crate::status;
 
 /// The longest the daemon keeps a waiting command without an answer.
@@ -37,6 +37,10 @@ pub(crate) struct Ublk {
     waiting: Option<Connection>,
     /// The count of events when the copy's status was last read.
     seen: u64,
+    /// How the copies are to be made.
+    pace: Pace,
+    /// The move whose daemon has been told so.
+    paced: Option<Uuid>,
 }
 
 impl Ublk {
@@ -79,8 +83,25 @@ impl Ublk {
         }
     }
 
-    fn do_it(&mut self, vg: Uuid, request: &Request) -> Result<()> {
+    pub(crate) fn do_it(&mut self, vg: Uuid, request: &Request) -> Result<()> {
         self.ask(vg, request).map(|_| ())
+    }
+
+    /// Whether the VG has a daemon now, after taking over what a dead one has left.
+    pub(crate) fn is_served(&mut self, vg: Uuid) -> Result<bool> {
+        Ok(self.ask_if_there(vg, &Request::List, Start::ToTakeOver)?.is_some())
+    }
+
+    /// Replaces the VG's daemon by this program's own version.
+    pub(crate) fn replace_daemon(&mut self, vg: Uuid) -> Result<()> {
+        let before = Connection::daemon_of(vg)?;
+        if let Some(pid) = before {
+            Connection::shut_down(vg)?;
+            // Its lock is free when it is gone; who comes next is asked for its number.
+            Connection::wait_for_end(vg, pid)?;
+        }
+        self.connection = None;
+        self.is_served(vg).map(|_| ())
     }
 
     fn find(&mut self, vg: Uuid, lv: Uuid) -> Result<Option<WireDevice>> {
@@ -92,7 +113,7 @@ impl Ublk {
         }
     }
 
-    fn tables(&mut self, vg: Uuid, lv: Uuid) -> Result<WireTables> {
+    pub(crate) fn tables(&mut self, vg: Uuid, lv: Uuid) -> Result<WireTables> {
         match self.ask_if_there(vg, &Request::Tables { lv: lv.0 }, Start::ToTakeOver)? {
             Some(Answer::Tables(tables)) => Ok(tables),
             _ => Ok(WireTables::default()),
@@ -210,7 +231,11 @@ impl FrontEnd for Ublk {
         let lv_uuid = record.uuid.0;
         match mapping {
             // A daemon that was replaced meanwhile has no shadow.
-            Mapping::Mirrored => self.create_shadow(view, of, lv)?,
+            Mapping::Mirrored => {
+                self.create_shadow(view, of, lv)?;
+                let tuning = tuning(self.pace, lvs_of(view.vg, of).len());
+                self.do_it(vg, &Request::Tune { lvs: vec![lv_uuid], tuning })?;
+            }
             Mapping::Source => {
                 self.do_it(vg, &Request::Decide { lv: lv_uuid, destination: false })?;
             }
@@ -249,6 +274,12 @@ impl FrontEnd for Ublk {
     fn copy_status(&mut self, view: View<'_>, of: MoveIndex) -> Result<CopyStatus> {
         let lvs = lvs_of(view.vg, of);
         let vg = view.vg.uuid();
+        let of_uuid = view.vg.move_at(of).map(|record| record.uuid);
+        if self.pace != Pace::default() && self.paced != of_uuid {
+            let tuning = tuning(self.pace, lvs.len());
+            self.do_it(vg, &Request::Tune { lvs: lvs.clone(), tuning })?;
+            self.paced = of_uuid;
+        }
         for lv in &lvs {
             // A copy that nobody makes would look like one that has nothing to do.
             let live = self.tables(vg, Uuid(*lv))?.live;
@@ -268,6 +299,11 @@ impl FrontEnd for Ublk {
             bytes_total: copy.bytes_total,
             failed: copy.failed.map(status::leg_fault),
         })
+    }
+
+    fn set_pace(&mut self, pace: Pace) -> Result<()> {
+        self.pace = pace;
+        Ok(())
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<Wake> {
@@ -307,6 +343,16 @@ impl FrontEnd for Ublk {
                 Err(Error::new(Kind::Kernel, "waiting for the daemon failed").because(error))
             }
         }
+    }
+}
+
+/// A move's pace for each of its LVs, whose copies know nothing of each other.
+fn tuning(pace: Pace, lvs: usize) -> Tuning {
+    let share = u64::try_from(lvs.max(1)).unwrap_or(1);
+    Tuning {
+        max_rate: Some(pace.max_rate.map_or(0, |rate| (rate / share).max(1))),
+        source_first: Some(pace.source_first.unwrap_or(false)),
+        paused: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The daemon: one process per VG that serves its LVs and does what commands ask of it.
 
+mod guardian;
 mod held;
 mod recover;
 mod server;
@@ -15,8 +16,12 @@ use self::state::State;
 use crate::events::Events;
 use crate::{files, protect};
 
-/// Serves the VG until there is nothing to serve any more.
-pub(crate) fn main(vg: Uuid) -> ExitCode {
+/// Serves the VG until there is nothing to serve any more. In the background, a guardian stands by
+/// and starts the daemon again if it is killed; in the foreground, that is somebody else's task.
+pub(crate) fn main(vg: Uuid, foreground: bool) -> ExitCode {
+    if !foreground {
+        return guardian::guard(vg);
+    }
     match run(vg) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

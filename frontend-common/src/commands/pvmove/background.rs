@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 
 use super::super::Context;
-use crate::cli::pv_args::Pvmove;
+use crate::cli::pv_args::{Pvmove, WritePolicy};
 use crate::error::{Error, Kind, Result};
 use crate::lock::run_directory;
 use crate::vg::OpenVg;
@@ -36,6 +36,15 @@ pub(super) fn leave(
     command.args(["pvmove", "--detached", "--interval", &args.interval.to_string()]);
     if context.json {
         command.arg("--json");
+    }
+    if let Some(rate) = args.max_rate {
+        command.arg(format!("--max-rate={}s", rate.0));
+    }
+    if let Some(policy) = args.write_policy {
+        command.arg(match policy {
+            WritePolicy::CopyFirst => "--write-policy=copy-first",
+            WritePolicy::SourceFirst => "--write-policy=source-first",
+        });
     }
     let child = command
         .arg(&source)
