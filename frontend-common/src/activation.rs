@@ -40,10 +40,15 @@ pub fn activate(
     let mut notes = Vec::new();
     let (_lock, mapping) = match vg.vg().move_of_lv(index) {
         None => (None, Mapping::Source),
-        Some(of) => {
+        Some(_) => {
             // Nobody may begin or end the move while its LV gets its table.
             let lock = lock::mover(vg.vg().uuid(), "activates an LV")?;
-            (Some(lock), mapping_in_a_move(vg, lv, of, &mut notes)?)
+            vg.reread()?;
+            confirm(vg)?;
+            match find(vg, lv).map(|index| vg.vg().move_of_lv(index))? {
+                Some(of) => (Some(lock), mapping_in_a_move(vg, lv, of, &mut notes)?),
+                None => (Some(lock), Mapping::Source),
+            }
         }
     };
     let index = find(vg, lv)?;
@@ -53,6 +58,18 @@ pub fn activate(
 
 fn find(vg: &OpenVg, lv: Uuid) -> Result<LvIndex> {
     vg.vg().lv_by_uuid(lv).ok_or_else(|| Error::new(Kind::NotFound, format!("there is no LV {lv}")))
+}
+
+/// A commit that a crash cut short may stand on one PV alone. An LV under a move that is served by it
+/// would be served by the other side when that PV is missing the next time; so the PVs are made to
+/// agree first.
+fn confirm(vg: &mut OpenVg) -> Result<()> {
+    if vg.health().agrees_on(vg.vg().sequence()) {
+        return Ok(());
+    }
+    vg.update_metadata().map_err(|error| {
+        error.state("the LV is not active: its PVs do not agree how far its move has come")
+    })
 }
 
 fn mapping_in_a_move(

@@ -27,6 +27,12 @@ pub struct Health {
 }
 
 impl Health {
+    /// Whether every PV that is present holds the metadata with this sequence number.
+    #[must_use]
+    pub fn agrees_on(&self, sequence: u64) -> bool {
+        self.pvs.iter().all(|pv| pv.path.is_none() || pv.sequence == Some(sequence))
+    }
+
     /// Nothing is wrong anywhere.
     #[must_use]
     pub fn is_sound(&self) -> bool {
