@@ -89,7 +89,7 @@ fn tour(guest: &mut Guest) -> Result<()> {
     ensure!(!home.exists(), "the old link is still there");
     let users = lv_path("users");
     ensure!(guest.major_minor(&users)? == number, "renaming changed the number");
-    run("pvmove @1 @3")?.ok()?;
+    run("pvmove @1")?.ok()?;
     run("vgreduce vg @1")?.ok()?;
     run("pvremove @1")?.ok()?;
     run("pvs @1")?.fails_with(5)?;

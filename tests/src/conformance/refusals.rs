@@ -194,7 +194,7 @@ fn names(guest: &mut Guest) -> Result<()> {
         (&["lvextend", "-l", "+1000", "vg/lv"], 5, ""),
         (&["lvextend", "-l", "+1", "vg/nobody"], 5, "nobody"),
         (&["lvremove", "-f", "vg/nobody"], 5, "nobody"),
-        (&["vgcreate", "-s", "3m", "new", &spare], 3, "3m"),
+        (&["vgcreate", "-s", "3m", "new", &spare], 3, "extent size"),
         (&["vgreduce", VG, &rig.pv(1)], 5, &rig.pv(1)),
         (&["vgextend", "nobody", &spare], 5, "nobody"),
         (&["vgck", "nobody"], 5, "nobody"),
