@@ -17,7 +17,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "kill-carry-on",
         about: "kill -9 before and after every step of a move; pvmove carries on",
         disks: fixture::TWO,
-        timeout_s: 300,
+        timeout_s: 600,
         run: |guest| forward(guest, &[], End::Destination),
         ..Scenario::DEFAULT
     },
@@ -25,7 +25,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "kill-abort",
         about: "kill -9 before and after every step of a move; pvmove --abort goes back",
         disks: fixture::TWO,
-        timeout_s: 300,
+        timeout_s: 600,
         run: |guest| forward(guest, &["--abort"], End::WhoeverIsInCharge),
         ..Scenario::DEFAULT
     },
@@ -33,7 +33,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "kill-way-back",
         about: "kill -9 before and after every step of an abort; pvmove finishes the abort",
         disks: fixture::TWO,
-        timeout_s: 300,
+        timeout_s: 600,
         run: way_back,
         ..Scenario::DEFAULT
     },
@@ -41,7 +41,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "kill-recovery",
         about: "kill -9 before and after every step of the recovery, three times over",
         disks: fixture::TWO,
-        timeout_s: 300,
+        timeout_s: 600,
         run: recovery,
         ..Scenario::DEFAULT
     },
@@ -49,7 +49,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "kill-step-fails",
         about: "every step fails in turn: the status says so, one side is in charge, a retry works",
         disks: fixture::TWO,
-        timeout_s: 300,
+        timeout_s: 600,
         run: step_fails,
         ..Scenario::DEFAULT
     },
