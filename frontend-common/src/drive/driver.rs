@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lvshift_core::metadata::{ApplyError, Vg};
 use lvshift_core::mover::{
-    Action, Change, Event, InCharge, Leg, LegFault, Live, Mover, Outcome, Recorded,
+    AbortReason, Action, Change, Event, InCharge, Leg, LegFault, Live, Mover, Outcome, Recorded,
 };
 use lvshift_core::units::{LvIndex, MoveIndex, Uuid};
 
@@ -312,7 +312,15 @@ impl<'a> Driver<'a> {
                     devices.join(", ")
                 )
             }
-            None => format!("LV {} was not moved", facts.names.join(", ")),
+            None => {
+                let why = match outcome {
+                    Outcome::Aborted(AbortReason::Earlier) => {
+                        ": undoing its move had begun before, and is finished now"
+                    }
+                    _ => "",
+                };
+                format!("LV {} was not moved{why}", facts.names.join(", "))
+            }
         };
         let mut error = Error::new(Kind::MoveFailed, what);
         let paths: Vec<String> = self.bad_places.iter().map(|bad| self.describe(bad)).collect();
@@ -343,6 +351,9 @@ impl<'a> Driver<'a> {
                 "nothing was touched",
                 "the LV's device is not what its move left; look at it with dmsetup table",
             ),
+            Outcome::Aborted(AbortReason::Earlier) => {
+                ("the source is in charge, nothing was switched", "pvmove SRC [DST] begins anew")
+            }
             _ => (
                 "the source is still in charge, nothing was switched",
                 "see to the device, or move to another PV",

@@ -127,7 +127,13 @@ fn steps(guest: &mut Guest) -> Result<()> {
             guest.lvshift(&["vgchange", "-a", "y", VG])?.ok()?;
             // Every sector is verified before anything is carried on.
             let writers = [resume(guest, "a", 311, 2)?, resume(guest, "b", 312, 2)?];
-            rig.pvmove(&[])?.ok()?;
+            let run = rig.pvmove(&[])?;
+            // Nothing was moved by a run that finishes an abort, and it must not sound as if.
+            if abort {
+                run.fails_with(5)?.stderr_has("undoing")?
+            } else {
+                run.ok()?
+            };
             rig.at_rest()?;
             let was: usize = std::fs::read_to_string(guest.state("home")?)?.trim().parse()?;
             let home = rig.home("a")?;
