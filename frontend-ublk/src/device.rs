@@ -313,6 +313,11 @@ fn take_over(control: &mut Control, id: u32, sectors: u64) -> Result<u16> {
             match control.start_recovery(id) {
                 Ok(()) => return Ok(info.queues),
                 Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
+                // No queue is ready: a recovery was begun already, and whoever began it died
+                // before the first fetch. There is nothing to begin again.
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                    return Ok(info.queues);
+                }
                 Err(error) => {
                     return Err(Error::new(Kind::Kernel, "the device cannot be taken over")
                         .device(disk_path(id).display())

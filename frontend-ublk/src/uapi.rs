@@ -113,6 +113,8 @@ pub(crate) struct Info {
     pub(crate) server_flags: u64,
 }
 
+/// [`Info::state`]: there is no disk, yet or any more.
+pub(crate) const STATE_DEAD: u16 = 0;
 /// [`Info::state`]: its server is gone, requests wait for another.
 pub(crate) const STATE_QUIESCED: u16 = 2;
 

@@ -55,9 +55,20 @@ pub fn candidates() -> Result<Vec<Candidate>> {
     Ok(found)
 }
 
-/// A ublk device that is an LV of ours, by the note that its daemon keeps of it. While that daemon
-/// is dead, reading the device waits for the next one, which may be us.
+/// Whether the device is an LV of ours, on either front end.
+pub(crate) fn is_own_lv(number: DeviceNumber) -> bool {
+    sysfs::dm_uuid(number).is_some_and(|uuid| uuid.starts_with(OWN_DM_PREFIX))
+        || fs::canonicalize(format!("/sys/dev/block/{number}"))
+            .is_ok_and(|path| path.file_name().is_some_and(is_own_ublk))
+}
+
+/// A ublk device that is an LV of ours, or a partition in one, by the note that its daemon keeps of
+/// it. While that daemon is dead, reading the device waits for the next one, which may be us.
 fn is_own_ublk(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b"ublkb")
-        && run_directory().is_ok_and(|directory| directory.join("ublk").join(name).exists())
+    let Some(rest) = name.to_str().and_then(|name| name.strip_prefix("ublkb")) else {
+        return false;
+    };
+    let disk = rest.split('p').next().unwrap_or(rest);
+    run_directory()
+        .is_ok_and(|directory| directory.join("ublk").join(format!("ublkb{disk}")).exists())
 }

@@ -9,6 +9,7 @@ pub mod sysfs;
 pub(crate) use block::number_of;
 pub use block::{Access, BlockDevice};
 pub use buffer::Aligned;
+pub(crate) use list::is_own_lv;
 pub use list::{Candidate, candidates};
 
 /// What every dm UUID of a device of ours starts with.

@@ -7,7 +7,7 @@ use lvshift_core::units::{Sectors, Uuid};
 use lvshift_on_disk_format::{Geometry, Label, LabelCopy, SlotIndex};
 
 use super::Scan;
-use crate::device::{Access, Aligned, BlockDevice, sysfs};
+use crate::device::{Access, Aligned, BlockDevice, is_own_lv, sysfs};
 use crate::error::{Error, Kind, Result};
 use crate::{lock, signature};
 
@@ -204,9 +204,7 @@ fn open_exclusive(path: &Path) -> Result<BlockDevice> {
     if let Some(why) = sysfs::in_use(look.number()) {
         return Err(in_use(why));
     }
-    if sysfs::dm_uuid(look.number())
-        .is_some_and(|uuid| uuid.starts_with(crate::device::OWN_DM_PREFIX))
-    {
+    if is_own_lv(look.number()) {
         return Err(in_use("it is an LV".to_owned()));
     }
     let device = BlockDevice::open(path, Access::Exclusive)?;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
+use crate::daemon::ANOTHER_SERVES;
 use crate::files;
 use crate::protocol::{Answer, Request, VERSION};
 
@@ -59,9 +60,16 @@ impl Connection {
             if let Ok(connection) = Connection::connect(vg, &path) {
                 return Ok(Some(connection));
             }
-            let died = child.try_wait().ok().flatten().is_some_and(|status| !status.success());
-            let held = matches!(files::become_daemon(vg), Ok(None));
-            if (died && !held) || begun.elapsed() > START_LIMIT {
+            if let Some(status) = child.try_wait().ok().flatten() {
+                if status.code() != Some(i32::from(ANOTHER_SERVES)) {
+                    return Err(did_not_start(vg));
+                }
+                // Another one serves, and may have died since.
+                if !matches!(files::become_daemon(vg), Ok(None)) {
+                    child = spawn(vg)?;
+                }
+            }
+            if begun.elapsed() > START_LIMIT {
                 return Err(did_not_start(vg));
             }
             std::thread::sleep(STEP);

@@ -16,6 +16,9 @@ use self::state::State;
 use crate::events::Events;
 use crate::{files, protect};
 
+/// The exit status of a daemon that finds another one at work for its VG.
+pub(crate) const ANOTHER_SERVES: u8 = 75;
+
 /// Serves the VG until there is nothing to serve any more. In the background, a guardian stands by
 /// and starts the daemon again if it is killed; in the foreground, that is somebody else's task.
 pub(crate) fn main(vg: Uuid, foreground: bool) -> ExitCode {
@@ -26,7 +29,8 @@ pub(crate) fn main(vg: Uuid, foreground: bool) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("lvshift-ublk: {error}");
-            ExitCode::from(error.exit_status())
+            let another = error.kind == Kind::Locked;
+            ExitCode::from(if another { ANOTHER_SERVES } else { error.exit_status() })
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::device::{Device, can_grow};
 use crate::events::Events;
 use crate::files::{self, Note};
 use crate::protocol::{Answer, Request, VERSION, WireCopy, WireDevice, WireTable, WireTables};
+use crate::uapi::STATE_DEAD;
 
 type Id = [u8; 16];
 
@@ -43,6 +44,11 @@ impl State {
         let mut orphans = BTreeMap::new();
         for note in files::notes(vg)? {
             match control.info(note.device)? {
+                // Its daemon died before the disk appeared: nobody can have used it.
+                Some(info) if info.state == STATE_DEAD => {
+                    control.delete(note.device)?;
+                    files::forget(note.device)?;
+                }
                 Some(_) => {
                     orphans.insert(note.lv, note.device);
                 }

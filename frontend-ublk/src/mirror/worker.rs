@@ -20,7 +20,7 @@ use crate::protocol::Tuning;
 use crate::ring::{Ring, Slot};
 
 /// Chunks that are copied at once.
-const WINDOW: u16 = 8;
+const WINDOW: u16 = 4;
 /// How often dirty chunks are flushed to become clean.
 const SETTLE: Duration = Duration::from_millis(500);
 /// The same, when there was nothing to flush the last time.

@@ -71,6 +71,16 @@ impl Queue {
         let mut ring = Ring::new(u32::from(DEPTH) * 4, bytes)?;
         ring.set_file(DEVICE, &device)?;
         ring.set_file(BELL, bell.file())?;
+        ring.wake_on(BELL, User::new(What::Bell, 0, 0).0)?;
+        for tag in 0..DEPTH {
+            let user = User::new(What::Fetch, tag, 0).0;
+            let buffer = tag::buffer(tag);
+            ring.ublk(DEVICE, io_command::FETCH, (number, tag), 0, buffer, user)?;
+        }
+        // All fetches in one system call, and the mapping after it. Linux 6.12 lets nobody take a
+        // device over whose server died with a queue half ready, or with the area mapped and no
+        // queue ready; like this it cannot.
+        ring.submit()?;
         let descriptors = Descriptors::map(&device, number, DEPTH)?;
         let table = gate.table();
         let epoch = gate.epoch();
@@ -91,10 +101,6 @@ impl Queue {
             named: Vec::new(),
         };
         queue.name_lowers()?;
-        queue.ring.wake_on(BELL, User::new(What::Bell, 0, 0).0)?;
-        for tag in 0..DEPTH {
-            queue.hand_back(tag, io_command::FETCH, 0)?;
-        }
         Ok(queue)
     }
 
@@ -259,12 +265,19 @@ impl Queue {
         let slot = &mut self.tags[usize::from(tag)];
         slot.work = Work::Idle;
         let result = if error < 0 { error } else { slot.result() };
-        self.hand_back(tag, io_command::COMMIT_AND_FETCH, result)
+        self.hand_back(tag, result)
     }
 
-    fn hand_back(&mut self, tag: u16, command: u32, result: i32) -> io::Result<()> {
+    fn hand_back(&mut self, tag: u16, result: i32) -> io::Result<()> {
         let buffer = tag::buffer(tag);
         let user = User::new(What::Fetch, tag, 0).0;
-        self.ring.ublk(DEVICE, command, (self.number, tag), result, buffer, user)
+        self.ring.ublk(
+            DEVICE,
+            io_command::COMMIT_AND_FETCH,
+            (self.number, tag),
+            result,
+            buffer,
+            user,
+        )
     }
 }

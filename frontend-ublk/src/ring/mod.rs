@@ -170,6 +170,11 @@ impl Ring {
         self.push(entry.build().user_data(user))
     }
 
+    /// Hands over what was pushed.
+    pub(crate) fn submit(&mut self) -> io::Result<()> {
+        self.ring.submit().map(|_| ())
+    }
+
     /// Hands over what was pushed and waits for at least one completion, or until `limit`.
     pub(crate) fn submit_and_wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
         let waited = match limit {
