@@ -96,6 +96,9 @@ impl FrontEnd for Dm {
         let info = kernel
             .find(&uuid)?
             .ok_or_else(|| Error::new(Kind::Kernel, "the LV's device went away again"))?;
+        if !private {
+            kernel.settle();
+        }
         nodes::make_node(&info.name, info.number)?;
         if !private {
             nodes::make_link(view.vg.name().as_str(), lv_at(view, lv)?.name.as_str(), &info.name)?;
@@ -111,6 +114,7 @@ impl FrontEnd for Dm {
             kernel
                 .remove(&uuid, &info.name)
                 .map_err(|error| error.state("the LV is still active"))?;
+            kernel.settle();
             nodes::remove_node(&info.name)?;
         }
         let Some((lv_uuid, name)) = record else { return Ok(()) };
@@ -140,6 +144,7 @@ impl FrontEnd for Dm {
         let Some(info) = kernel.find(&uuid)? else { return Ok(()) };
         if info.name != name {
             kernel.rename(&info.name, &name)?;
+            kernel.settle();
             nodes::remove_node(&info.name)?;
         }
         nodes::make_node(&name, info.number)?;

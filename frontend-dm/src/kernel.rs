@@ -1,19 +1,28 @@
 //! The dm ioctls, one method each, with errors in the person's words.
 
+use std::cell::OnceCell;
+use std::io;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use devicemapper::{DM, DevId, DmError, DmFlags, DmName, DmOptions, DmUdevFlags, DmUuid, errors};
+use devicemapper::{DM, DevId, DmError, DmFlags, DmName, DmOptions, DmUuid, errors};
 use lvshift_core::table::{Segment, Target, compare};
 use lvshift_core::units::{DeviceNumber, Sectors};
 use lvshift_frontend_common::device::OWN_DM_PREFIX;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::lock;
 
+use crate::ioctl::{Change, change};
 use crate::names;
+use crate::udev::{self, Cookie};
 
 const ENXIO: i32 = 6;
 const EBUSY: i32 = 16;
+/// How often, and after what pauses, taking down a device that is open is tried again: whoever
+/// looks for file systems on every new device has it open for a moment.
+const REMOVE_TRIES: u32 = 5;
+const REMOVE_PAUSE: Duration = Duration::from_millis(200);
 
 /// What the kernel says of a device.
 #[derive(Clone, Debug)]
@@ -33,6 +42,8 @@ pub(crate) type KernelTable = Vec<Option<Segment>>;
 /// The way to device-mapper.
 pub(crate) struct Kernel {
     dm: DM,
+    /// By which udev tells that it is done; made when something first changes.
+    cookie: OnceCell<Option<Cookie>>,
 }
 
 impl Kernel {
@@ -48,7 +59,7 @@ impl Kernel {
                 .state("nothing was changed")
                 .next("modprobe dm-mod, as root")
         })?;
-        let kernel = Kernel { dm };
+        let kernel = Kernel { dm, cookie: OnceCell::new() };
         kernel.resume_own()?;
         Ok(kernel)
     }
@@ -189,22 +200,22 @@ impl Kernel {
     /// holds back is queued again for the new table (noflush) instead of failed; no file system is
     /// frozen (skip lockfs), since nothing on the device changes for it.
     pub(crate) fn resume(&self, uuid: &str, shown: &str) -> Result<()> {
-        let id = DmUuid::new(uuid).map_err(|error| failed("name", uuid, error))?;
-        let helper = uuid.len() > OWN_DM_PREFIX.len() + 36 + 1 + 36;
-        let mut options =
-            DmOptions::default().set_flags(DmFlags::DM_NOFLUSH | DmFlags::DM_SKIP_LOCKFS);
-        if helper {
-            // Nobody is to look for file systems on a shadow or a log.
-            options = options.set_udev_flags(
-                DmUdevFlags::DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG
-                    | DmUdevFlags::DM_UDEV_DISABLE_DISK_RULES_FLAG
-                    | DmUdevFlags::DM_UDEV_DISABLE_OTHER_RULES_FLAG,
-            );
+        let flags = DmFlags::DM_NOFLUSH | DmFlags::DM_SKIP_LOCKFS;
+        self.change(Change::Resume { uuid }, names::is_helper(uuid), flags)
+            .map_err(|error| refused("switch the table of", shown, error))
+    }
+
+    /// Makes a change of which udev is told, and does not wait for udev.
+    fn change(&self, what: Change<'_>, helper: bool, flags: DmFlags) -> io::Result<()> {
+        let cookie = self.cookie.get_or_init(Cookie::new).as_ref();
+        udev::told(cookie, helper, |event| change(self.dm.file(), what, flags.bits(), event))
+    }
+
+    /// Waits for a while until udev has seen to all changes so far. Not for a move.
+    pub(crate) fn settle(&self) {
+        if let Some(cookie) = self.cookie.get().and_then(Option::as_ref) {
+            cookie.settle();
         }
-        self.dm
-            .device_suspend(&DevId::Uuid(id), options)
-            .map(drop)
-            .map_err(|error| failed("switch the table of", shown, error))
     }
 
     /// [`Kernel::resume`], and then the live table must be `table`.
@@ -212,15 +223,7 @@ impl Kernel {
         let done = self.resume(uuid, shown);
         let live = self.table(uuid, false)?;
         let checked = same(table, &live, shown);
-        match (done, checked) {
-            (Ok(()), checked) => checked,
-            // The ioctl was done; what failed after it (waiting for udev) is not about the table.
-            (Err(error), Ok(())) if self.find(uuid)?.is_some_and(|info| !info.suspended) => {
-                tracing::warn!(%error, "the table is switched all the same");
-                Ok(())
-            }
-            (Err(error), _) => Err(error),
-        }
+        done.and(checked)
     }
 
     /// The live table, or the one in the inactive slot.
@@ -263,27 +266,28 @@ impl Kernel {
     }
 
     fn remove_with(&self, uuid: &str, shown: &str, flags: DmFlags) -> Result<()> {
-        let id = DmUuid::new(uuid).map_err(|error| failed("name", uuid, error))?;
-        match self.dm.device_remove(&DevId::Uuid(id), DmOptions::default().set_flags(flags)) {
-            Ok(_) => Ok(()),
-            Err(error) if errno(&error) == Some(ENXIO) => Ok(()),
-            Err(error) if errno(&error) == Some(EBUSY) => {
-                Err(Error::new(Kind::InUse, format!("the device {shown} is open"))
-                    .device(format!("/dev/mapper/{shown}"))
-                    .next("close or unmount it"))
+        let mut tries = 1;
+        loop {
+            let done = self.change(Change::Remove { uuid }, names::is_helper(uuid), flags);
+            let Err(error) = done else { return Ok(()) };
+            match error.raw_os_error() {
+                Some(ENXIO) => return Ok(()),
+                Some(EBUSY) if tries < REMOVE_TRIES => std::thread::sleep(REMOVE_PAUSE),
+                Some(EBUSY) => {
+                    return Err(Error::new(Kind::InUse, format!("the device {shown} is open"))
+                        .device(format!("/dev/mapper/{shown}"))
+                        .next("close or unmount it"));
+                }
+                _ => return Err(refused("remove", shown, error)),
             }
-            Err(error) => Err(failed("remove", shown, error)),
+            tries += 1;
         }
     }
 
     /// Gives a device another name.
     pub(crate) fn rename(&self, old: &str, new: &str) -> Result<()> {
-        let old_name = DmName::new(old).map_err(|error| failed("name", old, error))?;
-        let new_name = DmName::new(new).map_err(|error| failed("name", new, error))?;
-        self.dm
-            .device_rename(old_name, &DevId::Name(new_name))
-            .map(drop)
-            .map_err(|error| failed("rename", old, error))
+        self.change(Change::Rename { old, new }, false, DmFlags::empty())
+            .map_err(|error| refused("rename", old, error))
     }
 
     /// From now on a change of any device makes [`Kernel::events`] readable.
@@ -340,6 +344,10 @@ fn errno(error: &DmError) -> Option<i32> {
         DmError::Core(errors::Error::Ioctl(_, _, _, errno)) => Some(**errno as i32),
         _ => None,
     }
+}
+
+fn refused(what: &str, shown: &str, error: io::Error) -> Error {
+    Error::new(Kind::Kernel, format!("device-mapper did not {what} {shown}")).because(error)
 }
 
 fn failed(what: &str, shown: &str, error: DmError) -> Error {

@@ -3,12 +3,14 @@
 
 mod events;
 mod front;
+mod ioctl;
 mod kernel;
 mod names;
 mod nodes;
 mod shadow;
 mod status;
 mod tables;
+mod udev;
 
 use std::process::ExitCode;
 

@@ -53,6 +53,11 @@ fn lv_uuid(vg: Uuid, lv: Uuid) -> String {
     format!("{OWN_DM_PREFIX}{vg}-{lv}")
 }
 
+/// Whether a dm UUID of ours is one of a helper device.
+pub(crate) fn is_helper(dm_uuid: &str) -> bool {
+    dm_uuid.len() > OWN_DM_PREFIX.len() + 36 + 1 + 36
+}
+
 /// Whether a dm UUID is one of a helper device (shadow or log) of this LV.
 pub(crate) fn is_helper_of(dm_uuid: &str, vg: Uuid, lv: Uuid) -> bool {
     dm_uuid.strip_prefix(&lv_uuid(vg, lv)).is_some_and(|rest| rest.starts_with('-'))
@@ -90,6 +95,7 @@ mod tests {
         assert_eq!(vg_of(&uuid(vg, lv, Role::Shadow)), Some(vg));
         assert!(is_helper_of(&uuid(vg, lv, Role::Log(3)), vg, lv));
         assert!(!is_helper_of(&uuid(vg, lv, Role::Lv), vg, lv));
+        assert!(is_helper(&uuid(vg, lv, Role::Log(0))) && !is_helper(&uuid(vg, lv, Role::Lv)));
         assert!(uuid(vg, lv, Role::Log(255)).len() < 128);
     }
 }

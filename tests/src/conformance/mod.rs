@@ -16,6 +16,7 @@ mod power;
 mod reboot;
 mod refusals;
 mod self_check;
+mod udev;
 
 use crate::scenario::{Frontend, Scenario};
 
@@ -34,6 +35,7 @@ const LISTS: &[&[Scenario]] = &[
     damage::SCENARIOS,
     reboot::SCENARIOS,
     commands::SCENARIOS,
+    udev::SCENARIOS,
 ];
 
 /// Every scenario, hidden ones too.
