@@ -18,7 +18,7 @@ use crate::live::LiveTable;
 use crate::lower::Lower;
 use crate::mirror::{Worker, WorkerSetting};
 use crate::protocol::{Dev, Tuning, WireCopy, WireTable};
-use crate::queue::{DEPTH, MAX_IO_BYTES, Queue, QueueSetting};
+use crate::queue::{DEPTH, MAX_IO_BYTES, Queue, QueueSetting, make_ready};
 use crate::uapi::{Params, STATE_QUIESCED, feature};
 
 /// Queue threads of a device at most.
@@ -299,6 +299,7 @@ fn queue_thread(setting: QueueSetting, ready: &std::sync::mpsc::SyncSender<Optio
 /// Begins the recovery of a device whose daemon has died, and says how many queues it has.
 fn take_over(control: &mut Control, id: u32, sectors: u64) -> Result<u16> {
     let start = Instant::now();
+    let mut ready = false;
     loop {
         let Some(info) = control.info(id)? else {
             return Err(Error::new(Kind::NotFound, "the device to take over is gone")
@@ -310,14 +311,22 @@ fn take_over(control: &mut Control, id: u32, sectors: u64) -> Result<u16> {
                 let what = format!("the device has {has} sectors, its table {sectors}");
                 return Err(Error::new(Kind::Inconsistent, what).device(disk_path(id).display()));
             }
+            if info.depth != DEPTH || info.max_io_bytes != MAX_IO_BYTES {
+                return Err(Error::new(
+                    Kind::Unsupported,
+                    "the device was made by a version whose queues are of another size",
+                )
+                .device(disk_path(id).display())
+                .next("take it over with that version, or deactivate it"));
+            }
+            if !ready {
+                let device = open_char(&char_path(id))?;
+                make_ready(device, info.queues, info.depth).map_err(no_thread)?;
+                ready = true;
+            }
             match control.start_recovery(id) {
                 Ok(()) => return Ok(info.queues),
                 Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
-                // No queue is ready: a recovery was begun already, and whoever began it died
-                // before the first fetch. There is nothing to begin again.
-                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                    return Ok(info.queues);
-                }
                 Err(error) => {
                     return Err(Error::new(Kind::Kernel, "the device cannot be taken over")
                         .device(disk_path(id).display())

@@ -6,6 +6,7 @@
 mod flush;
 mod mirrored;
 mod plain;
+mod ready;
 mod tag;
 
 use std::fs::File;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use lvshift_core::chunk::QueueId;
 
+pub(crate) use self::ready::make_ready;
 use self::tag::{Tag, User, What, Work};
 use crate::gate::{Bell, Gate};
 use crate::live::{LiveTable, LiveTarget};
@@ -79,7 +81,7 @@ impl Queue {
         }
         // All fetches in one system call, and the mapping after it. Linux 6.12 lets nobody take a
         // device over whose server died with a queue half ready, or with the area mapped and no
-        // queue ready; like this it cannot.
+        // queue ready; like this it cannot (and see `ready`).
         ring.submit()?;
         let descriptors = Descriptors::map(&device, number, DEPTH)?;
         let table = gate.table();
