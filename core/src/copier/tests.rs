@@ -225,23 +225,3 @@ fn rate_and_remaining_time_follow_the_last_ten_seconds() {
     assert_eq!((progress.bytes_per_second, progress.remaining), (0, None));
     assert_eq!(stats.progress(0, Nanos(41 * SECOND)).remaining, Some(Nanos(0)));
 }
-
-#[test]
-#[cfg_attr(miri, ignore = "16 million cells")]
-fn the_next_chunk_is_found_fast_at_one_percent_left_of_16_million() {
-    let (cells, groups, geometry) = memory(1 << 24);
-    let tracker = Tracker::new(geometry, Borrowed { cells: &cells, groups: &groups }).unwrap();
-    // Clean but for the last 1 %.
-    let left = (1u32 << 24) / 100;
-    let bits = std::vec![0xFF; ((1 << 24) - left) as usize / 8];
-    tracker.load_log_bits(ChunkIndex(0), &bits);
-    let start = std::time::Instant::now();
-    let mut sum = 0u64;
-    for _ in 0..100 {
-        sum += u64::from(tracker.next_unmirrored(ChunkIndex(0), false).unwrap().0);
-    }
-    assert!(sum > 0);
-    // Each looks at 4096 counters and at most 4096 words; debug builds included.
-    let each = start.elapsed() / 100;
-    assert!(each.as_millis() < 10, "{each:?} for one search");
-}

@@ -203,11 +203,9 @@ fn the_largest_vg_fits_and_is_read_quickly() {
     let sources: Vec<Area> = vec_of_areas();
     let planned = plan(&mut vg, &request(&sources, &[whole(1)])).unwrap();
     assert_eq!(planned.parts as usize, MAX_PARTS);
-    let start = std::time::Instant::now();
     let bytes = encoded(&vg, uuid(1000));
     let (again, _) = read_back(&bytes);
     assert!(*again == *vg);
-    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
 }
 
 fn vec_of_areas() -> Vec<Area> {

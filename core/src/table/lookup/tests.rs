@@ -92,22 +92,3 @@ fn the_lookup_equals_a_search_from_the_front() {
         }
     }
 }
-
-/// Not a check: prints the time of a lookup. `cargo test --release -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn time_of_a_lookup() {
-    let segments = many(10_000);
-    let table = Table::new(&segments).unwrap();
-    let mut sector = 1u64;
-    let (rounds, mut sum) = (5_000_000u32, 0u64);
-    let start = std::time::Instant::now();
-    for _ in 0..rounds {
-        sector = sector.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let at = (u128::from(sector) * u128::from(table.len().0)) >> 64;
-        let found = table.lookup(Sectors(at as u64));
-        sum = sum.wrapping_add(found.map_or(0, |segment| segment.start.0));
-    }
-    let each = start.elapsed() / rounds;
-    std::println!("{each:?} for each of {rounds} lookups ({sum}), {} bytes", size_of::<Segment>());
-}
