@@ -36,6 +36,14 @@ pub(crate) fn make_node(name: &str, number: DeviceNumber) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => remove(&path)?,
         Err(error) => return Err(failed(&path, error)),
     }
+    // The link that udev would make: with a node in its place udev complains at every event.
+    let kernels = format!("dm-{}", number.minor);
+    if fs::metadata(Path::new("/dev").join(&kernels)).is_ok_and(|found| found.rdev() == wanted) {
+        return match symlink(Path::new("..").join(kernels), &path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(failed(&path, error)),
+            _ => Ok(()),
+        };
+    }
     match mknodat(CWD, &path, FileType::BlockDevice, Mode::from(0o600), wanted) {
         Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
         Err(error) => Err(failed(&path, error.into())),

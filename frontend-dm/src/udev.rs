@@ -120,15 +120,10 @@ pub(crate) fn told(
     helper: bool,
     change: impl FnOnce(u32) -> io::Result<bool>,
 ) -> io::Result<()> {
-    // Without udev nobody reads the value.
-    let Some(cookie) = cookie else { return change(0).map(drop) };
-    let base = cookie.begin();
-    if base == 0 {
-        return change(0).map(drop);
-    }
     let flags = if helper { PRIMARY_SOURCE | DISABLE_ALL } else { PRIMARY_SOURCE };
+    let base = cookie.map_or(0, Cookie::begin);
     let done = change(flags << FLAGS_SHIFT | base);
-    if !matches!(done, Ok(true)) {
+    if let Some(cookie) = cookie.filter(|_| base != 0 && !matches!(done, Ok(true))) {
         cookie.cancel();
     }
     done.map(drop)

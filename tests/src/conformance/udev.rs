@@ -211,7 +211,7 @@ fn silent(guest: &mut Guest) -> Result<()> {
     let writer = fixture::writer(&lv, 721)?;
     // Rules that never say that they are done, then no rules of dm at all.
     let rules = "cd /usr/lib/udev/rules.d && mkdir -p /root/rules && mv";
-    for (which, name) in [("95-dm-notify.rules", "x"), ("*dm*.rules", "y")] {
+    for (which, name) in [("95-dm-notify.rules", "xx"), ("*dm*.rules", "yy")] {
         guest.sh(&format!("{rules} {which} /root/rules"))?;
         let udevd = Udevd::start(guest)?;
         bounded(guest, name)?;
@@ -235,7 +235,7 @@ fn silent(guest: &mut Guest) -> Result<()> {
         guest.log(format!("{signal:?}: the move took {:?}", run.took));
         fixture::served(&writer)?;
         rig.at_rest()?;
-        bounded(guest, "z")?;
+        bounded(guest, "zz")?;
         let run = rig.pvmove(&[&rig.pv(2), &rig.pv(1)])?.ok()?;
         ensure!(run.took < BOUND, "the move waited for udev: {run}");
         if signal == Signal::STOP {
