@@ -1,5 +1,6 @@
 //! One move from wherever it stands to its end.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
@@ -213,6 +214,7 @@ impl<'a> Driver<'a> {
             self.journal.add(self.of, self.vg.vg().uuid())?;
         }
         let of = self.of;
+        let one_side = OneSide::default();
         self.vg.commit_without(
             |vg| match vg.apply(of, change) {
                 // Written once more all the same: perhaps not every PV holds it.
@@ -220,7 +222,7 @@ impl<'a> Driver<'a> {
                 Err(ApplyError::NoSuchMove) if change == Change::Forget => Ok(()),
                 Err(error) => Err(Error::new(Kind::State, error.to_string())),
             },
-            &|vg, pv| way_back(vg, of, change) && only_destination(vg, of, pv),
+            &|vg, pv| way_back(vg, of, change) && one_side.may_lack(vg, of, pv),
         )?;
         if change == Change::Forget {
             self.journal.remove(of)?;
@@ -384,7 +386,8 @@ impl<'a> Driver<'a> {
     }
 }
 
-/// On the way back a destination that is gone must not stand in the way.
+/// On the way back a device that is gone must not stand in the way: until the LV is switched back,
+/// dm-mirror holds the application's writes.
 fn way_back(vg: &Vg, of: Uuid, change: Change) -> bool {
     let state = vg.move_by_uuid(of).and_then(|at| vg.move_at(at)).map(|record| record.state);
     match change {
@@ -394,12 +397,30 @@ fn way_back(vg: &Vg, of: Uuid, change: Change) -> bool {
     }
 }
 
-/// Whether the move only writes to this PV: the source alone decides what the LV is then.
-fn only_destination(vg: &Vg, of: Uuid, pv: Uuid) -> bool {
-    let (Some(of), Some(pv)) = (vg.move_by_uuid(of), vg.pv_by_uuid(pv)) else { return false };
-    let parts = vg.parts_of(of);
-    parts.iter().any(|part| part.destination.pv == pv)
-        && parts.iter().all(|part| part.source.pv != pv)
+/// Which side of a move a commit of its way back did without. One side may be gone: without the
+/// destination the source alone decides what the LV is; without the source the destination, which
+/// holds the dirty log, says that the log is void, so nobody will believe it. Were the commit to
+/// stand on neither, a source and a destination that come back together would still agree on a log
+/// that lies.
+#[derive(Default)]
+struct OneSide(Cell<Option<Leg>>);
+
+impl OneSide {
+    fn may_lack(&self, vg: &Vg, of: Uuid, pv: Uuid) -> bool {
+        let (Some(of), Some(pv)) = (vg.move_by_uuid(of), vg.pv_by_uuid(pv)) else { return false };
+        let parts = vg.parts_of(of);
+        let reads = parts.iter().any(|part| part.source.pv == pv);
+        let writes = parts.iter().any(|part| part.destination.pv == pv);
+        let side = match (reads, writes) {
+            (true, false) => Leg::Source,
+            (false, true) => Leg::Destination,
+            _ => return false,
+        };
+        if self.0.get().is_none() {
+            self.0.set(Some(side));
+        }
+        self.0.get() == Some(side)
+    }
 }
 
 pub(super) fn gone() -> Error {
