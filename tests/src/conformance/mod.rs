@@ -6,6 +6,7 @@ mod control;
 mod damage;
 mod demo;
 mod faults;
+mod faults_more;
 mod fixture;
 mod fixture_meta;
 mod fixture_wait;
@@ -13,6 +14,7 @@ mod kill;
 mod outline;
 mod placement;
 mod power;
+mod pressure;
 mod reboot;
 mod refusals;
 mod self_check;
@@ -30,12 +32,14 @@ const LISTS: &[&[Scenario]] = &[
     kill::SCENARIOS,
     power::SCENARIOS,
     faults::SCENARIOS,
+    faults_more::SCENARIOS,
     control::SCENARIOS,
     refusals::SCENARIOS,
     damage::SCENARIOS,
     reboot::SCENARIOS,
     commands::SCENARIOS,
     udev::SCENARIOS,
+    pressure::SCENARIOS,
 ];
 
 /// Every scenario, hidden ones too.
