@@ -176,7 +176,13 @@ pub fn activate_all(vg: &mut OpenVg, front_end: &mut dyn FrontEnd) -> Activated 
 pub fn deactivate(vg: &OpenVg, front_end: &mut dyn FrontEnd, lv: Uuid) -> Result<()> {
     let index = find(vg, lv)?;
     let _lock = match vg.vg().move_of_lv(index) {
-        Some(_) => Some(lock::mover(vg.vg().uuid(), "deactivates an LV")?),
+        Some(_) => {
+            Some(lock::mover(vg.vg().uuid(), "deactivates an LV").map_err(|mut error| {
+                let name = vg.vg().lv(index).map(|lv| lv.name.to_string()).unwrap_or_default();
+                error.what = format!("LV {}/{name} is being moved: {}", vg.vg().name(), error.what);
+                error
+            })?)
+        }
         None => None,
     };
     front_end.deactivate(vg.vg(), index)

@@ -403,10 +403,10 @@ fn way_back(vg: &Vg, of: Uuid, change: Change) -> bool {
 /// stand on neither, a source and a destination that come back together would still agree on a log
 /// that lies.
 #[derive(Default)]
-struct OneSide(Cell<Option<Leg>>);
+pub(super) struct OneSide(Cell<Option<Leg>>);
 
 impl OneSide {
-    fn may_lack(&self, vg: &Vg, of: Uuid, pv: Uuid) -> bool {
+    pub(super) fn may_lack(&self, vg: &Vg, of: Uuid, pv: Uuid) -> bool {
         let (Some(of), Some(pv)) = (vg.move_by_uuid(of), vg.pv_by_uuid(pv)) else { return false };
         let parts = vg.parts_of(of);
         let reads = parts.iter().any(|part| part.source.pv == pv);

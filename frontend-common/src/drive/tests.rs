@@ -295,3 +295,19 @@ fn a_second_mover_is_refused_and_told_by_whom() {
     assert!(error.what.contains(&std::process::id().to_string()), "{error}");
     assert!(fake.steps.is_empty());
 }
+
+#[test]
+fn the_way_back_does_without_one_side_so_that_a_dead_source_holds_no_write_for_ever() {
+    use super::driver::OneSide;
+    let rig = rig(90);
+    let vg = rig.vg.vg();
+    let pv = |at| vg.pv(PvIndex(at)).expect("a PV").uuid;
+    let (source, destination, of) = (pv(0), pv(1), rig.moves[0]);
+    for (gone, left) in [(source, destination), (destination, source)] {
+        let one_side = OneSide::default();
+        assert!(one_side.may_lack(vg, of, gone));
+        assert!(!one_side.may_lack(vg, of, left), "nobody is left who says that the log is void");
+        assert!(one_side.may_lack(vg, of, gone));
+    }
+    assert!(!OneSide::default().may_lack(vg, Uuid([9; 16]), source));
+}

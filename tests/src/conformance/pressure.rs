@@ -236,7 +236,7 @@ fn commands_meanwhile(guest: &mut Guest) -> Result<()> {
     ] {
         let run = guest.lvshift(&line.split(' ').collect::<Vec<_>>())?.fails_with(5)?;
         ensure!(run.took < HANG / 2, "it waits for the move: {run}");
-        ensure!(run.stderr.contains("lv") && run.stderr.contains("mov"), "why? {run}");
+        run.stderr_has("vg/lv")?.stderr_has("move")?;
     }
     // The VG itself is not locked: another LV is made, used, extended and renamed.
     let other = rig.lv("other", 2, &[rig.pv(1)])?;
