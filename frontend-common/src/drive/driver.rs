@@ -137,6 +137,8 @@ impl<'a> Driver<'a> {
                 return Outcome::Left;
             };
             if let Action::Finish(outcome) = action {
+                // There is nothing to do, so nothing that could be failed.
+                let _ = failpoint::before(action.name());
                 failpoint::after(action.name());
                 return outcome;
             }
