@@ -85,6 +85,9 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     }
     let setting = prepare(frontend, &options.machine)?;
     let tally = run_all(&setting, &chosen, options.jobs, options.keep, options.must_fail)?;
+    if !options.keep {
+        std::fs::remove_file(&setting.initramfs).ok();
+    }
     println!("{tally}");
     Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -159,8 +162,8 @@ pub(crate) fn run_all(
         ends.collect::<Result<()>>()
     })?;
     if !keep {
+        // The image stays: whoever made it may run more on it.
         std::fs::remove_dir_all(&runs).ok();
-        std::fs::remove_file(&setting.initramfs).ok();
     }
     let tally = *lock();
     Ok(tally)
