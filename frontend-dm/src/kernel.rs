@@ -21,7 +21,9 @@ const ENXIO: i32 = 6;
 const EBUSY: i32 = 16;
 /// How often, and after what pauses, taking down a device that is open is tried again: whoever
 /// looks for file systems on every new device has it open for a moment.
-const REMOVE_TRIES: u32 = 5;
+const REMOVE_TRIES: u32 = 10;
+/// The same for a shadow or log, which can be left to the kernel to take down later.
+const REMOVE_HELPER_TRIES: u32 = 3;
 const REMOVE_PAUSE: Duration = Duration::from_millis(200);
 
 /// What the kernel says of a device.
@@ -267,12 +269,13 @@ impl Kernel {
 
     fn remove_with(&self, uuid: &str, shown: &str, flags: DmFlags) -> Result<()> {
         let mut tries = 1;
+        let enough = if names::is_helper(uuid) { REMOVE_HELPER_TRIES } else { REMOVE_TRIES };
         loop {
             let done = self.change(Change::Remove { uuid }, names::is_helper(uuid), flags);
             let Err(error) = done else { return Ok(()) };
             match error.raw_os_error() {
                 Some(ENXIO) => return Ok(()),
-                Some(EBUSY) if tries < REMOVE_TRIES => std::thread::sleep(REMOVE_PAUSE),
+                Some(EBUSY) if tries < enough => std::thread::sleep(REMOVE_PAUSE),
                 Some(EBUSY) => {
                     return Err(Error::new(Kind::InUse, format!("the device {shown} is open"))
                         .device(format!("/dev/mapper/{shown}"))

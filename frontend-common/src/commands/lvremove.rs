@@ -1,5 +1,7 @@
 //! `lvremove`.
 
+use std::time::Duration;
+
 use lvshift_core::units::{LvIndex, Uuid};
 
 use super::Context;
@@ -7,8 +9,14 @@ use super::lookup::{self, full_name, refuse};
 use super::vg::remove_all;
 use crate::activation;
 use crate::cli::lv_args::Lvremove;
+use crate::device::sysfs;
 use crate::error::{Kind, Result};
 use crate::vg::{Hold, OpenVg};
+
+/// How often, and after what pauses, an open LV that nothing is known to use is looked at again:
+/// whoever looks for file systems on every new device has it open for a moment.
+const LOOKS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) fn run(context: &mut Context<'_>, args: &Lvremove) -> Result<()> {
     for (vg, lvs) in by_vg(&args.lvs)? {
@@ -70,13 +78,24 @@ pub(super) fn chosen(open: &OpenVg, names: &[String]) -> Result<Vec<LvIndex>> {
 pub(super) fn check_idle(context: &mut Context<'_>, open: &OpenVg, lv: LvIndex) -> Result<()> {
     let name = full_name(open.vg(), lv);
     not_moving(context.program, open, lv)?;
-    match context.front_end.active(open.vg(), lv)? {
-        Some(device) if device.open_count > 0 => {
-            Err(refuse(Kind::InUse, format!("logical volume {name} is in use"))
-                .device(device.node.display())
-                .next("unmount it, or stop what holds it open"))
+    let mut looks = 1;
+    loop {
+        let Some(device) = context.front_end.active(open.vg(), lv)? else { return Ok(()) };
+        if device.open_count == 0 {
+            return Ok(());
         }
-        _ => Ok(()),
+        let user = sysfs::in_use(device.number);
+        if looks == LOOKS || user.is_some() {
+            let mut error = refuse(Kind::InUse, format!("logical volume {name} is in use"))
+                .device(device.node.display())
+                .next("unmount it, or stop what holds it open");
+            if let Some(user) = user {
+                error = error.because(user);
+            }
+            return Err(error);
+        }
+        std::thread::sleep(PAUSE);
+        looks += 1;
     }
 }
 

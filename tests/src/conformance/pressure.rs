@@ -1,7 +1,7 @@
 //! Little memory, odd sizes, huge sizes, and other commands in the middle of a move.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -70,14 +70,21 @@ fn swap_on_the_lv(guest: &mut Guest) -> Result<()> {
     let writer = fixture::writer(&lv, 901)?;
     guest.run("mkswap", &[&swap])?.ok()?;
     guest.run("swapon", &[&swap])?.ok()?;
-    // All the memory there is and half of the swap; touched again and again.
-    let hog_mib = kib("/proc/meminfo", "MemAvailable")? / 1024 + 16;
-    let hog = format!(
-        "echo 1000 > /proc/self/oom_score_adj; exec dd if=/dev/zero of=/dev/null bs={hog_mib}M"
-    );
-    let mut hog = guest.spawn_env(&[], "sh", &["-c", &hog])?;
-    guest.wait_for("memory is short", Duration::from_secs(40), || {
-        ensure!(hog.is_running()?, "the hog ended: {}", hog.stderr());
+    // What is free, touched again and again; then a little more at a time, since how much the
+    // kernel can give up before it swaps cannot be known.
+    let spawn_hog = |mib: u64| {
+        let hog = format!(
+            "echo 1000 > /proc/self/oom_score_adj; exec dd if=/dev/zero of=/dev/null bs={mib}M"
+        );
+        guest.spawn_env(&[], "sh", &["-c", &hog])
+    };
+    let mut hogs = vec![spawn_hog(kib("/proc/meminfo", "MemAvailable")? / 1024 - 32)?];
+    let (mut last, limit) = (Instant::now(), Duration::from_secs(60));
+    guest.wait_for("memory is short", limit, || {
+        if last.elapsed() > Duration::from_secs(2) {
+            hogs.push(spawn_hog(8)?);
+            last = Instant::now();
+        }
         Ok(swapped_out()? > 4 * 1024)
     })?;
     slow_data(guest, &slow, 100)?;
@@ -91,9 +98,11 @@ fn swap_on_the_lv(guest: &mut Guest) -> Result<()> {
     ensure!(score.trim() == "-1000", "the mover may be killed for memory: {score}");
     slow.good()?;
     moving.wait(Duration::from_secs(60))?.ok()?;
-    ensure!(hog.is_running()?, "the hog was killed: the move was not under pressure");
+    let running =
+        hogs.iter_mut().try_fold(0, |n, hog| hog.is_running().map(|r| n + usize::from(r)))?;
+    ensure!(running > 0, "every hog was killed: the move was not under pressure");
     guest.log(format!("{} KiB are swapped out at the end", swapped_out()?));
-    hog.kill()?;
+    hogs.into_iter().try_for_each(|hog| hog.kill().map(drop))?;
     guest.run("swapoff", &[&swap])?.ok()?;
     fixture::served(&writer)?;
     writer.stop()?.clean()?;
