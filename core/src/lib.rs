@@ -11,6 +11,8 @@ pub mod io;
 pub mod limits;
 pub mod metadata;
 pub mod mover;
+#[doc(hidden)]
+pub mod planted;
 mod sync;
 pub mod table;
 pub mod units;

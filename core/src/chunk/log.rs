@@ -6,15 +6,20 @@
 //!   to until its zero is durable;
 //! * a chunk becomes [`Clean`](Phase::Clean) only through a [`SettleRound`]: no write was in flight
 //!   when the round began, none was admitted until it ended, and in between both legs were flushed.
+//!   An application's flush that was in flight meanwhile has been answered and has not failed
+//!   ([`FlushGate`](super::FlushGate)).
+
+use core::cell::Cell;
 
 use super::cell::ChunkCell;
 use super::geometry::ChunkIndex;
-use super::group::GROUP_CHUNKS;
-use super::health::Fault;
+use super::group::{GROUP_CHUNKS, Group};
+use super::health::{Authority, Fault};
 use super::step::{Event, Outcome};
 use super::tracker::{Cells, Effects, Tracker};
 use super::word::{Phase, Word};
 use crate::mover::{Leg, LegFault};
+use crate::planted;
 use crate::sync::Ordering;
 
 /// A settle round under way; both legs are to be flushed now, and then it ends.
@@ -28,6 +33,7 @@ impl<S: Cells> Tracker<S> {
     pub fn load_log_bits(&self, first: ChunkIndex, bytes: &[u8]) {
         for (byte, chunk) in bytes.iter().zip((first.0..self.geometry.chunks()).step_by(8)) {
             for bit in (0..8).filter(|bit| byte & (1 << bit) != 0) {
+                let bit = if planted::is("log-bit-off-by-one") { bit + 1 } else { bit };
                 let Some(chunk) = chunk.checked_add(bit).map(ChunkIndex) else { return };
                 let Some(cell) = self.cell(chunk) else { return };
                 if cell.load().phase() == Phase::Pending {
@@ -47,7 +53,11 @@ impl<S: Cells> Tracker<S> {
         for byte in bytes {
             *byte = (0..8).fold(0, |bits, bit| {
                 let cell = chunk.checked_add(bit).and_then(|chunk| self.cell(ChunkIndex(chunk)));
-                let clean = cell.is_some_and(|cell| cell.load().phase() == Phase::Clean);
+                let late = planted::is("bit-cleared-late");
+                let clean = cell.is_some_and(|cell| {
+                    let phase = cell.load().phase();
+                    phase == Phase::Clean || late && phase == Phase::Marking
+                });
                 bits | u8::from(clean) << bit
             });
             chunk = chunk.saturating_add(8);
@@ -83,19 +93,40 @@ impl<S: Cells> Tracker<S> {
         Effects::waking(step.wake)
     }
 
-    /// Begins a settle round. Issue the flushes of both legs after this has returned. `None` while
-    /// another round is under way, or where no leg can be believed any more.
+    /// Begins a settle round. Issue the flushes of both legs after this has returned. `None` where
+    /// no chunk could become clean by it, while another round is under way, or where no leg can be
+    /// believed any more.
     pub fn begin_settle(&self) -> Option<SettleRound> {
-        if self.is_abandoned() || self.settling.swap(1, Ordering::AcqRel) != 0 {
+        if self.may_not_settle() || self.settling.swap(1, Ordering::AcqRel) != 0 {
             return None;
         }
+        let found = Cell::new(false);
         self.sweep(false, |cell| {
-            if cell.load().phase() == Phase::Dirty {
-                let _ = cell.apply(Event::BeginSettle);
-            }
+            // One may be left over from a round that made nothing clean.
+            let settles = match cell.load().phase() {
+                Phase::Dirty => cell.apply(Event::BeginSettle).word.phase() == Phase::Settling,
+                phase => phase == Phase::Settling,
+            };
+            found.set(found.get() || settles);
             None
         });
-        Some(SettleRound(()))
+        if found.get() {
+            return Some(SettleRound(()));
+        }
+        self.settling.store(0, Ordering::Release);
+        None
+    }
+
+    /// Nothing becomes clean where a leg has failed, nor while the hand-over is undecided: the mover
+    /// flushes the destination then, and if that fails it may have dropped what a later flush is
+    /// told to be durable. Until the mover has voided the log, nobody else knows of it.
+    fn may_not_settle(&self) -> bool {
+        self.is_abandoned() || self.authority() != Authority::Source
+    }
+
+    /// Whether a chunk may be dirty, so that another round may have something to do.
+    pub fn has_dirty(&self) -> bool {
+        self.groups().iter().any(Group::has_dirty)
     }
 
     /// Ends a settle round after both legs have answered its flush. Returns how many chunks have
@@ -107,7 +138,7 @@ impl<S: Cells> Tracker<S> {
         match flushed {
             Err(leg) => effects = self.flush_failed(leg),
             // Another flush may have failed meanwhile and told only its own caller.
-            Ok(()) if self.is_abandoned() => {}
+            Ok(()) if self.may_not_settle() => {}
             Ok(()) => {
                 cleaned = self.sweep(true, |cell| {
                     (cell.load().phase() == Phase::Settling).then_some(Event::EndSettle)

@@ -14,6 +14,19 @@ use super::*;
 use crate::mover::{Leg, LegFault};
 use crate::units::Sectors;
 
+/// Explores a model and prints how many executions that took.
+fn explore(model: &loom::model::Builder, run: impl Fn() + Sync + Send + 'static) {
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counted = count.clone();
+    model.check(move || {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        run();
+    });
+    let name = std::thread::current().name().map(std::string::String::from);
+    let count = count.load(std::sync::atomic::Ordering::Relaxed);
+    std::println!("{}: figure=loom-executions {count}", name.unwrap_or_default());
+}
+
 fn queue(number: u8) -> QueueId {
     QueueId::new(number).expect("below 16")
 }
@@ -91,7 +104,7 @@ fn loom_two_writers_and_a_copier_over_two_rounds() {
     let mut model = loom::model::Builder::new();
     // Every execution with LOOM_MAX_PREEMPTIONS set high; that takes long.
     model.preemption_bound = model.preemption_bound.or(Some(3));
-    model.check(|| {
+    explore(&model, || {
         let cell = Arc::new(ChunkCell::new());
         let inside = Arc::new([false, false].map(std::sync::atomic::AtomicBool::new));
         let writers: Vec<_> = (0..2u8)
@@ -147,7 +160,7 @@ fn exit(cell: &ChunkCell, inside: &std::sync::atomic::AtomicBool) -> Step {
 fn loom_two_writers_and_the_copier_and_no_wake_up_is_lost() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(2);
-    model.check(|| {
+    explore(&model, || {
         let cell = Arc::new(ChunkCell::new());
         let post = Arc::new(Post::new());
         let legs = Arc::new([loom::cell::UnsafeCell::new(0), loom::cell::UnsafeCell::new(0)]);
@@ -170,7 +183,7 @@ fn loom_two_writers_and_the_copier_and_no_wake_up_is_lost() {
 fn loom_two_rounds_of_draining_and_copying() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
-    model.check(|| {
+    explore(&model, || {
         let cell = Arc::new(ChunkCell::new());
         let bytes = Arc::new(loom::cell::UnsafeCell::new(0));
         let wanted = Arc::new(AtomicU32::new(0));
@@ -220,7 +233,7 @@ fn loom_two_rounds_of_draining_and_copying() {
 fn loom_three_writers_and_a_flush() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(2);
-    model.check(|| {
+    explore(&model, || {
         let cell = Arc::new(ChunkCell::new());
         cell.reset(Word::new(Phase::Dirty));
         // The device's cache: writes done, and how many of them the flush has made durable.
@@ -264,7 +277,7 @@ fn write_once(cell: &ChunkCell, written: &AtomicU32, number: u8) {
 /// Two overlapping writes over two guard words: both get in, never at once, nobody sleeps for ever.
 #[test]
 fn loom_overlapping_writes_take_turns() {
-    loom::model(|| {
+    explore(&loom::model::Builder::new(), || {
         let guard = Arc::new(Guard::new());
         let post = Arc::new(Post::new());
         let bytes = Arc::new(loom::cell::UnsafeCell::new(0));
@@ -288,7 +301,7 @@ fn loom_overlapping_writes_take_turns() {
 /// The commit of step 7 against a write that fails on the destination: never both believed.
 #[test]
 fn loom_a_failed_write_and_the_commit_see_each_other() {
-    loom::model(|| {
+    explore(&loom::model::Builder::new(), || {
         let health = Arc::new(Health::new());
         let writer = {
             let health = health.clone();
@@ -307,7 +320,7 @@ fn loom_a_failed_write_and_the_commit_see_each_other() {
 /// A chunk let in to the source alone against the seal's count of what is not mirrored.
 #[test]
 fn loom_a_write_to_the_source_alone_and_the_seal_see_each_other() {
-    loom::model(|| {
+    explore(&loom::model::Builder::new(), || {
         let (health, group) = (Arc::new(Health::new()), Arc::new(Group::new()));
         let cell = Arc::new(ChunkCell::new());
         cell.reset(Word::new(Phase::Dirty));
@@ -328,5 +341,38 @@ fn loom_a_write_to_the_source_alone_and_the_seal_see_each_other() {
         let commits = group.left() == 0;
         let issued = writer.join().unwrap();
         assert!(!(commits && issued));
+    });
+}
+
+/// An application's flush that the device failed before the settle round's went well: the round
+/// either sees the failure or was not over the flush at all.
+#[test]
+fn a_settle_round_does_not_overtake_the_answer_of_a_failed_flush() {
+    loom::model(|| {
+        let gate = Arc::new(FlushGate::new());
+        // What the device knows, and what the tracker was told.
+        let failed = Arc::new(AtomicU32::new(0));
+        let told = Arc::new(AtomicU32::new(0));
+        let app = {
+            let (gate, failed, told) = (Arc::clone(&gate), Arc::clone(&failed), Arc::clone(&told));
+            thread::spawn(move || {
+                let ticket = gate.begin();
+                failed.store(1, Ordering::SeqCst);
+                told.store(1, Ordering::SeqCst);
+                gate.end(ticket);
+            })
+        };
+        for _ in 0..2 {
+            // The round's own flush is answered well, after or before the failed one.
+            let before = failed.load(Ordering::SeqCst) == 1;
+            let turn = gate.turn();
+            if gate.is_over(turn) && before {
+                assert_eq!(told.load(Ordering::SeqCst), 1, "a failed flush was overtaken");
+            }
+            while !gate.is_over(turn) {
+                thread::yield_now();
+            }
+        }
+        app.join().unwrap();
     });
 }

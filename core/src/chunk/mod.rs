@@ -9,6 +9,7 @@
 mod admit;
 mod cell;
 mod copies;
+mod flushes;
 mod geometry;
 mod group;
 mod guard;
@@ -29,6 +30,7 @@ mod small_world;
 mod tests;
 
 pub use cell::ChunkCell;
+pub use flushes::{FlushGate, FlushTicket, Turn};
 pub use geometry::{ChunkIndex, Geometry, GeometryError, Piece, RangeError};
 pub use group::{GROUP_CHUNKS, Group};
 pub use health::{Authority, Fault, Sealed};

@@ -2,6 +2,7 @@
 
 use super::queue::{QueueId, QueueMask};
 use super::word::{MAX_WRITERS, Phase, Word};
+use crate::planted;
 
 /// What a write to a chunk that is not copied yet does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,12 +126,15 @@ pub struct Step {
 }
 
 /// What `event` does to a chunk in the state `word`.
-pub const fn step(word: Word, event: Event) -> Step {
+pub fn step(word: Word, event: Event) -> Step {
     match event {
         Event::Admit { intent, policy, queue } => admit(word, intent, policy, queue),
         Event::WriteDone | Event::WriteFailed => finish(word, matches!(event, Event::WriteFailed)),
         Event::BeginCopy => begin_copy(word),
         Event::CopyDone => match word.phase() {
+            Phase::Copying if planted::is("lost-wake-up") => {
+                stay(word.with_none_parked().with_phase(Phase::Dirty), Outcome::Mirrored)
+            }
             Phase::Copying => wake(word.with_phase(Phase::Dirty), Outcome::Mirrored),
             // An abandoned part took the chunk from its copy.
             Phase::Pending => stay(word, Outcome::Nothing),
@@ -146,7 +150,7 @@ pub const fn step(word: Word, event: Event) -> Step {
             _ => stay(word, Outcome::Rejected),
         },
         Event::BeginSettle => match word.phase() {
-            Phase::Dirty if word.writers() == 0 => {
+            Phase::Dirty if word.writers() == 0 || planted::is("settles-with-writers") => {
                 stay(word.with_phase(Phase::Settling), Outcome::Nothing)
             }
             _ => stay(word, Outcome::Nothing),
@@ -164,12 +168,13 @@ pub const fn step(word: Word, event: Event) -> Step {
     }
 }
 
-const fn admit(word: Word, intent: Intent, policy: WritePolicy, queue: QueueId) -> Step {
+fn admit(word: Word, intent: Intent, policy: WritePolicy, queue: QueueId) -> Step {
     if word.writers() >= MAX_WRITERS {
         return stay(word, Outcome::Refused);
     }
     let alone = word.writers() == 0;
-    let whole = matches!(intent, Intent::Whole) && alone;
+    let whole =
+        matches!(intent, Intent::Whole) && (alone || planted::is("whole-chunk-among-writers"));
     let abandoned = matches!(policy, WritePolicy::Abandoned);
     match word.phase() {
         // Taken even from a copy that is stuck: nothing trusts the destination any more, and no
@@ -192,20 +197,31 @@ const fn admit(word: Word, intent: Intent, policy: WritePolicy, queue: QueueId) 
                 stay(word.plus_writer(), Outcome::Admitted(Route::Source))
             }
         }
+        Phase::Draining if planted::is("draining-lets-in") => {
+            stay(word.plus_writer(), Outcome::Admitted(Route::Source))
+        }
         Phase::Draining | Phase::Copying | Phase::Marking => park(word, queue, Want::Nothing),
+        Phase::Clean if planted::is("write-without-mark") => {
+            stay(word.plus_writer().with_phase(Phase::Dirty), Outcome::Admitted(Route::BothLegs))
+        }
         Phase::Clean => park(word.with_phase(Phase::Marking), queue, Want::Mark),
         Phase::Dirty | Phase::Settling => {
-            if abandoned || matches!(intent, Intent::SourceOnly) {
+            let alone = abandoned || matches!(intent, Intent::SourceOnly);
+            if alone && planted::is("discard-does-not-demote") {
+                stay(word.plus_writer(), Outcome::Admitted(Route::Source))
+            } else if alone {
                 stay(word.plus_writer().with_phase(Phase::Pending), Outcome::AdmittedDemoting)
             } else {
-                let word = word.plus_writer().with_phase(Phase::Dirty);
+                let kept = planted::is("settling-survives-a-write");
+                let phase = if kept { word.phase() } else { Phase::Dirty };
+                let word = word.plus_writer().with_phase(phase);
                 stay(word, Outcome::Admitted(Route::BothLegs))
             }
         }
     }
 }
 
-const fn finish(word: Word, failed: bool) -> Step {
+fn finish(word: Word, failed: bool) -> Step {
     if word.writers() == 0 {
         return stay(word, Outcome::Rejected);
     }
@@ -217,10 +233,10 @@ const fn finish(word: Word, failed: bool) -> Step {
     }
 }
 
-const fn begin_copy(word: Word) -> Step {
+fn begin_copy(word: Word) -> Step {
     match word.phase() {
         Phase::Pending | Phase::Draining => {
-            if word.writers() == 0 {
+            if word.writers() == 0 || planted::is("copy-without-draining") {
                 stay(word.with_phase(Phase::Copying), Outcome::CopyStarted)
             } else {
                 stay(word.with_phase(Phase::Draining), Outcome::CopyWaits)

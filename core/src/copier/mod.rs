@@ -5,6 +5,7 @@
 
 mod pacer;
 mod schedule;
+mod settle;
 mod stats;
 mod throttle;
 mod window;
@@ -14,6 +15,7 @@ mod tests;
 
 pub use pacer::{May, Pacer};
 pub use schedule::{Allowed, Pick, SCAN_SHARE, Schedule};
+pub use settle::SettlePace;
 pub use stats::{Progress, Stats};
 pub use throttle::{Nanos, Throttle};
 pub use window::{MAX_WINDOW, Window};

@@ -71,9 +71,11 @@ impl WriteOp {
     }
 
     /// What a leg is asked to do for it.
-    const fn on_leg(self, discards: Discards) -> LegOp {
+    fn on_leg(self, discards: Discards) -> LegOp {
         match (self, discards) {
-            (WriteOp::Write { fua }, _) => LegOp::Write { fua },
+            (WriteOp::Write { fua }, _) => {
+                LegOp::Write { fua: fua && !crate::planted::is("fua-dropped") }
+            }
             (WriteOp::WriteZeroes { unmap, fua }, _) => LegOp::WriteZeroes { unmap, fua },
             (WriteOp::Discard, Discards::AsZeroes) => {
                 LegOp::WriteZeroes { unmap: true, fua: false }
@@ -88,7 +90,12 @@ pub fn plan_write(op: WriteOp, route: Route, discards: Discards) -> Plan {
     let op = op.on_leg(discards);
     let legs: &[Leg] = match route {
         Route::Source => &[Leg::Source],
+        Route::BothLegs if crate::planted::is("mirror-writes-one-leg") => &[Leg::Source],
         Route::BothLegs | Route::WholeChunk => &[Leg::Source, Leg::Destination],
     };
-    legs.iter().map(|&leg| LegIo { leg, op }).collect()
+    let mut plan = Plan::new();
+    for &leg in legs {
+        let _ = plan.push(LegIo { leg, op }); // Room for both; collecting could panic.
+    }
+    plan
 }

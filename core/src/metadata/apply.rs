@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use super::sort::insert;
 use super::{MovePart, Segment, Vg};
 use crate::limits::MAX_SEGMENTS;
 use crate::mover::{Change, Leg, Recorded};
@@ -60,7 +61,9 @@ impl Vg {
                 Some(Recorded::Copying)
             }
             (Change::Moved, Recorded::Copying) => {
-                self.put_on(of, Leg::Destination)?;
+                if !crate::planted::is("moved-keeps-the-source") {
+                    self.put_on(of, Leg::Destination)?;
+                }
                 Some(Recorded::Moved)
             }
             // Only after a `Moved` whose commit failed half-way, while the legs are still
@@ -132,7 +135,7 @@ impl Vg {
         place.pe = Pe(place.pe.0 + head);
         let rest = Segment { lv, first: Le(le as u32), count: Extents(tail), place };
         segment.count = Extents(head);
-        let _ = self.segments.insert(behind, rest); // `put_on` saw to the room.
+        insert(&mut self.segments, behind, rest); // `put_on` saw to the room.
     }
 }
 

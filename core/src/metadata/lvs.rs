@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use super::sort::insert;
 use super::{Lv, Name, Run, Segment, Vg};
 use crate::limits::{MAX_LVS, MAX_SEGMENTS};
 use crate::units::{Extents, Le, LvIndex, MoveIndex, Uuid};
@@ -148,7 +149,7 @@ impl Vg {
         let mut first = before;
         for (at, run) in (end..).zip(runs) {
             let segment = Segment { lv, first: Le(first), count: run.count, place: run.place };
-            let _ = self.segments.insert(at, segment); // `check_runs` saw to the room.
+            insert(&mut self.segments, at, segment); // `check_runs` saw to the room.
             first = first.saturating_add(run.count.0);
         }
         self.merge_segments();

@@ -14,6 +14,7 @@ mod name;
 mod pieces;
 mod plan;
 mod pvs;
+mod sort;
 mod used;
 mod validate;
 

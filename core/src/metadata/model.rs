@@ -250,4 +250,12 @@ impl Vg {
     pub fn parts(&self) -> &[MovePart] {
         &self.parts
     }
+
+    /// Gives a move other chunks than the plan has, for the simulator's small worlds.
+    #[cfg(feature = "sim")]
+    pub fn set_chunk_sectors(&mut self, of: MoveIndex, sectors: u32) {
+        if let Some(entry) = self.moves.get_mut(of.index()) {
+            entry.chunk_sectors = sectors;
+        }
+    }
 }

@@ -8,6 +8,7 @@ use core::fmt;
 
 use lvshift_on_disk_format::dirty_log;
 
+use super::sort::insert;
 use super::{AllocError, AllocRequest, Area, Move, MovePart, Place, Policy, Segment, Vg};
 use crate::limits::{
     DEFAULT_CHUNK_SECTORS, MAX_LVS_PER_MOVE, MAX_MOVES, MAX_PARTS, MAX_PARTS_PER_MOVE,
@@ -314,7 +315,7 @@ impl Vg {
             rest.source.pe = Pe(rest.source.pe.0.saturating_add(half.0));
             rest.destination.pe = Pe(rest.destination.pe.0.saturating_add(half.0));
             rest.count = Extents(rest.count.0.saturating_sub(half.0));
-            let _ = self.parts.insert(index + 1, rest); // Not full.
+            insert(&mut self.parts, index + 1, rest); // Not full.
             if let Some(part) = self.parts.get_mut(index) {
                 part.count = half;
             }

@@ -1,5 +1,6 @@
 //! Which physical extents are free: a sorted list of those that are not.
 
+use super::sort::{insert, sort_by_key};
 use super::{MovePart, Place, Run, Vg};
 use crate::mover::Recorded;
 use crate::units::{Extents, Pe, PvIndex};
@@ -25,13 +26,13 @@ impl Vg {
                 let _ = self.used.push(run);
             }
         }
-        self.used.sort_unstable_by_key(|run| (run.place, run.count));
+        sort_by_key(&mut self.used, |run| (run.place, run.count));
     }
 
     /// Adds one run to `used`, for a segment or part that is pushed at the same time.
     pub(super) fn mark_used(&mut self, run: Run) {
         let at = self.used.partition_point(|other| other.place < run.place);
-        let _ = self.used.insert(at, run);
+        insert(&mut self.used, at, run);
     }
 
     /// The runs in use on one PV, from its first extent to its last.

@@ -4,6 +4,7 @@ use heapless::Vec;
 
 use lvshift_on_disk_format::dirty_log;
 
+use super::sort::sort_by_key;
 use super::{Invalid, MovePart, Records, Vg};
 use crate::limits::{MAX_LVS_PER_MOVE, MAX_PARTS, MAX_PARTS_PER_MOVE, MAX_SEGMENTS};
 use crate::mover::Recorded;
@@ -193,8 +194,11 @@ impl Vg {
 
     /// The indices of all parts, sorted by what they move.
     fn parts_by_extent(&self) -> Vec<u16, MAX_PARTS> {
-        let mut order: Vec<u16, MAX_PARTS> = (0u16..).take(self.parts.len()).collect();
-        order.sort_unstable_by_key(|&at| self.part_at(at).map(|part| (part.lv, part.first)));
+        let mut order: Vec<u16, MAX_PARTS> = Vec::new();
+        for (index, _) in (0u16..).zip(&self.parts) {
+            let _ = order.push(index); // Room for all; collecting could panic.
+        }
+        sort_by_key(&mut order, |&at| (self.part_at(at).map(|part| (part.lv, part.first)), at));
         order
     }
 
@@ -247,7 +251,7 @@ impl Vg {
             }
         }
         let part = |index: u16| self.parts.get(usize::from(index));
-        order.sort_unstable_by_key(|&at| part(at).map(|p| (p.destination.pv, p.log_offset)));
+        sort_by_key(&mut order, |&at| (part(at).map(|p| (p.destination.pv, p.log_offset)), at));
         for pair in order.windows(2) {
             let &[first, second] = pair else { continue };
             if let (Some(one), Some(other)) = (part(first), part(second))

@@ -195,8 +195,29 @@ fn a_write_during_the_settle_flush_keeps_its_chunk_dirty() {
     assert_eq!(tracker.take_stale_group(0), None);
     let round = tracker.begin_settle().unwrap();
     assert_eq!(tracker.finish_settle(round, Ok(())).0, 2);
+    // With nothing to gain no round begins, and nobody flushes.
+    assert!(tracker.begin_settle().is_none() && !tracker.has_dirty());
+}
+
+#[test]
+fn a_chunk_that_nobody_writes_becomes_clean_while_all_others_are_written_all_the_time() {
+    let tracker = part(64 * 8);
+    for chunk in 0..8 {
+        let _ = copy(&tracker, chunk);
+    }
+    let writing: Vec<_> = (1..8)
+        .map(|chunk| admitted(admit(&tracker, piece(chunk * 64, 8), WritePolicy::CopyFirst)))
+        .collect();
     let round = tracker.begin_settle().unwrap();
-    assert_eq!(tracker.finish_settle(round, Ok(())).0, 0);
+    assert_eq!(tracker.finish_settle(round, Ok(())).0, 1);
+    assert_eq!(phase(&tracker, 0), Phase::Clean);
+    // What is written now could not become clean by a flush: none is made for it.
+    assert!(tracker.begin_settle().is_none() && tracker.has_dirty());
+    for ticket in writing {
+        let _ = ticket.complete(&tracker, WriteOutcome::Done);
+    }
+    let round = tracker.begin_settle().unwrap();
+    assert_eq!(tracker.finish_settle(round, Ok(())).0, 7);
 }
 
 #[test]
@@ -209,6 +230,21 @@ fn a_failed_flush_of_the_destination_is_never_believed_again() {
     assert_eq!((cleaned, effects.wake), (0, QueueMask::ALL));
     assert_eq!((phase(&tracker, 0), tracker.left()), (Phase::Pending, 2));
     assert!(tracker.begin_settle().is_none());
+}
+
+#[test]
+fn after_a_failed_flush_of_the_movers_own_no_other_flush_makes_a_chunk_clean() {
+    let tracker = part(64);
+    let _ = copy(&tracker, 0);
+    let round = tracker.begin_settle().unwrap();
+    assert_eq!(tracker.seal().0, Sealed::Sealed);
+    // The mover's flush fails here and loses what was copied; the round's own succeeds after it.
+    assert_eq!(tracker.finish_settle(round, Ok(())).0, 0);
+    assert!(tracker.begin_settle().is_none());
+    // The hand-over was not made: what is left over settles in the next round.
+    let _ = tracker.decided(Authority::Source);
+    let round = tracker.begin_settle().unwrap();
+    assert_eq!(tracker.finish_settle(round, Ok(())).0, 1);
 }
 
 #[test]
