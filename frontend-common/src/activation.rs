@@ -4,8 +4,10 @@
 
 use lvshift_core::metadata::ApplyError;
 use lvshift_core::mover::{Change, Mapping, Recorded};
+use lvshift_core::planted;
 use lvshift_core::units::{LvIndex, MoveIndex, PvIndex, Uuid};
 
+use crate::elsewhere;
 use crate::error::{Error, Kind, Result};
 use crate::front_end::{ActiveLv, FrontEnd};
 use crate::journal::Journal;
@@ -37,6 +39,7 @@ pub fn activate(
         // The table stays; a link that is missing is made.
         return Ok((front_end.activate(vg.view(), index, Mapping::Source, false)?, Vec::new()));
     }
+    elsewhere::refuse(front_end.name(), vg.vg(), index)?;
     let mut notes = Vec::new();
     let (_lock, mapping) = match vg.vg().move_of_lv(index) {
         None => (None, Mapping::Source),
@@ -92,6 +95,9 @@ fn mapping_in_a_move(
         }
         Recorded::Copying => {
             let known = Journal::open()?.knows(record.uuid);
+            if planted::is("copying-served-from-the-source") {
+                return Ok(Mapping::Source);
+            }
             let sound =
                 vg.missing().is_empty() && vg.health().pvs.iter().all(|pv| pv.path.is_some());
             if known && sound {
@@ -175,6 +181,10 @@ pub fn activate_all(vg: &mut OpenVg, front_end: &mut dyn FrontEnd) -> Activated 
 /// `Kind::InUse` when it is open, `Kind::Locked` when it is being moved.
 pub fn deactivate(vg: &OpenVg, front_end: &mut dyn FrontEnd, lv: Uuid) -> Result<()> {
     let index = find(vg, lv)?;
+    if elsewhere::active(front_end.name(), vg.vg().uuid(), lv).is_some() {
+        // What the other front end serves is not ours to take down, nor is the link to it.
+        return Ok(());
+    }
     let _lock = match vg.vg().move_of_lv(index) {
         Some(_) => {
             Some(lock::mover(vg.vg().uuid(), "deactivates an LV").map_err(|mut error| {

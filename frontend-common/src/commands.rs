@@ -14,6 +14,7 @@ mod place;
 mod pv;
 mod pvmove;
 mod reports;
+mod take_down;
 mod vg;
 mod vgck;
 

@@ -31,6 +31,12 @@ pub enum Request {
     Abort(Vec<Uuid>),
 }
 
+/// Where a driver hears what is wanted of it.
+pub trait Requests {
+    /// What is wanted now; never blocks longer than a peer needs to send its line.
+    fn requests(&mut self) -> Vec<Request>;
+}
+
 static WAKE: OnceLock<OwnedFd> = OnceLock::new();
 
 /// The descriptor that becomes readable when somebody wants something of this mover; none while
@@ -95,9 +101,10 @@ impl Control {
         }
         Ok(control)
     }
+}
 
-    /// What is wanted now; never blocks longer than a peer needs to send its line.
-    pub fn requests(&mut self) -> Vec<Request> {
+impl Requests for Control {
+    fn requests(&mut self) -> Vec<Request> {
         let mut requests = Vec::new();
         while let Ok(Some(signal)) = self.signals.read_signal() {
             let name = i32::try_from(signal.ssi_signo)

@@ -111,6 +111,14 @@ pub trait FrontEnd {
     /// with `Kind::InUse` while it is open.
     fn deactivate(&mut self, vg: &Vg, lv: LvIndex) -> Result<()>;
 
+    /// Says before the metadata change whether the device of an active LV can be made larger.
+    ///
+    /// # Errors
+    /// `Kind::Unsupported` where it cannot.
+    fn check_growth(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Loads and swaps in the table of the present metadata, after an extension.
     fn refresh(&mut self, view: View<'_>, lv: LvIndex) -> Result<()>;
 
@@ -134,6 +142,21 @@ pub trait FrontEnd {
 
     /// How far the copy of this move is, read now.
     fn copy_status(&mut self, view: View<'_>, of: MoveIndex) -> Result<CopyStatus>;
+
+    /// Makes sure, where writes pass through the front end, that from now until a table is loaded
+    /// no write is acknowledged that the destination does not take. False if not all of the move
+    /// was equal and healthy at that moment; then nothing has changed.
+    fn seal(&mut self, view: View<'_>, of: MoveIndex) -> Result<bool> {
+        let _ = (view, of);
+        Ok(true)
+    }
+
+    /// The places that the copy of this move could not read, as of the last `copy_status`, where
+    /// the front end makes the copy itself and knows.
+    fn bad_places(&mut self, view: View<'_>, of: MoveIndex) -> Vec<BadPlace> {
+        let _ = (view, of);
+        Vec::new()
+    }
 
     /// Blocks until the copy changes, a signal comes, or `timeout` passes. Never misses a change
     /// that came after the last `copy_status`.

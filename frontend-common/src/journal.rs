@@ -11,7 +11,7 @@ use lvshift_core::units::Uuid;
 use crate::error::{Error, Kind, Result};
 use crate::lock::private_directory;
 
-#[cfg(not(test))]
+#[cfg(not(any(test, feature = "sim")))]
 const STATE_DIRECTORY: &str = "/var/lib/lvshift";
 
 /// The journal.
@@ -26,13 +26,13 @@ impl Journal {
     /// # Errors
     /// `Kind::Kernel` when the directory cannot be made or is not ours alone.
     pub fn open() -> Result<Journal> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "sim"))]
         return Journal::at(crate::lock::run_directory()?.join("state"));
-        #[cfg(not(test))]
+        #[cfg(not(any(test, feature = "sim")))]
         Journal::of_this_host()
     }
 
-    #[cfg(not(test))]
+    #[cfg(not(any(test, feature = "sim")))]
     fn of_this_host() -> Result<Journal> {
         let directory = std::env::var_os("LVSHIFT_STATE_DIR")
             .map_or_else(|| STATE_DIRECTORY.into(), PathBuf::from);

@@ -7,14 +7,18 @@ pub mod commands;
 pub mod control;
 pub mod device;
 pub mod drive;
+pub(crate) mod elsewhere;
 pub mod error;
 pub mod front_end;
 pub mod journal;
 pub mod lock;
+pub mod program;
 pub mod progress;
 pub mod pv;
 pub mod report;
 pub mod signature;
+#[cfg(feature = "sim")]
+pub mod simulation;
 pub mod size;
 pub mod vg;
 

@@ -1,10 +1,12 @@
 //! Two locks for each VG: the metadata lock, held for one read-modify-write, and the mover lock,
 //! held as long as a mover runs. Both are `flock`s, so a dead process holds none.
 
+use std::cell::Cell;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use lvshift_core::units::Uuid;
 use rustix::fs::OFlags;
@@ -19,7 +21,7 @@ const RUN_DIRECTORY: &str = "/run/lvshift";
 /// # Errors
 /// `Kind::Kernel` when it cannot be made or somebody else owns it.
 pub fn run_directory() -> Result<PathBuf> {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
     if let Some(path) = TEST_DIRECTORY.get() {
         private_directory(path)?;
         return Ok(path.clone());
@@ -30,10 +32,10 @@ pub fn run_directory() -> Result<PathBuf> {
     Ok(path)
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "sim"))]
 static TEST_DIRECTORY: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
 
-#[cfg(test)]
+#[cfg(any(test, feature = "sim"))]
 pub(crate) fn set_run_directory_for_tests(path: &Path) {
     let _ = TEST_DIRECTORY.set(path.to_owned());
 }
@@ -105,8 +107,53 @@ fn cannot_lock(error: std::io::Error) -> Error {
 /// `Kind::Kernel` when the lock file cannot be used.
 pub fn metadata(vg: Uuid) -> Result<Lock> {
     let file = open(vg, Purpose::Metadata)?;
-    file.lock().map_err(cannot_lock)?;
+    match LIMIT.get() {
+        None => file.lock().map_err(cannot_lock)?,
+        Some(limit) => {
+            if !try_for(limit, || file.try_lock())? {
+                return Err(Error::new(Kind::Locked, "another command is changing the VG")
+                    .state("nothing was changed"));
+            }
+        }
+    }
     Ok(Lock { file })
+}
+
+/// Whether nobody writes or reads the metadata now.
+#[cfg(feature = "sim")]
+pub(crate) fn metadata_is_free(vg: Uuid) -> bool {
+    open(vg, Purpose::Metadata).is_ok_and(|file| file.try_lock().is_ok())
+}
+
+thread_local! {
+    /// How long this thread waits for a metadata lock.
+    static LIMIT: Cell<Option<Duration>> = const { Cell::new(None) };
+}
+
+/// From now on this thread waits that long for a metadata lock and no longer: what it reads then it
+/// reads without the lock, and it writes nothing. It is for a daemon that takes over what a dead one
+/// has left: the command that holds the lock may be waiting for that daemon. What it reads is what a
+/// crash at this moment would leave.
+pub fn wait_at_most(limit: Duration) {
+    LIMIT.set(Some(limit));
+}
+
+/// Tries for that long; whether it has the lock.
+fn try_for(
+    limit: Duration,
+    mut take: impl FnMut() -> std::result::Result<(), TryLockError>,
+) -> Result<bool> {
+    let start = Instant::now();
+    loop {
+        match take() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) if start.elapsed() < limit => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(error)) => return Err(cannot_lock(error)),
+        }
+    }
 }
 
 /// Waits until nobody writes the metadata; many may read.
@@ -115,7 +162,11 @@ pub fn metadata(vg: Uuid) -> Result<Lock> {
 /// As [`metadata`].
 pub fn metadata_shared(vg: Uuid) -> Result<Lock> {
     let file = open(vg, Purpose::Metadata)?;
-    file.lock_shared().map_err(cannot_lock)?;
+    match LIMIT.get() {
+        None => file.lock_shared().map_err(cannot_lock)?,
+        // Without it, what is read may be of a commit that is under way.
+        Some(limit) => drop(try_for(limit, || file.try_lock_shared())?),
+    }
     Ok(Lock { file })
 }
 
@@ -170,5 +221,26 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // Closing unlocks as well; this only does it for copies in children, too.
         let _ = self.file.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_impatient_thread_reads_beside_a_holder_and_writes_nothing() {
+        crate::testing::use_scratch_locks();
+        let vg = Uuid([0x4c; 16]);
+        let held = metadata(vg).expect("nobody has it");
+        let impatient = std::thread::spawn(move || {
+            wait_at_most(Duration::from_millis(30));
+            let read = metadata_shared(vg).map(drop);
+            (read, metadata(vg).map(drop))
+        });
+        let (read, written) = impatient.join().expect("no panic");
+        assert!(read.is_ok(), "it waits for whoever waits for it");
+        assert_eq!(written.expect_err("somebody else writes").kind, Kind::Locked);
+        drop(held);
     }
 }

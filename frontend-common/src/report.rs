@@ -15,8 +15,8 @@ use std::cmp::Ordering;
 
 use lvshift_core::units::Sectors;
 
-use crate::cli::args::ReportFormat;
 use crate::cli::report_args::ReportArgs;
+use crate::cli::values::ReportFormat;
 use crate::error::Result;
 use crate::size::Units;
 

@@ -15,5 +15,5 @@ mod udev;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    lvshift_frontend_common::cli::run(&mut front::Dm::default(), std::env::args_os())
+    lvshift_frontend_common::program::run(&mut front::Dm::default(), std::env::args_os())
 }

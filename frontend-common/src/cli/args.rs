@@ -1,10 +1,11 @@
 //! The list of commands, and the options that all of them take.
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::lv_args::{Lvchange, Lvcreate, Lvextend, Lvremove, Lvrename};
 use super::pv_args::{Pvcreate, Pvmove, Pvremove};
 use super::report_args::ReportArgs;
+use super::values::ReportFormat;
 use super::vg_args::{Vgchange, Vgck, Vgcreate, Vgextend, Vgreduce, Vgremove};
 
 /// Move logical volumes between disks while they are in use, and never call moved what is not.
@@ -38,33 +39,6 @@ pub struct Common {
     /// Say nothing but errors.
     #[arg(short = 'q', long, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
     pub quiet: u8,
-}
-
-/// A yes or no, as LVM writes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct YesNo(pub bool);
-
-impl std::str::FromStr for YesNo {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<YesNo, String> {
-        match text {
-            // ay, ey, sy, ly: LVM's ways to activate in a cluster, which are one way here.
-            "y" | "yes" | "1" | "ay" | "ey" | "sy" | "ly" => Ok(YesNo(true)),
-            "n" | "no" | "0" | "en" | "sn" | "ln" => Ok(YesNo(false)),
-            _ => Err("expected y or n".into()),
-        }
-    }
-}
-
-/// How reports are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ReportFormat {
-    /// A table for people.
-    #[default]
-    Basic,
-    /// LVM's JSON.
-    Json,
 }
 
 /// The commands, under LVM's names.

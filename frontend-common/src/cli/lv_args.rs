@@ -2,9 +2,8 @@
 
 use clap::Args;
 
-use super::args::YesNo;
-use super::pv_args::AllocPolicy;
 use super::spec::PvSpec;
+use super::values::{AllocPolicy, YesNo};
 use crate::size::{ExtentsArg, SignedSize, Size};
 
 /// `lvcreate`.

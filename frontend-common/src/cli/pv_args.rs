@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::args::ReportFormat;
 use super::spec::PvSpec;
+use super::values::{AllocPolicy, ReportFormat};
 use crate::size::Size;
 
 /// `pvcreate`.
@@ -36,21 +36,6 @@ pub struct Pvremove {
     /// Take the label off even if a VG still lists the PV.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub force: u8,
-}
-
-/// How the planner may choose places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum AllocPolicy {
-    /// Every segment stays in one piece.
-    Contiguous,
-    /// As normal: there is nothing else to stay close to here.
-    Cling,
-    /// Any free extents on other PVs.
-    Normal,
-    /// Also free extents of the source PV itself.
-    Anywhere,
-    /// The VG's own policy, which is normal.
-    Inherit,
 }
 
 /// What a write to a chunk that is not copied yet does.

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::args::ReportFormat;
+use super::values::ReportFormat;
 use crate::size::Units;
 
 /// The options of a report.

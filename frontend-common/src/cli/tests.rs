@@ -2,9 +2,9 @@
 
 use clap::{CommandFactory, Parser};
 
-use super::args::{Cli, Command, ReportFormat, YesNo};
-use super::pv_args::AllocPolicy;
+use super::args::{Cli, Command};
 use super::spec::PeRange;
+use super::values::{AllocPolicy, ReportFormat, YesNo};
 use crate::size::{Amount, Of, Sign};
 
 fn parse(line: &str) -> Command {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::YesNo;
+use super::values::YesNo;
 use crate::size::Size;
 
 /// `vgcreate`.

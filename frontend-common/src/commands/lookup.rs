@@ -124,3 +124,31 @@ pub(super) fn areas(open: &OpenVg, specs: &[PvSpec]) -> Result<Vec<Area>> {
 pub(super) fn fresh() -> Uuid {
     Uuid(uuid::Uuid::new_v4().into_bytes())
 }
+
+/// The LVs named, by VG in the order named; a VG alone (no LVs) means all of its LVs.
+pub(super) fn by_vg(names: &[String]) -> Result<Vec<(String, Vec<String>)>> {
+    let mut groups: Vec<(String, Vec<String>, bool)> = Vec::new();
+    for text in names {
+        let volume = volume(text)?;
+        let at = groups.iter().position(|(vg, ..)| *vg == volume.vg).unwrap_or_else(|| {
+            groups.push((volume.vg.clone(), Vec::new(), false));
+            groups.len() - 1
+        });
+        match volume.lv {
+            Some(lv) if !groups[at].1.contains(&lv) => groups[at].1.push(lv),
+            Some(_) => {}
+            None => groups[at].2 = true,
+        }
+    }
+    let whole = |(vg, lvs, all)| (vg, if all { Vec::new() } else { lvs });
+    Ok(groups.into_iter().map(whole).collect())
+}
+
+/// The LVs of these names, or all if there are none.
+pub(super) fn chosen(open: &OpenVg, names: &[String]) -> Result<Vec<LvIndex>> {
+    if names.is_empty() {
+        let all = 0..open.vg().lvs().len();
+        return Ok(all.filter_map(|at| u16::try_from(at).ok().map(LvIndex)).collect());
+    }
+    names.iter().map(|name| lv(open.vg(), name)).collect()
+}

@@ -3,8 +3,8 @@
 use lvshift_core::units::Uuid;
 
 use super::Context;
-use super::lookup;
-use super::lvremove::{by_vg, chosen, take_down};
+use super::lookup::{self, by_vg, chosen};
+use super::take_down::take_down;
 use crate::activation;
 use crate::cli::lv_args::Lvchange;
 use crate::cli::vg_args::Vgchange;

@@ -9,8 +9,8 @@ use lvshift_core::units::Uuid;
 
 use super::Context;
 use super::lookup::{self, refuse};
+use super::lvremove::remove_all;
 use super::place::{Wanted, absolute, extents, no_room, policy};
-use super::vg::remove_all;
 use crate::activation;
 use crate::cli::lv_args::Lvcreate;
 use crate::error::{Error, Kind, Result};
@@ -119,7 +119,7 @@ fn wipe(node: &Path) -> Result<()> {
 
 /// An LV that could not be started is not left behind.
 fn give_up(context: &mut Context<'_>, open: &mut OpenVg, lv: Uuid, error: Error) -> Error {
-    let down = super::lvremove::take_down(context, open, lv);
+    let down = super::take_down::take_down(context, open, lv);
     let removed = down.and_then(|()| open.commit(|vg| remove_all(vg, &[lv])));
     match removed {
         Ok(_) => error.state("the LV was taken out again; nothing else was changed"),

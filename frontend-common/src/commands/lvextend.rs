@@ -5,9 +5,10 @@ use lvshift_core::units::Extents;
 
 use super::Context;
 use super::lookup::{self, full_name, refuse};
-use super::lvremove::not_moving;
 use super::place::{Wanted, extents, no_room, policy};
+use super::take_down::not_moving;
 use crate::cli::lv_args::Lvextend;
+use crate::elsewhere;
 use crate::error::{Error, Kind, Result};
 use crate::size::{Amount, Long, Of, Sign};
 use crate::vg::{Hold, OpenVg};
@@ -16,6 +17,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvextend) -> Result<()> {
     let (vg, lv) = lookup::lv_name(&args.lv)?;
     let mut open = OpenVg::open(&vg, Hold::Keep)?;
     let lv = lookup::lv(open.vg(), &lv)?;
+    elsewhere::refuse(context.front_end.name(), open.vg(), lv)?;
     // A table that mirrors is not changed under the copy.
     not_moving(context.program, &open, lv)?;
     let name = full_name(open.vg(), lv);
@@ -58,6 +60,17 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvextend) -> Result<()> {
     let active = context.front_end.active(open.vg(), lv)?.is_some();
     if active {
         context.front_end.check_kernel(false)?;
+        context.front_end.check_growth().map_err(|error| {
+            Error::new(
+                Kind::Unsupported,
+                format!("LV {name} cannot be extended while it is active"),
+            )
+            .because(error)
+            .state("nothing was changed")
+            .next(format!(
+                "lvchange -a n {name}, extend it, lvchange -a y {name}; or use a newer kernel"
+            ))
+        })?;
     }
     open.commit(|vg| {
         vg.extend_lv(lv, &runs)

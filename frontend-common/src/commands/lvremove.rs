@@ -1,22 +1,14 @@
 //! `lvremove`.
 
-use std::time::Duration;
-
-use lvshift_core::units::{LvIndex, Uuid};
+use lvshift_core::metadata::Vg;
+use lvshift_core::units::Uuid;
 
 use super::Context;
-use super::lookup::{self, full_name, refuse};
-use super::vg::remove_all;
-use crate::activation;
+use super::lookup::{by_vg, chosen, full_name};
+use super::take_down::{check_idle, take_down};
 use crate::cli::lv_args::Lvremove;
-use crate::device::sysfs;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::vg::{Hold, OpenVg};
-
-/// How often, and after what pauses, an open LV that nothing is known to use is looked at again:
-/// whoever looks for file systems on every new device has it open for a moment.
-const LOOKS: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) fn run(context: &mut Context<'_>, args: &Lvremove) -> Result<()> {
     for (vg, lvs) in by_vg(&args.lvs)? {
@@ -46,75 +38,18 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvremove) -> Result<()> {
     Ok(())
 }
 
-/// The LVs named, by VG in the order named; a VG alone (no LVs) means all of its LVs.
-pub(super) fn by_vg(names: &[String]) -> Result<Vec<(String, Vec<String>)>> {
-    let mut groups: Vec<(String, Vec<String>, bool)> = Vec::new();
-    for text in names {
-        let volume = lookup::volume(text)?;
-        let at = groups.iter().position(|(vg, ..)| *vg == volume.vg).unwrap_or_else(|| {
-            groups.push((volume.vg.clone(), Vec::new(), false));
-            groups.len() - 1
-        });
-        match volume.lv {
-            Some(lv) if !groups[at].1.contains(&lv) => groups[at].1.push(lv),
-            Some(_) => {}
-            None => groups[at].2 = true,
-        }
+/// Takes these LVs out of the metadata and returns their names.
+pub(super) fn remove_all(vg: &mut Vg, uuids: &[Uuid]) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for uuid in uuids {
+        let Some(lv) = vg.lv_by_uuid(*uuid) else { continue };
+        let name = full_name(vg, lv);
+        vg.remove_lv(lv).map_err(|error| {
+            Error::new(Kind::State, format!("LV {name} cannot be removed"))
+                .because(error)
+                .state("the metadata are as they were")
+        })?;
+        names.push(name);
     }
-    let whole = |(vg, lvs, all)| (vg, if all { Vec::new() } else { lvs });
-    Ok(groups.into_iter().map(whole).collect())
-}
-
-/// The LVs of these names, or all if there are none.
-pub(super) fn chosen(open: &OpenVg, names: &[String]) -> Result<Vec<LvIndex>> {
-    if names.is_empty() {
-        let all = 0..open.vg().lvs().len();
-        return Ok(all.filter_map(|at| u16::try_from(at).ok().map(LvIndex)).collect());
-    }
-    names.iter().map(|name| lookup::lv(open.vg(), name)).collect()
-}
-
-/// Refuses an LV that is open or has a recorded move.
-pub(super) fn check_idle(context: &mut Context<'_>, open: &OpenVg, lv: LvIndex) -> Result<()> {
-    let name = full_name(open.vg(), lv);
-    not_moving(context.program, open, lv)?;
-    let mut looks = 1;
-    loop {
-        let Some(device) = context.front_end.active(open.vg(), lv)? else { return Ok(()) };
-        if device.open_count == 0 {
-            return Ok(());
-        }
-        let user = sysfs::in_use(device.number);
-        if looks == LOOKS || user.is_some() {
-            let mut error = refuse(Kind::InUse, format!("logical volume {name} is in use"))
-                .device(device.node.display())
-                .next("unmount it, or stop what holds it open");
-            if let Some(user) = user {
-                error = error.because(user);
-            }
-            return Err(error);
-        }
-        std::thread::sleep(PAUSE);
-        looks += 1;
-    }
-}
-
-/// Refuses an LV of which a move is recorded.
-pub(super) fn not_moving(program: &str, open: &OpenVg, lv: LvIndex) -> Result<()> {
-    if open.vg().move_of_lv(lv).is_none() {
-        return Ok(());
-    }
-    let what = format!("a move of LV {} is recorded", full_name(open.vg(), lv));
-    Err(refuse(Kind::State, what).next(format!(
-        "let it end, carry it on with `{program} pvmove`, or undo it with `{program} pvmove --abort`"
-    )))
-}
-
-/// Takes the LV's device down if it has one.
-pub(super) fn take_down(context: &mut Context<'_>, open: &OpenVg, lv: Uuid) -> Result<()> {
-    let Some(index) = open.vg().lv_by_uuid(lv) else { return Ok(()) };
-    if context.front_end.active(open.vg(), index)?.is_some() {
-        activation::deactivate(open, context.front_end, lv)?;
-    }
-    Ok(())
+    Ok(names)
 }

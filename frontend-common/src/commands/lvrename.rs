@@ -2,8 +2,9 @@
 
 use super::Context;
 use super::lookup::{self, refuse};
-use super::lvremove::not_moving;
+use super::take_down::not_moving;
 use crate::cli::lv_args::Lvrename;
+use crate::elsewhere;
 use crate::error::{Error, Kind, Result};
 use crate::vg::{Hold, OpenVg};
 
@@ -15,6 +16,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvrename) -> Result<()> {
     if open.vg().lv_by_name(new.as_str()).is_some() {
         return Err(refuse(Kind::Exists, format!("there is an LV {new} in VG {vg} already")));
     }
+    elsewhere::refuse(context.front_end.name(), open.vg(), lv)?;
     not_moving(context.program, &open, lv)?;
     let active = context.front_end.active(open.vg(), lv)?.is_some();
     let index = open.commit(|vg| {

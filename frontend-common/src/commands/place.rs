@@ -5,7 +5,7 @@ use lvshift_core::units::{Extents, LvIndex, PvIndex};
 
 use super::Context;
 use super::lookup::{pv_path, refuse};
-use crate::cli::pv_args::AllocPolicy;
+use crate::cli::values::AllocPolicy;
 use crate::error::{Error, Kind, Result};
 use crate::size::{Amount, Long, Of, Sign, Size, percent_of, to_extents};
 use crate::vg::OpenVg;

@@ -48,7 +48,7 @@ pub(super) fn check(context: &mut Context<'_>, path: &Path, force: bool) -> Resu
         return Err(refuse(Kind::InUse, format!("cannot use {}: {user}", path.display()))
             .device(path.display()));
     }
-    let exclusive = BlockDevice::open(path, Access::Exclusive)?;
+    let exclusive = pv::claim(path)?;
     drop(device);
     if force {
         return Ok(Plan { path: path.to_owned(), force });

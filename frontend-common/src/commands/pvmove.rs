@@ -148,6 +148,8 @@ fn drive(
     way: Way,
     moves: &[Uuid],
 ) -> Result<()> {
+    let recorded = moves.iter().filter_map(|of| open.vg().move_by_uuid(*of));
+    plan::refuse_elsewhere(context.front_end.name(), open.vg(), recorded.map(|of| of.index()))?;
     let style = Style::choose(context.json, context.common.quiet > 0);
     let mut teller = Teller::new(style, context.program, std::io::stdout());
     let mut report = |report: drive::Report<'_>| teller.hear(report);

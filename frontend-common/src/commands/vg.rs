@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use lvshift_core::metadata::Vg;
 use lvshift_core::units::{ExtentSize, LvIndex, PvIndex, Uuid};
 
 use super::Context;
-use super::lookup::{self, full_name, pv_path, refuse};
-use super::lvremove::{check_idle, take_down};
+use super::lookup::{self, pv_path, refuse};
+use super::lvremove::remove_all;
 use super::pv;
+use super::take_down::{check_idle, take_down};
 use crate::cli::vg_args::{Vgcreate, Vgextend, Vgreduce, Vgremove};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::pv::Scan;
 use crate::vg::{Hold, OpenVg};
 
@@ -141,20 +141,4 @@ fn remove_one(context: &mut Context<'_>, name: &str, force: bool) -> Result<()> 
     open.destroy()?;
     context.say(format!("Volume group \"{name}\" successfully removed"));
     Ok(())
-}
-
-/// Takes these LVs out of the metadata and returns their names.
-pub(super) fn remove_all(vg: &mut Vg, uuids: &[Uuid]) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for uuid in uuids {
-        let Some(lv) = vg.lv_by_uuid(*uuid) else { continue };
-        let name = full_name(vg, lv);
-        vg.remove_lv(lv).map_err(|error| {
-            Error::new(Kind::State, format!("LV {name} cannot be removed"))
-                .because(error)
-                .state("the metadata are as they were")
-        })?;
-        names.push(name);
-    }
-    Ok(names)
 }

@@ -5,11 +5,16 @@ use std::io::{self, Seek, SeekFrom};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+#[cfg(feature = "sim")]
+use std::sync::Arc;
 use std::sync::OnceLock;
 
 use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors};
 use rustix::fs::OFlags;
 
+#[cfg(feature = "sim")]
+use super::medium::Medium;
+use super::number::number_of;
 use super::sysfs;
 use crate::error::{Error, Kind, Result};
 
@@ -34,6 +39,8 @@ pub struct BlockDevice {
     file: File,
     exclusive: bool,
     writer: OnceLock<File>,
+    #[cfg(feature = "sim")]
+    medium: Option<Arc<dyn Medium>>,
 }
 
 impl BlockDevice {
@@ -70,6 +77,8 @@ impl BlockDevice {
             file,
             exclusive,
             writer: OnceLock::new(),
+            #[cfg(feature = "sim")]
+            medium: None,
         };
         device.size = device.present_size()?;
         Ok(device)
@@ -93,6 +102,26 @@ impl BlockDevice {
             file,
             exclusive: true,
             writer: OnceLock::new(),
+            #[cfg(feature = "sim")]
+            medium: None,
+        }
+    }
+
+    /// A medium of the simulator in the place of a device.
+    #[cfg(feature = "sim")]
+    #[must_use]
+    pub fn simulated(path: &Path, number: DeviceNumber, medium: Arc<dyn Medium>) -> BlockDevice {
+        BlockDevice {
+            path: path.to_owned(),
+            number,
+            size: medium.size(),
+            logical_block: 512,
+            physical_block: 4096,
+            disk_sequence: None,
+            file: File::open("/dev/null").expect("every host has it"),
+            exclusive: true,
+            writer: OnceLock::new(),
+            medium: Some(medium),
         }
     }
 
@@ -131,6 +160,10 @@ impl BlockDevice {
     /// # Errors
     /// `Kind::Io` when the device is gone.
     pub fn present_size(&self) -> Result<Sectors> {
+        #[cfg(feature = "sim")]
+        if let Some(medium) = &self.medium {
+            return Ok(medium.size());
+        }
         let bytes = (&self.file)
             .seek(SeekFrom::End(0))
             .map_err(|error| self.failed("the size cannot be read", 0..0, error))?;
@@ -144,6 +177,12 @@ impl BlockDevice {
     pub fn read(&self, start: Sectors, buffer: &mut [u8]) -> Result<()> {
         let range = sector_range(start, buffer.len());
         let offset = self.offset(start)?;
+        #[cfg(feature = "sim")]
+        if let Some(medium) = &self.medium {
+            return medium
+                .read(start, buffer)
+                .map_err(|error| self.failed("reading failed", range, error));
+        }
         self.file
             .read_exact_at(buffer, offset)
             .map_err(|error| self.failed("reading failed", range, error))
@@ -156,6 +195,12 @@ impl BlockDevice {
     pub fn write(&self, start: Sectors, buffer: &[u8]) -> Result<()> {
         let range = sector_range(start, buffer.len());
         let offset = self.offset(start)?;
+        #[cfg(feature = "sim")]
+        if let Some(medium) = &self.medium {
+            return medium
+                .write(start, buffer)
+                .map_err(|error| self.failed("writing failed", range, error));
+        }
         self.writer()?
             .write_all_at(buffer, offset)
             .map_err(|error| self.failed("writing failed", range, error))
@@ -166,6 +211,10 @@ impl BlockDevice {
     /// # Errors
     /// `Kind::Io`. What was written before is in doubt then and must be written again.
     pub fn flush(&self) -> Result<()> {
+        #[cfg(feature = "sim")]
+        if let Some(medium) = &self.medium {
+            return medium.flush().map_err(|error| self.failed("flushing failed", 0..0, error));
+        }
         self.writer()?.sync_data().map_err(|error| self.failed("flushing failed", 0..0, error))
     }
 
@@ -207,11 +256,6 @@ impl BlockDevice {
         let sectors = if range.is_empty() { Vec::new() } else { vec![range] };
         Error::new(Kind::Io, what).device(self.path.display()).sectors(sectors).because(error)
     }
-}
-
-/// A device number from what `stat` says.
-pub(crate) fn number_of(device: u64) -> DeviceNumber {
-    DeviceNumber { major: rustix::fs::major(device), minor: rustix::fs::minor(device) }
 }
 
 fn sector_range(start: Sectors, bytes: usize) -> std::ops::Range<u64> {

@@ -4,13 +4,18 @@
 mod block;
 mod buffer;
 mod list;
+#[cfg(feature = "sim")]
+mod medium;
+mod number;
 pub mod sysfs;
 
-pub(crate) use block::number_of;
 pub use block::{Access, BlockDevice};
 pub use buffer::Aligned;
 pub(crate) use list::is_own_lv;
 pub use list::{Candidate, candidates};
+#[cfg(feature = "sim")]
+pub use medium::Medium;
+pub(crate) use number::number_of;
 
 /// What every dm UUID of a device of ours starts with.
 pub const OWN_DM_PREFIX: &str = "LVSHIFT-";

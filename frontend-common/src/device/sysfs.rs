@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use lvshift_core::units::DeviceNumber;
 
-use super::block::number_of;
+use super::number::number_of;
 
 /// The kernel's directory of the device.
 fn directory(number: DeviceNumber) -> PathBuf {

@@ -11,6 +11,7 @@ use lvshift_core::mover::Leg;
 use lvshift_core::units::{MoveIndex, Sectors};
 use lvshift_on_disk_format::dirty_log;
 
+use super::halve::{Bad, Halving, note};
 use super::log::Image;
 use crate::device::Aligned;
 use crate::front_end::{BadPlace, View};
@@ -54,7 +55,7 @@ struct Probe<'a> {
 #[derive(Default)]
 struct Side {
     dead: u32,
-    bad: Vec<(Range<u64>, String)>,
+    bad: Bad,
 }
 
 impl<'a> Probe<'a> {
@@ -142,7 +143,8 @@ impl<'a> Probe<'a> {
                 .unwrap_or(false);
             if !clean {
                 let mut bad = Vec::new();
-                narrow(start..end, step, deadline, attempt, &mut bad);
+                let halving = Halving { step, most: MAX_PLACES, deadline: Some(deadline) };
+                halving.search(start..end, &mut |range| attempt(range), &mut bad);
                 let whole = bad.first().is_some_and(|(range, _)| *range == (start..end));
                 side.dead = if whole { side.dead + 1 } else { 0 };
                 for (range, why) in bad {
@@ -211,73 +213,9 @@ impl<'a> Probe<'a> {
 /// Does something to sectors of the part; the error in words.
 type Attempt<'a> = dyn Fn(&Range<u64>) -> Result<(), String> + 'a;
 
-/// Tries `range`; where that fails, its halves, down to `step` sectors. Few attempts for few bad
-/// sectors: on a slow device each one counts.
-fn narrow(
-    range: Range<u64>,
-    step: u64,
-    deadline: Instant,
-    attempt: &Attempt<'_>,
-    bad: &mut Vec<(Range<u64>, String)>,
-) {
-    if Instant::now() >= deadline {
-        return;
-    }
-    let Err(why) = attempt(&range) else { return };
-    let len = range.end - range.start;
-    if len <= step {
-        note(bad, range, &why);
-        return;
-    }
-    let half = range.start + (len / 2).next_multiple_of(step);
-    narrow(range.start..half, step, deadline, attempt, bad);
-    narrow(half..range.end, step, deadline, attempt, bad);
-}
-
 fn cause(error: &crate::error::Error) -> String {
     match &error.source {
         Some(source) => format!("{}: {source}", error.what),
         None => error.what.clone(),
-    }
-}
-
-/// Adds a range, joined to the last where it goes on with the same words.
-fn note(bad: &mut Vec<(Range<u64>, String)>, range: Range<u64>, why: &str) {
-    if range.is_empty() {
-        return;
-    }
-    match bad.last_mut() {
-        Some((last, reason)) if last.end == range.start && reason == why => last.end = range.end,
-        _ => bad.push((range, why.to_owned())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn few_bad_sectors_take_few_attempts_even_on_a_slow_device() {
-        let attempts = std::cell::Cell::new(0);
-        let attempt = |range: &Range<u64>| {
-            attempts.set(attempts.get() + 1);
-            if range.start < 808 && range.end > 800 { Err("EIO".to_owned()) } else { Ok(()) }
-        };
-        let mut bad = Vec::new();
-        let later = Instant::now() + Duration::from_secs(60);
-        narrow(0..4096, 1, later, &attempt, &mut bad);
-        assert_eq!(bad, [(800..808, "EIO".to_owned())]);
-        assert!(attempts.get() < 40, "{} attempts", attempts.get());
-    }
-
-    #[test]
-    fn the_deadline_holds_inside_of_a_chunk() {
-        let attempt = |_: &Range<u64>| {
-            std::thread::sleep(Duration::from_millis(10));
-            Err("EIO".to_owned())
-        };
-        let (start, mut bad) = (Instant::now(), Vec::new());
-        narrow(0..4096, 1, start + Duration::from_millis(50), &attempt, &mut bad);
-        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     }
 }

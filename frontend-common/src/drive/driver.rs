@@ -8,10 +8,11 @@ use lvshift_core::metadata::{ApplyError, Vg};
 use lvshift_core::mover::{
     AbortReason, Action, Change, Event, InCharge, Leg, LegFault, Live, Mover, Outcome, Recorded,
 };
+use lvshift_core::planted;
 use lvshift_core::units::{LvIndex, MoveIndex, Uuid};
 
 use super::{MoveReport, Report, diagnose, failpoint, log};
-use crate::control::{Control, Request};
+use crate::control::{Request, Requests};
 use crate::error::{Error, Kind, Result};
 use crate::front_end::{BadPlace, FrontEnd};
 use crate::journal::Journal;
@@ -32,7 +33,7 @@ pub(super) struct Driver<'a> {
     pub(super) vg: &'a mut OpenVg,
     pub(super) front_end: &'a mut dyn FrontEnd,
     journal: &'a Journal,
-    control: &'a mut Control,
+    control: &'a mut dyn Requests,
     pub(super) of: Uuid,
     pub(super) place: Place,
     pub(super) interval: Option<Duration>,
@@ -50,7 +51,7 @@ impl<'a> Driver<'a> {
         vg: &'a mut OpenVg,
         front_end: &'a mut dyn FrontEnd,
         journal: &'a Journal,
-        control: &'a mut Control,
+        control: &'a mut dyn Requests,
         of: Uuid,
         place: Place,
     ) -> Driver<'a> {
@@ -157,6 +158,7 @@ impl<'a> Driver<'a> {
                 failpoint::after(action.name());
                 if let Event::LegFailed(leg, fault) = event {
                     self.failed.get_or_insert((leg, fault));
+                    self.ask_for_bad_places();
                 }
                 event
             }
@@ -197,11 +199,21 @@ impl<'a> Driver<'a> {
             Action::Diagnose => {
                 self.vg.reread()?;
                 let (of, _) = self.record()?;
-                self.bad_places = diagnose::bad_places(self.vg.view(), of);
+                // Whoever made the copy knows best what it could not read.
+                if self.bad_places.is_empty() {
+                    self.bad_places = diagnose::bad_places(self.vg.view(), of);
+                }
             }
             Action::Finish(_) => {}
         }
         Ok(Event::Done)
+    }
+
+    /// What the front end knows of the failure, before the LV is switched back and it forgets.
+    fn ask_for_bad_places(&mut self) {
+        if let Ok((of, _)) = self.record() {
+            self.bad_places = self.front_end.bad_places(self.vg.view(), of);
+        }
     }
 
     /// Others may have changed the VG since: indices are looked up anew for every action.
@@ -214,6 +226,9 @@ impl<'a> Driver<'a> {
     fn commit(&mut self, change: Change) -> Result<()> {
         if change == Change::Begin {
             self.journal.add(self.of, self.vg.vg().uuid())?;
+        }
+        if change == Change::Aborting && planted::is("aborting-not-committed") {
+            return Ok(());
         }
         let of = self.of;
         let one_side = OneSide::default();
@@ -234,6 +249,9 @@ impl<'a> Driver<'a> {
 
     fn flush_destination(&mut self) -> Result<()> {
         let (of, _) = self.record()?;
+        if planted::is("destination-not-flushed") {
+            return Ok(());
+        }
         let mut flushed = Vec::new();
         for part in self.vg.vg().parts_of(of) {
             let pv = part.destination.pv;

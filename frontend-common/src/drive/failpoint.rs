@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use lvshift_core::mover::Action;
 use rustix::process::{Signal, getpid, kill_process};
@@ -16,6 +17,9 @@ use crate::error::{Error, Kind, Result};
 pub const VARIABLE: &str = "LVSHIFT_FAIL_AT";
 /// How many slot writes of a commit are fail points of their own.
 const SLOT_WRITES: usize = 4;
+
+/// How long another thread of this process may take to see that it is to stop.
+const STOPPING: Duration = Duration::from_millis(300);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
@@ -69,6 +73,11 @@ fn signal(signal: Signal, name: &str) {
     tracing::warn!(name, ?signal, "fail point");
     // If even this fails, the test that set the fail point sees that it had no effect.
     let _ = kill_process(getpid(), signal);
+    if signal == Signal::STOP {
+        // Any thread may take the signal, and until it does this one would run on past the point,
+        // to where it holds a lock that others wait for.
+        std::thread::sleep(STOPPING);
+    }
 }
 
 /// The step `name` is about to be done.

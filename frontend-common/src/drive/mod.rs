@@ -5,9 +5,12 @@ pub mod failpoint;
 mod command;
 mod diagnose;
 mod driver;
+mod halve;
 mod log;
 mod report;
 mod scout;
+#[cfg(feature = "sim")]
+mod simulate;
 #[cfg(test)]
 mod tests;
 mod wait;
@@ -15,3 +18,5 @@ mod wait;
 pub use command::{abort, carry_on, run};
 pub use report::{MoveReport, Options, Progress, Report};
 pub use scout::scout;
+#[cfg(feature = "sim")]
+pub use simulate::one;

@@ -14,6 +14,7 @@ use lvshift_core::metadata::{Segment, Vg};
 use lvshift_core::mover::Leg;
 use lvshift_core::units::{SECTOR_SIZE, Sectors};
 
+use super::halve::{Bad, Halving, note};
 use crate::device::{Aligned, BlockDevice};
 use crate::front_end::{BadPlace, View};
 
@@ -23,15 +24,6 @@ const STRIDE: u64 = 4096;
 const READERS: usize = 4;
 /// Bad runs that are named one by one; past that the disk as a whole is the news.
 const MAX_BAD: usize = 64;
-
-/// A run of sectors that cannot be read, and the error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct BadRun {
-    /// The 512-byte sectors on the device.
-    sectors: Range<u64>,
-    /// The error in words.
-    error: String,
-}
 
 /// Reads all of `pieces` once; tells `progress` the bytes read so far and in all. Answers the
 /// places that cannot be read, at most 64 for each piece, and stops early when `progress`
@@ -54,14 +46,14 @@ pub fn scout(
             go_on
         });
         let lv_start = u64::from(piece.first.0) * u64::from(extent.sectors());
-        bad.extend(runs.into_iter().map(|run| BadPlace {
+        bad.extend(runs.into_iter().map(|(sectors, error)| BadPlace {
             leg: Leg::Source,
             pv: member.uuid,
             lv: view.vg.lvs().get(usize::from(piece.lv.0)).map(|lv| lv.uuid).unwrap_or_default(),
-            lv_sectors: lv_start + (run.sectors.start - range.start)
-                ..lv_start + (run.sectors.end - range.start),
-            device_sectors: run.sectors,
-            error: run.error,
+            lv_sectors: lv_start + (sectors.start - range.start)
+                ..lv_start + (sectors.end - range.start),
+            device_sectors: sectors,
+            error,
         }));
         if !go_on {
             break;
@@ -85,7 +77,7 @@ fn unreadable(
     device: &BlockDevice,
     range: Range<u64>,
     progress: &mut dyn FnMut(u64) -> bool,
-) -> Vec<BadRun> {
+) -> Bad {
     let next = AtomicU64::new(range.start);
     let stop = AtomicBool::new(false);
     let found = Mutex::new(Vec::new());
@@ -103,8 +95,7 @@ fn unreadable(
                         break;
                     }
                     let end = range.end.min(start + STRIDE);
-                    let mut runs = Vec::new();
-                    narrow(device, start..end, &mut buffer, &mut runs);
+                    let mut runs = narrow(device, start..end, &mut buffer);
                     if !runs.is_empty() {
                         let mut found = found.lock().expect("no reader panics holding it");
                         found.append(&mut runs);
@@ -129,37 +120,28 @@ fn unreadable(
     merged(found.into_inner().expect("no reader panics holding it"))
 }
 
-/// Reads `range`; where that fails, reads its halves, down to a logical block.
-fn narrow(device: &BlockDevice, range: Range<u64>, buffer: &mut [u8], bad: &mut Vec<BadRun>) {
-    let sectors = range.end - range.start;
-    let block = u64::from(device.logical_block()).max(SECTOR_SIZE) / SECTOR_SIZE;
-    let Some(part) =
-        usize::try_from(sectors * SECTOR_SIZE).ok().and_then(|len| buffer.get_mut(..len))
-    else {
-        return;
+/// What of `range` cannot be read, down to a logical block.
+fn narrow(device: &BlockDevice, range: Range<u64>, buffer: &mut [u8]) -> Bad {
+    let step = u64::from(device.logical_block()).max(SECTOR_SIZE) / SECTOR_SIZE;
+    let mut attempt = |range: &Range<u64>| {
+        let bytes = usize::try_from((range.end - range.start) * SECTOR_SIZE).ok();
+        // A range is never longer than the buffer.
+        let Some(part) = bytes.and_then(|len| buffer.get_mut(..len)) else { return Ok(()) };
+        device
+            .read(Sectors(range.start), part)
+            .map_err(|error| error.source.map_or(error.what, |source| source.to_string()))
     };
-    let Err(error) = device.read(Sectors(range.start), part) else { return };
-    if sectors <= block || bad.len() >= MAX_BAD {
-        let error = error.source.map_or(error.what, |source| source.to_string());
-        bad.push(BadRun { sectors: range, error });
-        return;
-    }
-    let half = range.start + (sectors / 2).next_multiple_of(block);
-    narrow(device, range.start..half, buffer, bad);
-    narrow(device, half..range.end, buffer, bad);
+    let mut bad = Bad::new();
+    Halving { step, most: MAX_BAD, deadline: None }.search(range, &mut attempt, &mut bad);
+    bad
 }
 
 /// In order, with neighbours that failed alike joined.
-fn merged(mut runs: Vec<BadRun>) -> Vec<BadRun> {
-    runs.sort_by_key(|run| run.sectors.start);
-    let mut all: Vec<BadRun> = Vec::new();
-    for run in runs {
-        match all.last_mut() {
-            Some(last) if last.sectors.end == run.sectors.start && last.error == run.error => {
-                last.sectors.end = run.sectors.end;
-            }
-            _ => all.push(run),
-        }
+fn merged(mut runs: Bad) -> Bad {
+    runs.sort_by_key(|(sectors, _)| sectors.start);
+    let mut all = Bad::new();
+    for (sectors, error) in runs {
+        note(&mut all, sectors, &error);
     }
     all.truncate(MAX_BAD);
     all
@@ -196,7 +178,7 @@ mod tests {
         let device = truncated("bad", 9_001);
         let bad = unreadable(&device, 0..9_010, &mut |_| true);
         assert_eq!(bad.len(), 1, "{bad:?}");
-        assert_eq!(bad[0].sectors, 9_001..9_010);
+        assert_eq!(bad[0].0, 9_001..9_010);
     }
 
     #[test]
@@ -212,7 +194,7 @@ mod tests {
 
     #[test]
     fn neighbours_are_joined_and_gaps_kept() {
-        let run = |sectors: Range<u64>, error: &str| BadRun { sectors, error: error.to_owned() };
+        let run = |sectors: Range<u64>, error: &str| (sectors, error.to_owned());
         let joined = merged(vec![run(8..16, "EIO"), run(0..8, "EIO"), run(24..32, "EIO")]);
         assert_eq!(joined, [run(0..16, "EIO"), run(24..32, "EIO")]);
     }

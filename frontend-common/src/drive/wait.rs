@@ -74,9 +74,9 @@ impl Driver<'_> {
         let (of, _) = self.record()?;
         let status = self.front_end.copy_status(self.vg.view(), of)?;
         Ok(match judge(&status) {
-            Some(Event::CopyEqual) => Event::Done,
+            Some(Event::CopyEqual) if self.front_end.seal(self.vg.view(), of)? => Event::Done,
+            Some(Event::CopyEqual) | None => Event::NotEqual,
             Some(event) => event,
-            None => Event::NotEqual,
         })
     }
 

@@ -207,9 +207,34 @@ fn open_exclusive(path: &Path) -> Result<BlockDevice> {
     if is_own_lv(look.number()) {
         return Err(in_use("it is an LV".to_owned()));
     }
-    let device = BlockDevice::open(path, Access::Exclusive)?;
+    let device = claim(path)?;
     if device.number() != look.number() {
         return Err(in_use("its path came to name another device".to_owned()));
     }
     Ok(device)
+}
+
+/// Opens a device for itself alone. Of one that is held it says which VG it belongs to, if any: a
+/// process that serves LVs shows as no user in sysfs.
+///
+/// # Errors
+/// `Kind::InUse`, and those of [`BlockDevice::open`].
+pub(crate) fn claim(path: &Path) -> Result<BlockDevice> {
+    BlockDevice::open(path, Access::Exclusive).map_err(|error| {
+        if error.kind != Kind::InUse {
+            return error;
+        }
+        let scan = Scan::run();
+        let vg = scan.as_ref().ok().and_then(|scan| scan.at(path).ok()?.vg.as_ref());
+        match vg {
+            Some((_, name, _)) => Error::new(
+                Kind::InUse,
+                format!("the device is in use: it is a PV of VG {name}, and LVs on it are active"),
+            )
+            .device(path.display())
+            .state("nothing was changed")
+            .next(format!("pvmove empties it, then vgreduce {name} takes it out of the VG")),
+            None => error,
+        }
+    })
 }

@@ -5,9 +5,9 @@ mod members;
 pub(crate) mod probe;
 mod scan;
 
-pub(crate) use create::repair_label;
-#[cfg(test)]
+#[cfg(any(test, feature = "sim"))]
 pub(crate) use create::write_label;
 pub use create::{CreateOptions, create, new_uuid, remove};
+pub(crate) use create::{claim, repair_label};
 pub use members::{Member, Members};
 pub use scan::{FoundPv, Scan};

@@ -132,29 +132,28 @@ pub(crate) fn slots(device: &BlockDevice, label: &Label) -> Slots {
     for (at, index) in SlotIndex::ALL.into_iter().enumerate() {
         let area = label.geometry().slot(index);
         let what = match read_slot(device, label, index) {
-            Ok(bytes) => match slot::open(&bytes) {
-                Ok(None) => FoundSlot::Blank,
-                Ok(Some((header, payload))) => {
-                    let newer =
-                        vg.as_ref().is_none_or(|(.., sequence)| header.sequence > *sequence);
-                    if let Ok(payload) = Payload::decode(payload)
-                        && header.pv == pv
-                        && newer
-                    {
-                        let name = String::from_utf8_lossy(payload.vg.name.as_bytes()).into_owned();
-                        vg = Some((header.vg, name, header.sequence));
+            Ok(bytes) => {
+                let what = FoundSlot::read(&bytes);
+                match what {
+                    FoundSlot::Valid(header) => {
+                        let newer =
+                            vg.as_ref().is_none_or(|(.., sequence)| header.sequence > *sequence);
+                        if let Some(name) = vg_name(&bytes)
+                            && header.pv == pv
+                            && newer
+                        {
+                            vg = Some((header.vg, name, header.sequence));
+                        }
                     }
-                    FoundSlot::Valid(header)
-                }
-                Err(error) => {
-                    complaints.push(format!(
+                    FoundSlot::Bad(Some(error)) => complaints.push(format!(
                         "metadata slot {at} (sectors {}-{}): {error}",
                         area.start,
                         area.start + area.size - 1
-                    ));
-                    FoundSlot::Bad(Some(error))
+                    )),
+                    FoundSlot::Blank | FoundSlot::Bad(None) => {}
                 }
-            },
+                what
+            }
             Err(error) => {
                 complaints.push(format!("metadata slot {at}: {}", error.what));
                 FoundSlot::Bad(None)
@@ -165,6 +164,12 @@ pub(crate) fn slots(device: &BlockDevice, label: &Label) -> Slots {
         }
     }
     Slots { found, vg, complaints }
+}
+
+fn vg_name(bytes: &[u8]) -> Option<String> {
+    let (_, payload) = slot::open(bytes).ok()??;
+    let payload = Payload::decode(payload).ok()?;
+    Some(String::from_utf8_lossy(payload.vg.name.as_bytes()).into_owned())
 }
 
 /// The bytes of a slot, as far as its header says that they mean something.

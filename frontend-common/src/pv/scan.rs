@@ -48,6 +48,10 @@ impl Scan {
     /// # Errors
     /// When sysfs cannot be read; a bad device is not an error but is listed in `refused`.
     pub fn run() -> Result<Scan> {
+        #[cfg(feature = "sim")]
+        if let Some(devices) = crate::simulation::devices() {
+            return Ok(Scan::of(devices.into_iter().map(|device| (device, Vec::new()))));
+        }
         let devices = candidates()?.into_iter().filter_map(|candidate| {
             match BlockDevice::open(&candidate.path, Access::Read) {
                 // The path may have come to name another device in between.

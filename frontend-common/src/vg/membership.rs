@@ -34,8 +34,17 @@ impl OpenVg {
         extent_size: ExtentSize,
         pvs: Vec<FoundPv>,
     ) -> Result<OpenVg> {
+        OpenVg::create_uuid(new_uuid()?, name, extent_size, pvs)
+    }
+
+    pub(crate) fn create_uuid(
+        uuid: Uuid,
+        name: Name,
+        extent_size: ExtentSize,
+        pvs: Vec<FoundPv>,
+    ) -> Result<OpenVg> {
         let mut vg = Box::new(Vg::empty());
-        vg.create(new_uuid()?, name, extent_size);
+        vg.create(uuid, name, extent_size);
         let held = Some(lock::metadata(vg.uuid())?);
         let spare: Vec<Member> = Vec::new();
         let (members, health) = (Members::default(), Health::default());

@@ -9,8 +9,10 @@ use super::super::Context;
 use super::super::lookup::{self, full_name, pv_path, refuse};
 use super::super::place::{no_room, policy};
 use super::{announce, readable};
-use crate::cli::pv_args::{AllocPolicy, Pvmove};
+use crate::cli::pv_args::Pvmove;
 use crate::cli::spec::PvSpec;
+use crate::cli::values::AllocPolicy;
+use crate::elsewhere;
 use crate::error::{Error, Kind, Result};
 use crate::pv::Members;
 use crate::vg::OpenVg;
@@ -36,6 +38,7 @@ pub(super) fn record(
     // A trial on a copy gives the refusal its names; the commit plans again on what it reads.
     let mut trial = Box::new(open.vg().clone());
     trial.plan(&request, &mut lookup::fresh).map_err(|error| explain(open, args, source, error))?;
+    refuse_elsewhere(context.front_end.name(), &trial, 0..trial.moves().len())?;
     if !args.allow_mixed_block_sizes {
         check_blocks(&trial, open.members())?;
     }
@@ -129,6 +132,20 @@ fn check_blocks(vg: &Vg, members: &Members) -> Result<()> {
                 "choose a destination with smaller blocks, or say --allow-mixed-block-sizes if \
                  nothing that uses the LV writes smaller ones",
             ));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses moves of LVs that the other front end has active.
+pub(super) fn refuse_elsewhere(
+    own: &str,
+    vg: &Vg,
+    moves: impl Iterator<Item = usize>,
+) -> Result<()> {
+    for of in moves.filter_map(|at| u16::try_from(at).ok().map(MoveIndex)) {
+        for lv in vg.lvs_of_move(of) {
+            elsewhere::refuse(own, vg, lv)?;
         }
     }
     Ok(())

@@ -1,0 +1,45 @@
+//! The values that options take.
+
+use clap::ValueEnum;
+
+/// A yes or no, as LVM writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct YesNo(pub bool);
+
+impl std::str::FromStr for YesNo {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<YesNo, String> {
+        match text {
+            // ay, ey, sy, ly: LVM's ways to activate in a cluster, which are one way here.
+            "y" | "yes" | "1" | "ay" | "ey" | "sy" | "ly" => Ok(YesNo(true)),
+            "n" | "no" | "0" | "en" | "sn" | "ln" => Ok(YesNo(false)),
+            _ => Err("expected y or n".into()),
+        }
+    }
+}
+
+/// How reports are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// A table for people.
+    #[default]
+    Basic,
+    /// LVM's JSON.
+    Json,
+}
+
+/// How the planner may choose places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AllocPolicy {
+    /// Every segment stays in one piece.
+    Contiguous,
+    /// As normal: there is nothing else to stay close to here.
+    Cling,
+    /// Any free extents on other PVs.
+    Normal,
+    /// Also free extents of the source PV itself.
+    Anywhere,
+    /// The VG's own policy, which is normal.
+    Inherit,
+}

@@ -1,0 +1,36 @@
+//! One move as the simulator drives it: all of [`run`](super::run) but what needs a real process
+//! (signals, locked memory).
+
+use lvshift_core::units::Uuid;
+
+use super::driver::{Driver, Place};
+use super::{MoveReport, Report};
+use crate::control::Requests;
+use crate::error::Result;
+use crate::front_end::FrontEnd;
+use crate::journal::Journal;
+use crate::lock;
+use crate::vg::OpenVg;
+
+/// Drives the move to its end, or with `abort` back to its source.
+///
+/// # Errors
+/// When it could not be started.
+pub fn one(
+    vg: &mut OpenVg,
+    front_end: &mut dyn FrontEnd,
+    of: Uuid,
+    abort: bool,
+    requests: &mut dyn Requests,
+    tell: &mut dyn FnMut(Report<'_>),
+) -> Result<MoveReport> {
+    vg.release();
+    let _lock = lock::mover(vg.vg().uuid(), "simulated")?;
+    let journal = Journal::open()?;
+    let place = Place { number: 1, count: 1, before: 0, total: 0 };
+    let mut driver = Driver::new(vg, front_end, &journal, requests, of, place);
+    if abort {
+        driver.unwanted = vec![of];
+    }
+    Ok(driver.drive(tell))
+}

@@ -1,0 +1,92 @@
+//! The whole of both binaries: from the arguments to the exit status.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+use nix::sys::signal::SigSet;
+
+use crate::cli::{Cli, Command};
+use crate::commands::{self, Context};
+use crate::error::{Error, Kind};
+use crate::front_end::FrontEnd;
+use crate::progress::{Style, Teller};
+use crate::report::Log;
+
+/// A VG in memory is some hundred KiB, and an unoptimised build moves it about on the stack.
+const STACK: usize = 32 * 1024 * 1024;
+
+/// Does what the arguments say and returns LVM's exit status: 0 done, 3 bad arguments, 5 failed.
+pub fn run(
+    front_end: &mut (dyn FrontEnd + Send),
+    args: impl IntoIterator<Item = OsString>,
+) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match parse(front_end.name(), &args) {
+        Ok(cli) => cli,
+        Err(status) => return status,
+    };
+    let status = std::thread::scope(|scope| {
+        let worker = std::thread::Builder::new()
+            .name("command".to_owned())
+            .stack_size(STACK)
+            .spawn_scoped(scope, || execute(front_end, &cli));
+        let Ok(worker) = worker else {
+            commands::complain("  there is no memory for a thread");
+            return 5;
+        };
+        // From here on signals go to the worker alone, which takes them off a descriptor while it
+        // moves something. Should this fail, they end the process, which a move survives.
+        let _ = SigSet::all().thread_block();
+        // A panic has said what it had to say.
+        worker.join().unwrap_or(5)
+    });
+    ExitCode::from(status)
+}
+
+fn parse(program: &'static str, args: &[OsString]) -> Result<Cli, ExitCode> {
+    let parsed = Cli::command()
+        .name(program)
+        .bin_name(program)
+        .try_get_matches_from(args)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| {
+        if !error.use_stderr() {
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        let text = error.to_string();
+        if args.iter().any(|arg| arg == "--json") {
+            let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            let error = Error::new(Kind::Usage, what);
+            Teller::new(Style::Json, program, std::io::stdout()).error(&error);
+        }
+        let _ = error.print();
+        ExitCode::from(3)
+    })
+}
+
+fn execute(front_end: &mut (dyn FrontEnd + Send), cli: &Cli) -> u8 {
+    let program = front_end.name();
+    let json = cli.command.json();
+    let mut context = Context {
+        front_end,
+        program,
+        command: cli.command.name(),
+        common: cli.common,
+        json,
+        log: Log::default(),
+        status: 0,
+    };
+    if let Err(error) = commands::dispatch(&mut context, &cli.command) {
+        context.fail(&error);
+        match &cli.command {
+            Command::Pvmove(_) if json => {
+                Teller::new(Style::Json, program, std::io::stdout()).error(&error);
+            }
+            _ if json => commands::print(&context.log.document()),
+            _ => {}
+        }
+    }
+    context.status
+}

@@ -1,0 +1,54 @@
+//! What the simulator puts in the place of this host: its disks and its directories.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use lvshift_core::metadata::Name;
+use lvshift_core::units::{ExtentSize, Uuid};
+
+use crate::device::BlockDevice;
+use crate::error::Result;
+use crate::pv::{Scan, write_label};
+use crate::vg::OpenVg;
+
+type Host = Box<dyn Fn() -> Vec<BlockDevice>>;
+
+thread_local! {
+    static HOST: RefCell<Option<Host>> = const { RefCell::new(None) };
+}
+
+/// From now on a scan of this thread finds these devices and no others.
+pub fn set_devices(host: impl Fn() -> Vec<BlockDevice> + 'static) {
+    HOST.with(|cell| *cell.borrow_mut() = Some(Box::new(host)));
+}
+
+pub(crate) fn devices() -> Option<Vec<BlockDevice>> {
+    HOST.with(|cell| cell.borrow().as_ref().map(|host| host()))
+}
+
+/// Where locks and the journal lie, for all threads of this process.
+pub fn set_directory(path: &Path) {
+    crate::lock::set_run_directory_for_tests(path);
+}
+
+/// Whether nobody holds the VG's metadata lock.
+#[must_use]
+pub fn metadata_lock_is_free(vg: Uuid) -> bool {
+    crate::lock::metadata_is_free(vg)
+}
+
+/// Makes a device a PV.
+///
+/// # Errors
+/// As `pvcreate`.
+pub fn make_pv(device: &BlockDevice, uuid: Uuid) -> Result<()> {
+    write_label(device, uuid)
+}
+
+/// Makes a VG of this UUID over all devices of the host.
+///
+/// # Errors
+/// As `vgcreate`.
+pub fn make_vg(uuid: Uuid, name: Name, extent_size: ExtentSize) -> Result<OpenVg> {
+    OpenVg::create_uuid(uuid, name, extent_size, Scan::run()?.pvs)
+}
