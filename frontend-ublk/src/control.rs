@@ -2,14 +2,19 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use lvshift_core::units::DeviceNumber;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
-use crate::ring::CommandRing;
+use crate::ring::{CommandRing, Handle};
 use crate::uapi::{self, Info, Params, command, feature};
+
+/// How often what is not there yet is looked for.
+const STEP: Duration = Duration::from_millis(20);
 
 /// The control device, opened.
 pub(crate) struct Control {
@@ -157,8 +162,43 @@ impl Control {
 }
 
 /// The device whose requests a server fetches.
-pub(crate) fn char_path(device: u32) -> PathBuf {
+fn char_path(device: u32) -> PathBuf {
     PathBuf::from(format!("/dev/ublkc{device}"))
+}
+
+/// Opens that device, to fetch its requests, within this time.
+pub(crate) fn open_char(device: u32, patience: Duration) -> Result<Handle> {
+    let path = char_path(device);
+    let start = Instant::now();
+    loop {
+        let opened =
+            File::options().read(true).write(true).custom_flags(libc::O_CLOEXEC).open(&path);
+        match opened {
+            Ok(file) => return Ok(file),
+            // The node may come a moment after the device, the dead holder go a moment after it.
+            Err(error)
+                if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EBUSY))
+                    && start.elapsed() < patience =>
+            {
+                std::thread::sleep(STEP);
+            }
+            Err(error) => {
+                return Err(Error::new(Kind::Kernel, "the device's requests cannot be fetched")
+                    .device(path.display())
+                    .because(error));
+            }
+        }
+    }
+}
+
+/// The number of the disk.
+pub(crate) fn disk_number(device: u32) -> Result<DeviceNumber> {
+    let node = disk_path(device);
+    let metadata = std::fs::metadata(&node).map_err(|error| {
+        Error::new(Kind::Kernel, "the LV's device is gone").device(node.display()).because(error)
+    })?;
+    let rdev = metadata.rdev();
+    Ok(DeviceNumber { major: rustix::fs::major(rdev), minor: rustix::fs::minor(rdev) })
 }
 
 /// The disk.

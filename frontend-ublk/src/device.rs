@@ -1,22 +1,22 @@
 //! One LV's ublk device: made or taken over, its queue threads, its change of tables, its end.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::ops::Range;
 use std::sync::Arc;
-use std::thread::{JoinHandle, sleep};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lvshift_core::chunk::{Authority, QueueId, Sealed};
 use lvshift_core::table::Segment;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
-use crate::control::{Control, char_path, disk_path};
+use crate::control::{Control, disk_path, open_char};
 use crate::events::Events;
+use crate::failpoint::{self, Point};
 use crate::gate::{Bell, Gate};
 use crate::live::LiveTable;
 use crate::lower::Lower;
 use crate::mirror::{Worker, WorkerSetting};
+use crate::os::{self, Instant, Thread, sleep};
 use crate::protocol::{Dev, Tuning, WireCopy, WireTable};
 use crate::queue::{DEPTH, MAX_IO_BYTES, Queue, QueueSetting, make_ready};
 use crate::uapi::{Params, STATE_QUIESCED, feature};
@@ -29,12 +29,21 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(60);
 const RELEASE_LIMIT: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_millis(20);
 
+/// What a device is to be.
+pub(crate) struct Wanted {
+    /// The number of the one to take over.
+    pub(crate) existing: Option<u32>,
+    /// How its copies are made.
+    pub(crate) tuning: Tuning,
+    pub(crate) table: WireTable,
+}
+
 /// A device that is served.
 pub(crate) struct Device {
     /// The N of `/dev/ublkbN`.
     pub(crate) id: u32,
     gate: Arc<Gate>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<Thread>,
     /// Wakes the copier of whichever table is live or being made.
     bell: Arc<Bell>,
     worker: Option<Worker>,
@@ -48,8 +57,7 @@ impl Device {
     /// Makes a device with this table, or takes over the one of this number.
     pub(crate) fn start(
         control: &mut Control,
-        existing: Option<u32>,
-        wire: WireTable,
+        Wanted { existing, tuning, table: wire }: Wanted,
         shadow: Option<&WireTable>,
         lowers: &[Arc<Lower>],
         events: &Arc<Events>,
@@ -60,14 +68,15 @@ impl Device {
         let (id, queues) = match existing {
             Some(id) => (id, take_over(control, id, table.sectors())?),
             None => {
-                let cpus = std::thread::available_parallelism().map_or(1, |n| n.get());
-                let queues = u16::try_from(cpus).unwrap_or(MAX_QUEUES).min(MAX_QUEUES);
+                let queues = u16::try_from(os::cpus()).unwrap_or(MAX_QUEUES).min(MAX_QUEUES);
                 let info = control.add(queues, DEPTH, MAX_IO_BYTES)?;
+                failpoint::pass(Point::DeviceAdded);
                 let described = control.set_params(info.device, params(&table));
                 if let Err(error) = described.and_then(|()| made(info.device)) {
                     let _ = control.delete(info.device);
                     return Err(error);
                 }
+                failpoint::pass(Point::DeviceNoted);
                 (info.device, info.queues)
             }
         };
@@ -81,7 +90,7 @@ impl Device {
             bell,
             worker: None,
             events: Arc::clone(events),
-            tuning: Tuning::default(),
+            tuning,
             live: wire,
         };
         let started = device.run(control, existing.is_some(), &bells, &table);
@@ -102,10 +111,7 @@ impl Device {
         table: &Arc<LiveTable>,
     ) -> Result<()> {
         self.start_worker(table, true)?;
-        let path = char_path(self.id);
-        let file = open_char(&path)?;
-        let file = Arc::new(file);
-        let mut ready = Vec::new();
+        let file = Arc::new(open_char(self.id, RELEASE_LIMIT)?);
         for (number, bell) in (0u16..).zip(bells) {
             let id = QueueId::new(u8::try_from(number).unwrap_or(u8::MAX)).ok_or_else(|| {
                 Error::new(Kind::Limit, "the device has more queues than can be served")
@@ -117,24 +123,18 @@ impl Device {
                 bell: Arc::clone(bell),
                 gate: Arc::clone(&self.gate),
             };
-            let (send, receive) = std::sync::mpsc::sync_channel(1);
-            let thread = std::thread::Builder::new()
-                .name(format!("queue-{}-{number}", self.id))
-                .stack_size(256 << 10)
-                .spawn(move || queue_thread(setting, &send))
-                .map_err(no_thread)?;
+            let name = format!("queue-{}-{number}", self.id);
+            let thread = os::spawn(name, move || Queue::new(setting)).map_err(no_thread)?;
             self.threads.push(thread);
-            ready.push(receive);
         }
         drop(file);
-        for answer in ready {
-            match answer.recv() {
-                Ok(None) => {}
-                Ok(Some(error)) => return Err(no_thread(error)),
-                Err(_) => return Err(no_thread(io::ErrorKind::Other.into())),
-            }
+        for thread in &mut self.threads {
+            thread.ready().map_err(no_thread)?;
         }
-        if recovered { control.end_recovery(self.id) } else { control.start(self.id) }
+        failpoint::pass(Point::QueuesReady);
+        let begun = if recovered { control.end_recovery(self.id) } else { control.start(self.id) };
+        failpoint::pass(Point::DeviceServed);
+        begun
     }
 
     /// Looks whether a table could be served.
@@ -164,9 +164,11 @@ impl Device {
                 .device(disk_path(self.id).display())
                 .state("the old table is in use and I/O goes on")
         })?;
+        failpoint::pass(Point::GateClosed);
         if let Some(worker) = self.worker.take() {
             worker.stop();
         }
+        failpoint::pass(Point::CopierStopped);
         let table = Arc::new(table);
         if let Err(error) = self.start_worker(&table, true) {
             // What was mirrored must stay mirrored: the old parts with a copier of their own.
@@ -178,7 +180,9 @@ impl Device {
             });
         }
         drop(old);
+        failpoint::pass(Point::CopierStarted);
         self.gate.open(Some(table));
+        failpoint::pass(Point::GateOpened);
         self.live = wire;
         self.events.happened();
         Ok(())
@@ -191,8 +195,7 @@ impl Device {
         }
     }
 
-    /// How far the copy is. Where all is equal and healthy, the parts are sealed: a write that the
-    /// destination does not take is not acknowledged any more until a table is loaded.
+    /// How far the copy is.
     pub(crate) fn copy_status(&self) -> WireCopy {
         let table = self.gate.table();
         let mut copy = WireCopy::default();
@@ -209,34 +212,38 @@ impl Device {
             let fault = part.tracker.fault().map(crate::status::fault);
             copy.failed = copy.failed.or(fault);
         }
-        if copy.failed.is_none() && copy.chunks_done == copy.chunks_total {
-            for part in &table.parts {
-                if part.tracker.authority() != Authority::Source {
-                    continue;
-                }
-                let (sealed, effects) = part.tracker.seal();
-                part.pass_on(effects, &self.gate);
-                match sealed {
-                    Sealed::Sealed => {}
-                    Sealed::NotEqual => {
-                        copy.chunks_done = copy.chunks_done.min(copy.chunks_total - 1);
-                    }
-                    Sealed::Unhealthy(fault) => {
-                        copy.failed = Some(crate::status::fault(fault));
-                    }
-                }
-            }
-        }
         copy
+    }
+
+    /// Seals every part: a write that the destination does not take is not acknowledged any more
+    /// until a table is loaded. False if a part is not equal or not healthy.
+    ///
+    /// Only the mover may ask for it, right before its commit. A part that is sealed while nobody
+    /// drives the move holds the application's writes as soon as the destination fails.
+    pub(crate) fn seal(&self) -> bool {
+        self.gate.table().parts.iter().all(|part| {
+            if part.tracker.authority() != Authority::Source {
+                return true;
+            }
+            let (sealed, effects) = part.tracker.seal();
+            part.pass_on(effects, &self.gate);
+            sealed == Sealed::Sealed
+        })
+    }
+
+    /// What the copy could not read: sectors of the LV, and the error.
+    pub(crate) fn unreadable(&self) -> impl Iterator<Item = (Range<u64>, i32)> {
+        let parts = self.gate.table().parts.clone();
+        parts.into_iter().flat_map(|part| {
+            let start = part.start;
+            let runs = part.unreadable().into_iter();
+            runs.map(move |run| (start + run.sectors.start..start + run.sectors.end, run.errno))
+        })
     }
 
     /// Changes how the copy is made.
     pub(crate) fn tune(&mut self, tuning: Tuning) {
-        self.tuning = Tuning {
-            max_rate: tuning.max_rate.or(self.tuning.max_rate),
-            paused: tuning.paused.or(self.tuning.paused),
-            source_first: tuning.source_first.or(self.tuning.source_first),
-        };
+        self.tuning = tuning;
         if let Some(worker) = &self.worker {
             worker.tune(self.tuning);
         }
@@ -251,12 +258,13 @@ impl Device {
     pub(crate) fn end(mut self, control: &mut Control) -> Result<()> {
         let stopped = control.stop(self.id);
         for thread in self.threads.drain(..) {
-            let _ = thread.join();
+            thread.join();
         }
         if let Some(worker) = self.worker.take() {
             worker.stop();
         }
         stopped?;
+        failpoint::pass(Point::DeviceStopped);
         control.delete(self.id)
     }
 
@@ -276,23 +284,6 @@ impl Device {
             Error::new(Kind::Io, "the mirror of a move cannot be started").because(error)
         })?);
         Ok(())
-    }
-}
-
-/// A queue's thread from its birth to its end. An error of the ring itself cannot be served over:
-/// the process ends, so that the kernel keeps the requests for the next one.
-fn queue_thread(setting: QueueSetting, ready: &std::sync::mpsc::SyncSender<Option<io::Error>>) {
-    match Queue::new(setting) {
-        Ok(queue) => {
-            let _ = ready.send(None);
-            if let Err(error) = queue.run() {
-                eprintln!("lvshift-ublk: a queue failed ({error}); the daemon ends");
-                std::process::abort();
-            }
-        }
-        Err(error) => {
-            let _ = ready.send(Some(error));
-        }
     }
 }
 
@@ -320,12 +311,16 @@ fn take_over(control: &mut Control, id: u32, sectors: u64) -> Result<u16> {
                 .next("take it over with that version, or deactivate it"));
             }
             if !ready {
-                let device = open_char(&char_path(id))?;
+                let device = open_char(id, RELEASE_LIMIT)?;
                 make_ready(device, info.queues, info.depth).map_err(no_thread)?;
+                failpoint::pass(Point::QueuesPrepared);
                 ready = true;
             }
             match control.start_recovery(id) {
-                Ok(()) => return Ok(info.queues),
+                Ok(()) => {
+                    failpoint::pass(Point::RecoveryBegun);
+                    return Ok(info.queues);
+                }
                 Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
                 Err(error) => {
                     return Err(Error::new(Kind::Kernel, "the device cannot be taken over")
@@ -340,29 +335,6 @@ fn take_over(control: &mut Control, id: u32, sectors: u64) -> Result<u16> {
                 .state("its requests wait"));
         }
         sleep(STEP);
-    }
-}
-
-fn open_char(path: &std::path::Path) -> Result<File> {
-    let start = Instant::now();
-    loop {
-        let opened =
-            File::options().read(true).write(true).custom_flags(libc::O_CLOEXEC).open(path);
-        match opened {
-            Ok(file) => return Ok(file),
-            // The node may come a moment after the device, the dead holder go a moment after it.
-            Err(error)
-                if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EBUSY))
-                    && start.elapsed() < RELEASE_LIMIT =>
-            {
-                sleep(STEP);
-            }
-            Err(error) => {
-                return Err(Error::new(Kind::Kernel, "the device's requests cannot be fetched")
-                    .device(path.display())
-                    .because(error));
-            }
-        }
     }
 }
 
@@ -396,6 +368,14 @@ fn params(table: &LiveTable) -> Params {
         max_zeroes_sectors: if all_zero { 1 << 17 } else { 0 },
         discard_granularity: most(|lower| lower.limits.discard_granularity),
     }
+}
+
+/// What is said where [`can_grow`] is false.
+pub(crate) fn cannot_grow() -> Error {
+    Error::new(
+        Kind::Unsupported,
+        "this kernel's ublk driver cannot resize a device that is there (Linux 6.16 can)",
+    )
 }
 
 /// Whether this driver lets a device in use grow.

@@ -1,15 +1,17 @@
-//! What stands under `/run/lvshift/ublk`: a socket and a lock for each VG's daemon, and a note for
-//! each device, by which a new daemon knows which LV `/dev/ublkbN` is.
+//! What stands under `/run/lvshift/ublk`: a socket and a lock for each VG's daemon, a note for each
+//! device, by which a new daemon knows which LV `/dev/ublkbN` is, and how its copies are to be made.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::lock::run_directory;
 use serde::{Deserialize, Serialize};
+
+use crate::protocol::Tuning;
 
 /// A device and the LV that it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +87,36 @@ pub(crate) fn notes(vg: Uuid) -> Result<Vec<Note>> {
     }
     notes.sort_by_key(|note| note.device);
     Ok(notes)
+}
+
+/// How an LV's copies are to be made, as somebody has asked; gone with the next boot.
+pub(crate) fn tuning(lv: Uuid) -> Tuning {
+    let text = directory().and_then(|path| fs::read(tuning_path(&path, lv)).map_err(failed));
+    text.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+}
+
+/// Keeps it for the next daemon.
+pub(crate) fn keep_tuning(lv: Uuid, tuning: &Tuning) -> Result<()> {
+    let directory = directory()?;
+    let scratch = directory.join(format!(".{lv}.tuning"));
+    let text = serde_json::to_vec(tuning).map_err(|error| failed(error.into()))?;
+    let write = || -> std::io::Result<()> {
+        File::create(&scratch)?.write_all(&text)?;
+        fs::rename(&scratch, tuning_path(&directory, lv))
+    };
+    write().map_err(failed)
+}
+
+/// Forgets it.
+pub(crate) fn forget_tuning(lv: Uuid) -> Result<()> {
+    match fs::remove_file(tuning_path(&directory()?, lv)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
+        _ => Ok(()),
+    }
+}
+
+fn tuning_path(directory: &Path, lv: Uuid) -> PathBuf {
+    directory.join(format!("{lv}.tuning"))
 }
 
 fn failed(error: std::io::Error) -> Error {

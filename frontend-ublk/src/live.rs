@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lvshift_core::chunk::FlushGate;
 use lvshift_core::table::{Area, Log, Mirror, Segment, Table, Target};
 use lvshift_core::units::{DeviceNumber, Sectors};
 use lvshift_frontend_common::error::{Error, Kind, Result};
@@ -39,6 +40,8 @@ pub(crate) struct LiveTable {
     pub(crate) lowers: Vec<Arc<Lower>>,
     /// What a flush goes to for the data to be safe with the source in charge.
     pub(crate) flushed: Vec<Slot>,
+    /// The application's flushes in flight, which settle rounds must not overtake.
+    pub(crate) flushes: FlushGate,
     /// The moving parts.
     pub(crate) parts: Vec<Arc<Part>>,
     /// The lines as they were loaded, for whoever asks.

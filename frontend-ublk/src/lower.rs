@@ -89,7 +89,7 @@ fn open_alone(path: &Path, patience: Duration) -> Result<File> {
         let opened = OpenOptions::new()
             .read(true)
             .write(true)
-            .custom_flags(libc::O_EXCL | libc::O_DIRECT | libc::O_CLOEXEC)
+            .custom_flags(fence() | libc::O_DIRECT | libc::O_CLOEXEC)
             .open(path);
         match opened {
             Ok(file) => return Ok(file),
@@ -115,6 +115,12 @@ fn open_alone(path: &Path, patience: Duration) -> Result<File> {
             }
         }
     }
+}
+
+/// `O_EXCL`. A test build can be told to go without, to show what is lost then.
+fn fence() -> i32 {
+    let without = cfg!(debug_assertions) && std::env::var_os("LVSHIFT_NO_FENCE").is_some();
+    if without { 0 } else { libc::O_EXCL }
 }
 
 fn limits(file: &File, number: DeviceNumber) -> io::Result<Limits> {

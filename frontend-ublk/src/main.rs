@@ -1,16 +1,21 @@
 //! `lvshift-ublk`: LVM's commands over a ublk userspace device, with a `pvmove` whose mirror is ours.
 
+mod bell;
+#[cfg(feature = "bench")]
+mod bench;
 mod client;
 mod control;
 mod daemon;
 mod device;
 mod events;
 mod extra;
+mod failpoint;
 mod files;
 mod gate;
 mod live;
 mod lower;
 mod mirror;
+mod os;
 mod protect;
 mod protocol;
 mod queue;
@@ -31,9 +36,15 @@ fn main() -> ExitCode {
         ["daemon", "--vg", uuid, "--foreground"] | ["daemon", "--foreground", "--vg", uuid] => {
             daemon(uuid, true)
         }
+        ["daemon", "--failpoints"] => {
+            failpoint::Point::ALL.iter().for_each(|(_, name)| println!("{name}"));
+            ExitCode::SUCCESS
+        }
         ["daemon", ..] => usage(),
+        #[cfg(feature = "bench")]
+        ["bench-copy", source, destination, bytes] => bench::copy(source, destination, bytes),
         ["upgrade" | "tables" | "tune", ..] => extra::run(&words),
-        _ => lvshift_frontend_common::cli::run(&mut client::Ublk::default(), args),
+        _ => lvshift_frontend_common::program::run(&mut client::Ublk::default(), args),
     }
 }
 

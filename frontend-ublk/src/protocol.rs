@@ -6,7 +6,7 @@ use lvshift_frontend_common::error::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change that an older end would misread.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 3;
 /// The longest line either end accepts.
 pub(crate) const MAX_LINE: u64 = 16 << 20;
 
@@ -164,6 +164,8 @@ pub(crate) enum Request {
     Tables { lv: [u8; 16] },
     /// How far the copies of these LVs are.
     CopyStatus { lvs: Vec<[u8; 16]> },
+    /// Before the commit: acknowledge no write any more that a destination does not take.
+    Seal { lvs: Vec<[u8; 16]> },
     /// Answer when the count of events is not `seen` any more, or after a while.
     Wait { seen: u64, timeout_ms: u64 },
     /// How copies are to be made from now on.
@@ -181,6 +183,17 @@ pub(crate) struct Tuning {
     pub(crate) paused: Option<bool>,
     /// The write policy is source-first, not copy-first.
     pub(crate) source_first: Option<bool>,
+}
+
+impl Tuning {
+    /// This, with what `newer` says instead where it says something.
+    pub(crate) fn changed_by(self, newer: Tuning) -> Tuning {
+        Tuning {
+            max_rate: newer.max_rate.or(self.max_rate),
+            paused: newer.paused.or(self.paused),
+            source_first: newer.source_first.or(self.source_first),
+        }
+    }
 }
 
 /// One LV that is served.
@@ -203,6 +216,15 @@ pub(crate) struct WireCopy {
     pub(crate) failed: Option<WireFault>,
 }
 
+/// Sectors of an LV whose copy could not be read from the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WireUnreadable {
+    pub(crate) lv: [u8; 16],
+    /// The first sector on the LV, and the one after the last.
+    pub(crate) sectors: (u64, u64),
+    pub(crate) errno: i32,
+}
+
 /// The first leg that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WireFault {
@@ -223,11 +245,20 @@ pub(crate) struct WireTables {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Done,
-    Hello { version: u32, pid: u32 },
+    Hello {
+        version: u32,
+        pid: u32,
+    },
     Devices(Vec<WireDevice>),
     Device(WireDevice),
     Tables(WireTables),
-    Copy { copy: WireCopy, events: u64 },
+    Copy {
+        copy: WireCopy,
+        unreadable: Vec<WireUnreadable>,
+        events: u64,
+    },
+    /// Whether all was equal and healthy, and is sealed.
+    Sealed(bool),
     Events(u64),
     Failed(WireError),
 }
@@ -324,6 +355,14 @@ mod tests {
         assert_eq!(back.segments(), lines);
         assert_eq!(back.sectors(), 32);
         assert_eq!(back.devices().count(), 4);
+    }
+
+    #[test]
+    fn a_tuning_changes_what_it_names_and_nothing_else() {
+        let old = Tuning { max_rate: Some(5), paused: Some(true), source_first: None };
+        let new = Tuning { paused: Some(false), ..Tuning::default() };
+        let both = Tuning { max_rate: Some(5), paused: Some(false), source_first: None };
+        assert_eq!(old.changed_by(new), both);
     }
 
     #[test]

@@ -11,9 +11,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lvshift_core::units::Uuid;
+use lvshift_frontend_common::control as requests;
 use lvshift_frontend_common::error::{Error, Kind, Result};
+use lvshift_frontend_common::front_end::Wake;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::daemon::ANOTHER_SERVES;
+use crate::daemon::{ANOTHER_SERVES, NOTIFY_SOCKET};
 use crate::files;
 use crate::protocol::{Answer, Request, VERSION};
 
@@ -132,6 +135,27 @@ impl Connection {
         serde_json::from_str(&line).map_err(Into::into)
     }
 
+    /// Waits until what was sent is answered or the daemon gone (both are [`Wake::Changed`]), the
+    /// time has passed, or somebody wants something of this process.
+    pub(super) fn answered(&self, timeout: Option<Duration>) -> Result<Wake> {
+        let wake = requests::wake();
+        let mut fds = vec![PollFd::new(self, PollFlags::IN)];
+        if let Some(wake) = &wake {
+            fds.push(PollFd::from_borrowed_fd(wake.as_fd(), PollFlags::IN));
+        }
+        let limit = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let polled = poll(&mut fds, limit.as_ref());
+        let asked = fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
+        match polled {
+            Ok(0) => Ok(Wake::Timeout),
+            Ok(_) if asked => Ok(Wake::Signal),
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(Wake::Changed),
+            Err(error) => {
+                Err(Error::new(Kind::Kernel, "waiting for the daemon failed").because(error))
+            }
+        }
+    }
+
     /// Asks only.
     pub(super) fn send(&mut self, request: &Request) -> io::Result<()> {
         let mut text = serde_json::to_vec(request)?;
@@ -156,6 +180,8 @@ fn spawn(vg: Uuid) -> Result<Child> {
     Command::new("/proc/self/exe")
         .arg0("@lvshift-ublk")
         .args(["daemon", "--vg", &vg.to_string()])
+        // It is ours, not of the unit that this command may run in.
+        .env_remove(NOTIFY_SOCKET)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)

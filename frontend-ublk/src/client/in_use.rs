@@ -4,10 +4,12 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use lvshift_core::units::DeviceNumber;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
 /// How many hold it: processes with a descriptor of it, or 1 for a file system or a device on it.
-pub(super) fn count(rdev: u64, node: &Path) -> u32 {
+pub(super) fn count(number: DeviceNumber, node: &Path) -> u32 {
+    let rdev = rustix::fs::makedev(number.major, number.minor);
     let mut count = 0;
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     for entry in entries.filter(|e| e.file_name().to_string_lossy().parse::<u32>().is_ok()) {
@@ -24,7 +26,8 @@ pub(super) fn count(rdev: u64, node: &Path) -> u32 {
 /// Refuses where somebody has it open.
 pub(super) fn refuse(node: &Path) -> Result<()> {
     let rdev = fs::metadata(node).map_or(0, |metadata| metadata.rdev());
-    if rdev == 0 || count(rdev, node) == 0 {
+    let number = DeviceNumber { major: rustix::fs::major(rdev), minor: rustix::fs::minor(rdev) };
+    if rdev == 0 || count(number, node) == 0 {
         return Ok(());
     }
     Err(Error::new(Kind::InUse, "the LV is in use")

@@ -1,29 +1,36 @@
 //! [`FrontEnd`] by asking the VG's daemon.
 
+#[cfg_attr(feature = "sim", path = "../sim/connection.rs")]
 mod connection;
+#[cfg_attr(feature = "sim", path = "../sim/in_use.rs")]
 mod in_use;
+#[cfg_attr(feature = "sim", path = "../sim/links.rs")]
 mod links;
 mod tables;
+mod unreadable;
 
-use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lvshift_core::metadata::Vg;
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::table;
-use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
-use lvshift_frontend_common::control as requests;
+use lvshift_core::units::{LvIndex, MoveIndex, Uuid};
 use lvshift_frontend_common::error::{Error, Kind, Result};
-use lvshift_frontend_common::front_end::{ActiveLv, CopyStatus, FrontEnd, Pace, View, Wake};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use lvshift_frontend_common::front_end::{
+    ActiveLv, BadPlace, CopyStatus, FrontEnd, Pace, View, Wake,
+};
 
 use self::connection::{Connection, Start};
 use self::tables::{Names, lv_at, wire};
-use crate::control::{Control, disk_path};
-use crate::protocol::{Answer, Request, Tuning, WireDevice, WireTable, WireTables};
+use crate::control::{Control, disk_number, disk_path};
+use crate::device::{can_grow, cannot_grow};
+use crate::os::sleep;
+use crate::protocol::{Answer, Request, Tuning, WireDevice, WireTable, WireTables, WireUnreadable};
 use crate::status;
 
+/// How many daemons may die over one request before it counts as their killer.
+const TRIES: u32 = 8;
 /// The longest the daemon keeps a waiting command without an answer.
 const WAIT_LIMIT: Duration = Duration::from_secs(3600);
 
@@ -37,6 +44,8 @@ pub(crate) struct Ublk {
     waiting: Option<Connection>,
     /// The count of events when the copy's status was last read.
     seen: u64,
+    /// What the copy could not read when its status was last read.
+    unreadable: Vec<WireUnreadable>,
     /// How the copies are to be made.
     pace: Pace,
     /// The move whose daemon has been told so.
@@ -61,7 +70,7 @@ impl Ublk {
             self.connection = None;
         }
         // A daemon that dies is replaced, and the request asked again: each may be asked twice.
-        for _ in 0..3 {
+        for _ in 0..TRIES {
             if self.connection.is_none() {
                 self.connection = Connection::open(vg, own.as_deref(), start)?;
             }
@@ -69,7 +78,11 @@ impl Ublk {
             match connection.ask(request) {
                 Ok(Answer::Failed(error)) => return Err(error.into_error()),
                 Ok(answer) => return Ok(Some(answer)),
-                Err(_) => self.connection = None,
+                Err(_) => {
+                    self.connection = None;
+                    // The next daemon has not been told.
+                    self.paced = None;
+                }
             }
         }
         Err(Error::new(Kind::Kernel, "the daemon of the VG ends without an answer")
@@ -190,6 +203,10 @@ impl FrontEnd for Ublk {
         links::remove(vg.name().as_str(), record.name.as_str())
     }
 
+    fn check_growth(&mut self) -> Result<()> {
+        if can_grow(&mut Control::open()?)? { Ok(()) } else { Err(cannot_grow()) }
+    }
+
     fn refresh(&mut self, view: View<'_>, lv: LvIndex) -> Result<()> {
         let record = lv_at(view, lv)?;
         if self.find(view.vg.uuid(), record.uuid)?.is_none() {
@@ -288,10 +305,12 @@ impl FrontEnd for Ublk {
                 return Err(Error::new(Kind::State, "an LV of the move is not mirrored"));
             }
         }
-        let Answer::Copy { copy, events } = self.ask(vg, &Request::CopyStatus { lvs })? else {
+        let answer = self.ask(vg, &Request::CopyStatus { lvs })?;
+        let Answer::Copy { copy, unreadable, events } = answer else {
             return Err(not_understood());
         };
         self.seen = events;
+        self.unreadable = unreadable;
         Ok(CopyStatus {
             chunks_done: copy.chunks_done,
             chunks_total: copy.chunks_total,
@@ -299,6 +318,18 @@ impl FrontEnd for Ublk {
             bytes_total: copy.bytes_total,
             failed: copy.failed.map(status::leg_fault),
         })
+    }
+
+    fn seal(&mut self, view: View<'_>, of: MoveIndex) -> Result<bool> {
+        let lvs = lvs_of(view.vg, of);
+        match self.ask(view.vg.uuid(), &Request::Seal { lvs })? {
+            Answer::Sealed(sealed) => Ok(sealed),
+            _ => Err(not_understood()),
+        }
+    }
+
+    fn bad_places(&mut self, view: View<'_>, of: MoveIndex) -> Vec<BadPlace> {
+        self.unreadable.iter().filter_map(|run| unreadable::place(view, of, run)).collect()
     }
 
     fn set_pace(&mut self, pace: Pace) -> Result<()> {
@@ -317,32 +348,18 @@ impl FrontEnd for Ublk {
             let sent = connection.as_mut().is_some_and(|c| c.send(&request).is_ok());
             if !sent {
                 // No daemon at this moment: look again, which makes one.
-                std::thread::sleep(Duration::from_millis(100));
+                sleep(Duration::from_millis(100));
                 return Ok(Wake::Changed);
             }
             self.waiting = connection;
         }
         let Some(connection) = &self.waiting else { return Ok(Wake::Changed) };
-        let wake = requests::wake();
-        let mut fds = vec![PollFd::new(connection, PollFlags::IN)];
-        if let Some(wake) = &wake {
-            fds.push(PollFd::from_borrowed_fd(wake.as_fd(), PollFlags::IN));
-        }
-        let limit = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        let polled = poll(&mut fds, limit.as_ref());
-        let asked = fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
-        match polled {
-            Ok(0) => Ok(Wake::Timeout),
-            Ok(_) if asked => Ok(Wake::Signal),
+        let wake = connection.answered(timeout)?;
+        if wake == Wake::Changed {
             // Answered, or its daemon is gone: either way the next wait is a new one.
-            Ok(_) | Err(rustix::io::Errno::INTR) => {
-                self.waiting = None;
-                Ok(Wake::Changed)
-            }
-            Err(error) => {
-                Err(Error::new(Kind::Kernel, "waiting for the daemon failed").because(error))
-            }
+            self.waiting = None;
         }
+        Ok(wake)
     }
 }
 
@@ -369,14 +386,9 @@ fn lvs_of(vg: &Vg, of: MoveIndex) -> Vec<[u8; 16]> {
 }
 
 fn active_lv(device: &WireDevice) -> Result<ActiveLv> {
-    use std::os::unix::fs::MetadataExt as _;
     let node = disk_path(device.id);
-    let metadata = std::fs::metadata(&node).map_err(|error| {
-        Error::new(Kind::Kernel, "the LV's device is gone").device(node.display()).because(error)
-    })?;
-    let rdev = metadata.rdev();
-    let number = DeviceNumber { major: rustix::fs::major(rdev), minor: rustix::fs::minor(rdev) };
-    let open_count = in_use::count(rdev, &node);
+    let number = disk_number(device.id)?;
+    let open_count = in_use::count(number, &node);
     Ok(ActiveLv { number, node, open_count, suspended: device.suspended })
 }
 

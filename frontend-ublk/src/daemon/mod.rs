@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
+pub(crate) use self::server::NOTIFY_SOCKET;
 use self::state::State;
 use crate::events::Events;
 use crate::{files, protect};
@@ -51,5 +52,8 @@ fn run(vg: Uuid) -> Result<()> {
         .thread_stack_size(1 << 20)
         .build()
         .map_err(|error| Error::new(Kind::Kernel, "no runtime").because(error))?;
-    runtime.block_on(server::serve(vg, state, events))
+    let ended = runtime.block_on(server::serve(vg, state, events));
+    // A request that is still being worked on, or a recovery, ends with the process.
+    runtime.shutdown_background();
+    ended
 }

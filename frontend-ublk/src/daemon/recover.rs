@@ -2,30 +2,39 @@
 //! same rules as any activation; the new daemon is its own first client.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lvshift_core::mover::{Mapping, Recorded};
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::activation;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::FrontEnd as _;
+use lvshift_frontend_common::lock;
 use lvshift_frontend_common::vg::{Hold, OpenVg};
 
 use crate::client::Ublk;
+use crate::failpoint::{self, Point};
+use crate::os::{Instant, sleep};
 
 /// How long a recovery is tried again before what waits goes on waiting.
 const LIMIT: Duration = Duration::from_secs(120);
 const STEP: Duration = Duration::from_millis(200);
+/// How long whoever holds a lock may take. A command that waits for this daemon holds it longer.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long PVs may disagree because a command is just writing to them.
+const COMMIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Takes over what can be; says what cannot.
 pub(super) fn take_over(vg: Uuid, socket: &Path, lvs: &[Uuid]) {
+    failpoint::pass(Point::OrphansFound);
+    lock::wait_at_most(PATIENCE);
     let start = Instant::now();
     let mut left = lvs.to_vec();
     let mut client = Ublk::at(vg, socket);
     loop {
         let mut errors = Vec::new();
         match open(vg) {
-            Ok(mut vg) => left.retain(|lv| match one(&mut vg, &mut client, *lv) {
+            Ok(mut vg) => left.retain(|lv| match one(&mut vg, &mut client, *lv, start) {
                 Ok(()) => false,
                 Err(error) => {
                     errors.push(error);
@@ -35,6 +44,7 @@ pub(super) fn take_over(vg: Uuid, socket: &Path, lvs: &[Uuid]) {
             Err(error) => errors.push(error),
         }
         if left.is_empty() {
+            failpoint::pass(Point::AllTakenOver);
             return;
         }
         for error in &errors {
@@ -44,7 +54,7 @@ pub(super) fn take_over(vg: Uuid, socket: &Path, lvs: &[Uuid]) {
             eprintln!("lvshift-ublk: {} devices could not be taken over and wait", left.len());
             return;
         }
-        std::thread::sleep(STEP);
+        sleep(STEP);
     }
 }
 
@@ -54,7 +64,7 @@ fn open(uuid: Uuid) -> Result<OpenVg> {
     found.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no VG {uuid}")))
 }
 
-fn one(vg: &mut OpenVg, client: &mut Ublk, lv: Uuid) -> Result<()> {
+fn one(vg: &mut OpenVg, client: &mut Ublk, lv: Uuid, start: Instant) -> Result<()> {
     match activation::activate(vg, client, lv) {
         Err(error) if error.kind == Kind::Locked => {}
         other => return other.map(|_| ()),
@@ -62,11 +72,17 @@ fn one(vg: &mut OpenVg, client: &mut Ublk, lv: Uuid) -> Result<()> {
     // A mover has the move in its hands and waits for us. It has begun nothing that the record
     // does not say: what is recorded as Copying has an honest log, whatever was loaded.
     vg.reread()?;
+    let agreed = vg.health().agrees_on(vg.vg().sequence());
+    if !agreed && start.elapsed() < COMMIT_LIMIT {
+        return Err(Error::new(Kind::Locked, "a command is writing the VG's metadata"));
+    }
     let model = vg.vg();
     let index = model.lv_by_uuid(lv).ok_or_else(|| Error::new(Kind::NotFound, "the LV is gone"))?;
     let record = model.move_of_lv(index).and_then(|of| model.move_at(of));
     let mapping = match record.map(|record| record.state) {
         Some(Recorded::Copying) => Mapping::Mirrored,
+        // On some PVs it may still be Copying, for ever: both sides are served until it is settled.
+        Some(Recorded::Moved) if !agreed => Mapping::Mirrored,
         Some(Recorded::Moved) => Mapping::Final,
         Some(Recorded::Queued | Recorded::Aborting) | None => Mapping::Source,
     };

@@ -1,5 +1,9 @@
 //! The socket: commands come in, answers go out. Whatever may block is done on another thread.
 
+use std::ffi::OsStr;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +23,9 @@ use crate::protocol::{Answer, MAX_LINE, Request, WireError};
 
 /// With nothing to serve, a daemon ends after this time.
 const IDLE_LIMIT: Duration = Duration::from_secs(2);
+
+/// By this systemd is told that the daemon is ready; whoever has it was started by systemd.
+pub(crate) const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
 type Shared = Arc<Mutex<State>>;
 
@@ -45,10 +52,10 @@ pub(super) async fn serve(vg: Uuid, state: Shared, events: Arc<Events>) -> Resul
             std::fs::rename(&own, &path)
         }));
     }
-    notify_ready();
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    notify_ready();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
@@ -72,10 +79,11 @@ pub(super) async fn serve(vg: Uuid, state: Shared, events: Arc<Events>) -> Resul
     }
 }
 
-/// A signal ends a daemon that serves nothing. One that does stays: whoever uses its devices would
-/// wait for ever. `upgrade` replaces it, `kill -9` does too, less politely.
+/// A signal ends a daemon that serves nothing, or that systemd has started and will start again.
+/// Any other stays: whoever uses its devices would wait for ever. `upgrade` replaces it, `kill -9`
+/// does too, less politely.
 fn leave(state: &Shared) -> bool {
-    let idle = lock(state).is_idle();
+    let idle = std::env::var_os(NOTIFY_SOCKET).is_some() || lock(state).is_idle();
     if !idle {
         eprintln!("lvshift-ublk: a signal was not followed: devices are served");
     }
@@ -150,8 +158,30 @@ fn lock(state: &Shared) -> std::sync::MutexGuard<'_, State> {
 
 /// Tells systemd, if it started us, that commands are answered.
 fn notify_ready() {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    if let Ok(socket) = std::os::unix::net::UnixDatagram::unbound() {
-        let _ = socket.send_to(b"READY=1", path);
+    let Some(path) = std::env::var_os(NOTIFY_SOCKET) else { return };
+    let address = notify_address(&path);
+    if let (Ok(socket), Ok(address)) = (UnixDatagram::unbound(), address) {
+        let _ = socket.send_to_addr(b"READY=1", &address);
+    }
+}
+
+/// systemd's socket is a path, or with an `@` in front a name that is in no directory.
+fn notify_address(name: &OsStr) -> std::io::Result<SocketAddr> {
+    match name.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systemd_is_told_at_a_path_and_at_an_abstract_name() {
+        let path = notify_address(OsStr::new("/run/systemd/notify")).expect("a path");
+        assert_eq!(path.as_pathname(), Some(std::path::Path::new("/run/systemd/notify")));
+        let name = notify_address(OsStr::new("@/org/notify/1")).expect("a name");
+        assert_eq!(name.as_abstract_name(), Some(&b"/org/notify/1"[..]));
     }
 }

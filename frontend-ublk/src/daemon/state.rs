@@ -9,10 +9,13 @@ use lvshift_frontend_common::error::{Error, Kind, Result};
 
 use super::held::Held;
 use crate::control::Control;
-use crate::device::{Device, can_grow};
+use crate::device::{Device, Wanted, can_grow, cannot_grow};
 use crate::events::Events;
+use crate::failpoint::{self, Point};
 use crate::files::{self, Note};
-use crate::protocol::{Answer, Request, VERSION, WireCopy, WireDevice, WireTable, WireTables};
+use crate::protocol::{
+    Answer, Request, Tuning, VERSION, WireCopy, WireDevice, WireTable, WireTables, WireUnreadable,
+};
 use crate::uapi::STATE_DEAD;
 
 type Id = [u8; 16];
@@ -101,18 +104,29 @@ impl State {
             }
             Request::Tables { lv } => return Ok(Answer::Tables(self.tables(lv))),
             Request::CopyStatus { lvs } => return Ok(self.copy_status(&lvs)),
+            Request::Seal { lvs } => {
+                let mut devices = lvs.iter().map(|lv| self.entries.get(lv)?.device.as_ref());
+                let sealed = devices.all(|device| device.is_some_and(Device::seal));
+                return Ok(Answer::Sealed(sealed));
+            }
             Request::Tune { lvs, tuning } => {
-                for lv in lvs {
-                    if let Some(device) = self.entries.get_mut(&lv).and_then(|e| e.device.as_mut())
-                    {
-                        device.tune(tuning);
-                    }
-                }
+                lvs.into_iter().try_for_each(|lv| self.tune(lv, tuning))?;
             }
             // These two are the server's own.
             Request::Wait { .. } | Request::Shutdown { .. } => {}
         }
         Ok(Answer::Done)
+    }
+
+    /// Kept for the next daemon, too.
+    fn tune(&mut self, lv: Id, tuning: Tuning) -> Result<()> {
+        let Some(entry) = self.entries.get_mut(&lv) else { return Ok(()) };
+        let tuning = files::tuning(Uuid(lv)).changed_by(tuning);
+        files::keep_tuning(Uuid(lv), &tuning)?;
+        if let Some(device) = &mut entry.device {
+            device.tune(tuning);
+        }
+        Ok(())
     }
 
     fn entry(&mut self, lv: Id) -> Result<&mut Entry> {
@@ -151,11 +165,11 @@ impl State {
         let shadow = self.entries.get(&lv).and_then(|entry| entry.shadow.clone());
         let tables: Vec<&WireTable> = std::iter::once(&table).chain(shadow.as_ref()).collect();
         self.held.hold(&tables, existing.is_some())?;
+        failpoint::pass(Point::PvsHeld);
         let vg = self.vg.0;
         let started = Device::start(
             &mut self.control,
-            existing,
-            table,
+            Wanted { existing, tuning: files::tuning(Uuid(lv)), table },
             shadow.as_ref(),
             &self.held.lowers,
             &self.events,
@@ -185,9 +199,11 @@ impl State {
         {
             let id = device.id;
             device.end(&mut self.control)?;
+            failpoint::pass(Point::DeviceDeleted);
             files::forget(id)?;
         }
         self.entries.remove(&lv);
+        files::forget_tuning(Uuid(lv))?;
         self.held.release();
         Ok(())
     }
@@ -225,12 +241,9 @@ impl State {
         let Some(device) = &mut entry.device else { return Ok(()) };
         let (before, after) = (device.live.sectors(), table.sectors());
         if before != after && !can_grow(&mut self.control)? {
-            return Err(Error::new(
-                Kind::Unsupported,
-                "this kernel's ublk driver cannot resize a device in use (Linux 6.16 can)",
-            )
-            .state("the LV is longer in the metadata; its device keeps its size for now")
-            .next("deactivate the LV and activate it again"));
+            return Err(cannot_grow()
+                .state("the LV is longer in the metadata; its device keeps its size for now")
+                .next("deactivate the LV and activate it again"));
         }
         let id = device.id;
         device.swap(table, entry.shadow.as_ref(), &lowers)?;
@@ -253,6 +266,7 @@ impl State {
         // First the count: a change after this reading ends the next wait.
         let events = self.events.count();
         let mut all = WireCopy::default();
+        let mut unreadable = Vec::new();
         for lv in lvs {
             let Some(device) = self.entries.get(lv).and_then(|entry| entry.device.as_ref()) else {
                 continue;
@@ -263,8 +277,13 @@ impl State {
             all.bytes_done += copy.bytes_done;
             all.bytes_total += copy.bytes_total;
             all.failed = all.failed.or(copy.failed);
+            unreadable.extend(device.unreadable().map(|(sectors, errno)| WireUnreadable {
+                lv: *lv,
+                sectors: (sectors.start, sectors.end),
+                errno,
+            }));
         }
-        Answer::Copy { copy: all, events }
+        Answer::Copy { copy: all, unreadable, events }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use lvshift_core::chunk::{CopyOutcome, CopyTicket};
 use lvshift_core::mover::Leg;
@@ -13,6 +14,10 @@ use crate::ring::{At, Ring};
 
 /// Bytes that one read or write of a copy moves at most.
 pub(super) const BLOCK: usize = 1 << 20;
+/// The step between a block and a sector when what cannot be read is looked for.
+const MIDDLE: usize = 32 << 10;
+/// How long the end of a run of unreadable sectors is looked for: each may take the disk seconds.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A place for one copy in flight, with its share of the ring's memory.
 pub(super) struct CopySlot {
@@ -29,8 +34,10 @@ struct Job {
     /// Bytes of the present block, and how many of them are read.
     block: usize,
     read: usize,
-    /// Reading sector by sector, after a failure: whatever is readable is not given up.
-    small: bool,
+    /// Bytes of one read: smaller after a failure, since whatever is readable is not given up.
+    unit: usize,
+    /// Sectors that could not be read one by one, their error, and since when that is known.
+    bad: Option<(Range<u64>, i32, Instant)>,
     /// Writes in flight.
     waiting: usize,
     failed: Option<CopyOutcome>,
@@ -45,6 +52,27 @@ pub(super) struct Ended {
     /// Bytes written as data, and as zeroes.
     pub(super) data: u64,
     pub(super) zeroed: u64,
+}
+
+impl Job {
+    /// The sector at `read` cannot be read.
+    fn unreadable(&mut self, bytes: usize, result: i32) {
+        let at = self.ticket.piece().first.0 + self.done + (self.read / 512) as u64;
+        let end = at + (bytes / 512) as u64;
+        self.read += bytes;
+        match &mut self.bad {
+            Some((range, ..)) => range.end = end,
+            None => self.bad = Some((at..end, -result, Instant::now())),
+        }
+    }
+
+    /// The copy cannot be made; what could not be read is told.
+    fn give_up(&mut self) {
+        if let Some((range, errno, _)) = self.bad.take() {
+            self.part.note_unreadable(range, errno);
+        }
+        self.failed = Some(CopyOutcome::SourceFailed);
+    }
 }
 
 impl CopySlot {
@@ -70,7 +98,8 @@ impl CopySlot {
             done: 0,
             block: 0,
             read: 0,
-            small: false,
+            unit: BLOCK,
+            bad: None,
             waiting: 0,
             failed: None,
             zeroed: 0,
@@ -108,14 +137,13 @@ impl CopySlot {
         let left = (job.ticket.piece().count.0 - job.done) * 512;
         job.block = usize::try_from(left).map_or(BLOCK, |left| left.min(BLOCK));
         job.read = 0;
-        job.small = false;
+        job.unit = BLOCK;
         self.read_on(ring, user)
     }
 
     fn read_on(&mut self, ring: &mut Ring, user: &dyn Fn(usize) -> u64) -> io::Result<()> {
         let Some(job) = &mut self.job else { return Ok(()) };
-        let unit = usize::try_from(job.part.source.lower.limits.logical_block).unwrap_or(512);
-        let end = if job.small { (job.read + unit).min(job.block) } else { job.block };
+        let end = ((job.read / job.unit + 1) * job.unit).min(job.block);
         let sector = job.ticket.piece().first.0 + job.done;
         let at = job.part.at(Leg::Source, sector);
         let at = At { offset: at.offset + job.read as u64, ..at };
@@ -131,18 +159,32 @@ impl CopySlot {
     ) -> io::Result<()> {
         let Some(job) = &mut self.job else { return Ok(()) };
         job.waiting = 0;
+        let sector = usize::try_from(job.part.source.lower.limits.logical_block).unwrap_or(512);
         match usize::try_from(result) {
-            Ok(bytes) if bytes >= 512 => {
+            Ok(bytes) if bytes >= 512 && job.bad.is_none() => {
                 job.read += bytes / 512 * 512;
+                if job.unit < MIDDLE && job.read.is_multiple_of(MIDDLE) {
+                    job.unit = MIDDLE;
+                }
                 if job.read < job.block { self.read_on(ring, user) } else { self.write(ring, user) }
             }
             _ if matches!(-result, libc::EINTR | libc::EAGAIN) => self.read_on(ring, user),
-            _ if !job.small => {
-                job.small = true;
+            Ok(bytes) if bytes >= 512 => {
+                job.give_up();
+                Ok(())
+            }
+            _ if job.unit > sector => {
+                job.unit = if job.unit > MIDDLE { MIDDLE.max(sector) } else { sector };
                 self.read_on(ring, user)
             }
             _ => {
-                job.failed = Some(CopyOutcome::SourceFailed);
+                // It is lost; where it ends is worth a look, for the message.
+                job.unreadable(sector, result);
+                let waited = job.bad.as_ref().map_or(PATIENCE, |(_, _, since)| since.elapsed());
+                if job.read < job.block && waited < PATIENCE {
+                    return self.read_on(ring, user);
+                }
+                job.give_up();
                 Ok(())
             }
         }
@@ -152,6 +194,11 @@ impl CopySlot {
         let Some(job) = &mut self.job else { return Ok(()) };
         let start = self.memory.start;
         cut(ring.memory().bytes(start..start + job.block), &mut self.runs);
+        if lvshift_core::planted::is("copy-skips-last-sector")
+            && let Some(last) = self.runs.last_mut()
+        {
+            last.bytes.end -= 512;
+        }
         job.waiting = self.runs.len();
         for index in 0..self.runs.len() {
             self.write_run(index, true, ring, user)?;

@@ -1,28 +1,21 @@
 //! One part's dirty log on disk: bits zeroed before writes, set again after both legs are flushed.
 
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
-use lvshift_core::chunk::{ChunkIndex, Effects, Fault, GROUP_CHUNKS, SettleRound};
+use lvshift_core::chunk::{ChunkIndex, Effects, Fault, GROUP_CHUNKS};
 use lvshift_core::mover::{Leg, LegFault};
+use lvshift_core::planted;
 use lvshift_on_disk_format::dirty_log::{self, BITSET_OFFSET, BLOCK_SIZE};
 
 use super::Part;
-use crate::ring::{At, Memory, Ring};
+use crate::failpoint::{self, Point};
+use crate::ring::{At, Memory, Ring, read_at};
 
 /// Bytes of the bitset that a group's chunks have.
 const GROUP_BYTES: u64 = GROUP_CHUNKS as u64 / 8;
 /// Chunks whose bits are zeroed by one write at most.
 const BATCH: usize = 256;
-
-/// What a lane's completions are of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LogIo {
-    Block = 0,
-    FlushSource = 1,
-    FlushDestination = 2,
-}
 
 /// The log writer of one part.
 pub(super) struct LogLane {
@@ -36,15 +29,8 @@ pub(super) struct LogLane {
     /// Blocks with clean chunks whose bits are not set yet.
     stale: Vec<u64>,
     writing: bool,
-    settle: Option<Settle>,
-    /// A copy or a write may have left something to settle.
-    pub(super) unsettled: bool,
-}
-
-struct Settle {
-    round: SettleRound,
-    waiting: u8,
-    failed: Option<Leg>,
+    /// Of a planted bug.
+    early: Effects,
 }
 
 impl LogLane {
@@ -56,21 +42,16 @@ impl LogLane {
             marking: Vec::with_capacity(BATCH),
             stale: Vec::new(),
             writing: false,
-            settle: None,
-            unsettled: true,
+            early: Effects::NONE,
         }
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        !self.writing && self.settle.is_none()
+        !self.writing
     }
 
     /// Starts the next write of a block, if one is due and none is under way.
-    pub(super) fn write_next(
-        &mut self,
-        ring: &mut Ring,
-        user: impl Fn(LogIo) -> u64,
-    ) -> io::Result<()> {
+    pub(super) fn write_next(&mut self, ring: &mut Ring, user: u64) -> io::Result<()> {
         if self.writing {
             return Ok(());
         }
@@ -111,44 +92,20 @@ impl LogLane {
         let offset = place.sector * 512 + block * BLOCK_SIZE as u64;
         let at = At { file: place.lower.slot, offset };
         self.writing = true;
-        ring.write(at, bytes, urgent, user(LogIo::Block))
+        let urgent = urgent && !planted::is("log-write-not-durable");
+        if planted::is("marked-before-written") {
+            for &chunk in &self.marking {
+                let effects = self.part.tracker.marked(chunk);
+                self.early = self.early.and(effects);
+            }
+        }
+        ring.write(at, bytes, urgent, user)?;
+        failpoint::pass(Point::LogWriting);
+        Ok(())
     }
 
-    /// Begins a settle round if none is under way.
-    pub(super) fn settle(
-        &mut self,
-        ring: &mut Ring,
-        user: impl Fn(LogIo) -> u64,
-    ) -> io::Result<()> {
-        if self.settle.is_some() {
-            return Ok(());
-        }
-        let Some(round) = self.part.tracker.begin_settle() else { return Ok(()) };
-        self.settle = Some(Settle { round, waiting: 2, failed: None });
-        ring.flush(self.part.source.lower.slot, user(LogIo::FlushSource))?;
-        ring.flush(self.part.destination.lower.slot, user(LogIo::FlushDestination))
-    }
-
-    /// Takes an answer.
-    pub(super) fn answer(&mut self, index: usize, result: i32) -> Effects {
-        if index == LogIo::Block as usize {
-            return self.written(result);
-        }
-        let leg = if index == LogIo::FlushSource as usize { Leg::Source } else { Leg::Destination };
-        let Some(mut settle) = self.settle.take() else { return Effects::NONE };
-        settle.waiting -= 1;
-        if result < 0 {
-            // If both fail, the source's failure is the one to know.
-            settle.failed =
-                Some(if settle.failed == Some(Leg::Source) { Leg::Source } else { leg });
-        }
-        if settle.waiting > 0 {
-            self.settle = Some(settle);
-            return Effects::NONE;
-        }
-        let flushed = settle.failed.map_or(Ok(()), Err);
-        let (cleaned, effects) = self.part.tracker.finish_settle(settle.round, flushed);
-        self.unsettled = cleaned > 0;
+    /// Chunks of the part have become clean: their bits are to be set, without hurry.
+    pub(super) fn cleaned(&mut self) {
         let mut from = 0;
         while let Some(group) = self.part.tracker.take_stale_group(from) {
             let block = (BITSET_OFFSET + u64::from(group) * GROUP_BYTES) / BLOCK_SIZE as u64;
@@ -157,24 +114,25 @@ impl LogLane {
             }
             from = group + 1;
         }
-        effects
     }
 
-    fn written(&mut self, result: i32) -> Effects {
+    /// Takes the answer to the write of a block; also says how many chunks it has marked.
+    pub(super) fn written(&mut self, result: i32) -> (usize, Effects) {
+        failpoint::pass(Point::LogWritten);
         self.writing = false;
         if usize::try_from(result) != Ok(BLOCK_SIZE) {
             // What waits for its mark goes on waiting: while the record says Copying, a bit that
             // may still be set must not meet data that only the source has.
             let fault = Fault { leg: Leg::Destination, fault: LegFault::Gone };
-            return self.part.tracker.fail(fault);
+            return (0, self.part.tracker.fail(fault));
         }
-        let mut effects = Effects::NONE;
+        let mut effects = std::mem::take(&mut self.early);
         for &chunk in &self.marking {
             effects = effects.and(self.part.tracker.marked(chunk));
-            self.unsettled = true;
         }
+        let marked = self.marking.len();
         self.marking.clear();
-        effects
+        (marked, effects)
     }
 }
 
@@ -188,7 +146,7 @@ pub(super) fn believe(part: &Part) -> io::Result<()> {
     let mut skip = BITSET_OFFSET as usize;
     while left > 0 {
         let len = usize::try_from(left).map_or(1 << 20, |left| left.min(1 << 20));
-        part.log.lower.file.read_exact_at(memory.bytes_mut(0..len), offset)?;
+        read_at(&part.log.lower.file, memory.bytes_mut(0..len), offset)?;
         let bytes = memory.bytes(0..len);
         if skip > 0 {
             let header = bytes.first_chunk().ok_or(io::ErrorKind::UnexpectedEof)?;

@@ -3,6 +3,7 @@
 mod copy;
 mod log;
 mod part;
+mod settle;
 mod worker;
 mod zeroes;
 

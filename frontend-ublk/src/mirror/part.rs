@@ -1,7 +1,8 @@
 //! One moving part: its legs, its tracker, and how to wake its copier.
 
-use std::sync::Arc;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use lvshift_core::chunk::{Cells, ChunkCell, Effects, Geometry, Group, Tracker, WritePolicy};
 use lvshift_core::io::{Discards, Zeroing};
@@ -37,6 +38,16 @@ impl Cells for Storage {
     }
 }
 
+/// Runs of unreadable sectors that are remembered; more are not worth a message.
+const MAX_UNREADABLE: usize = 64;
+
+/// Sectors of a part's source that could not be read one by one, counted from the part's start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    pub(crate) sectors: Range<u64>,
+    pub(crate) errno: i32,
+}
+
 /// A part. Shared by the queue threads and the copier's thread.
 pub(crate) struct Part {
     /// Its first sector on the LV.
@@ -50,6 +61,7 @@ pub(crate) struct Part {
     /// Wakes its copier.
     pub(crate) bell: Arc<Bell>,
     source_first: AtomicBool,
+    unreadable: Mutex<Vec<Unreadable>>,
 }
 
 impl Part {
@@ -80,7 +92,18 @@ impl Part {
         };
         let discards = Discards::for_legs(zeroing(&source), zeroing(&destination));
         let source_first = AtomicBool::new(false);
-        Ok(Part { start, source, destination, log, tracker, discards, bell, source_first })
+        let unreadable = Mutex::default();
+        Ok(Part {
+            start,
+            source,
+            destination,
+            log,
+            tracker,
+            discards,
+            bell,
+            source_first,
+            unreadable,
+        })
     }
 
     /// Where a sector of the part, counted from its start, is on a leg.
@@ -103,6 +126,19 @@ impl Part {
 
     pub(crate) fn set_policy(&self, policy: WritePolicy) {
         self.source_first.store(policy == WritePolicy::SourceFirst, Ordering::Relaxed);
+    }
+
+    /// The copier could not read these sectors of the source.
+    pub(crate) fn note_unreadable(&self, sectors: Range<u64>, errno: i32) {
+        let mut all = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < MAX_UNREADABLE {
+            all.push(Unreadable { sectors, errno });
+        }
+    }
+
+    /// What the copier could not read.
+    pub(crate) fn unreadable(&self) -> Vec<Unreadable> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Passes on what other threads have to do now.

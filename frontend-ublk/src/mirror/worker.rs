@@ -3,8 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lvshift_core::chunk::{CopyOutcome, WritePolicy};
 use lvshift_core::copier::{Allowed, May, Nanos, Pacer, Pick, Schedule, Stats};
@@ -13,18 +12,21 @@ use lvshift_on_disk_format::dirty_log::BLOCK_SIZE;
 use super::Part;
 use super::copy::{BLOCK, CopySlot};
 use super::log::{LogLane, believe};
+use super::settle::Settler;
 use crate::events::Events;
+use crate::failpoint::{self, Point};
 use crate::gate::{Bell, Gate};
 use crate::live::LiveTable;
+use crate::os::{self, Instant, Thread, Work};
 use crate::protocol::Tuning;
 use crate::ring::{Ring, Slot};
 
 /// Chunks that are copied at once.
 const WINDOW: u16 = 4;
-/// How often dirty chunks are flushed to become clean.
-const SETTLE: Duration = Duration::from_millis(500);
-/// The same, when there was nothing to flush the last time.
-const SETTLE_IDLE: Duration = Duration::from_secs(5);
+/// How long at most until it looks for work although nothing woke it.
+const LOOK_ANYWAY: Duration = Duration::from_secs(5);
+/// How often it looks whether it may end at last.
+const STOP_STEP: Duration = Duration::from_millis(5);
 const BELL: Slot = Slot(1);
 
 /// What a worker is started with.
@@ -41,7 +43,7 @@ pub(crate) struct WorkerSetting {
 pub(crate) struct Worker {
     shared: Arc<Shared>,
     bell: Arc<Bell>,
-    thread: Option<JoinHandle<io::Result<()>>>,
+    thread: Thread,
 }
 
 #[derive(Debug)]
@@ -60,21 +62,10 @@ impl Worker {
         let tuning = Mutex::new(Some(setting.tuning));
         let shared = Arc::new(Shared { stop: AtomicBool::new(false), tuning });
         let bell = Arc::clone(&setting.bell);
-        let (ready, started) = std::sync::mpsc::sync_channel(1);
         let for_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("copier".to_owned())
-            .stack_size(256 << 10)
-            .spawn(move || {
-                let running = Running::new(setting, for_thread);
-                let _ = ready.send(running.as_ref().map(|_| ()).map_err(io::Error::kind));
-                running?.run()
-            })?;
-        match started.recv() {
-            Ok(Ok(())) => Ok(Worker { shared, bell, thread: Some(thread) }),
-            Ok(Err(kind)) => Err(kind.into()),
-            Err(_) => Err(io::ErrorKind::Other.into()),
-        }
+        let mut thread = os::spawn("copier".to_owned(), move || Running::new(setting, for_thread))?;
+        thread.ready()?;
+        Ok(Worker { shared, bell, thread })
     }
 
     /// Changes how it copies.
@@ -84,13 +75,11 @@ impl Worker {
     }
 
     /// Lets what is in flight finish and ends the thread.
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn stop(self) {
         self.shared.stop.store(true, Ordering::Release);
         self.bell.ring();
-        if let Some(thread) = self.thread.take() {
-            // A panic there has been printed; the legs are judged by the tracker, not by this.
-            let _ = thread.join();
-        }
+        // A panic there has been printed; the legs are judged by the tracker, not by this.
+        self.thread.join();
     }
 }
 
@@ -106,7 +95,7 @@ struct Running {
     stats: Stats,
     tuned: Tuning,
     born: Instant,
-    settled: Instant,
+    settler: Settler,
     seen: Seen,
 }
 
@@ -117,13 +106,59 @@ struct Seen {
     equal: bool,
 }
 
-/// What a completion is of: a copy slot, a lane, or the bell.
+/// What a completion is of: a copy slot, a lane, the bell, or a leg's flush.
 const COPY: u64 = 1 << 32;
 const LOG: u64 = 2 << 32;
 const WAKE: u64 = 3 << 32;
+const SETTLE: u64 = 4 << 32;
 
 fn user(kind: u64, number: usize, index: usize) -> u64 {
     kind | (number as u64) << 8 | index as u64
+}
+
+impl Work for Running {
+    fn before_wait(&mut self) -> io::Result<Option<Option<Duration>>> {
+        let stopping = self.shared.stop.load(Ordering::Acquire);
+        if stopping && self.is_idle() {
+            return Ok(None);
+        }
+        self.take_tuning();
+        self.end_settle();
+        let mut limit = stopping.then_some(STOP_STEP);
+        if !stopping {
+            self.write_logs()?;
+            let pause = self.settle()?;
+            limit = Some(pause.min(self.begin_copies()?.unwrap_or(pause)));
+        }
+        self.tell();
+        Ok(Some(limit))
+    }
+
+    fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        self.ring.submit_and_wait(limit)
+    }
+
+    fn after_wait(&mut self) -> io::Result<()> {
+        while let Some((user, result)) = self.ring.completion() {
+            self.completed(user, result)?;
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, ended: &io::Result<()>) {
+        if ended.is_ok() {
+            return;
+        }
+        // Without its copier no part can become equal: let the mover go back.
+        for part in &self.setting.table.parts {
+            let fault = lvshift_core::chunk::Fault {
+                leg: lvshift_core::mover::Leg::Destination,
+                fault: lvshift_core::mover::LegFault::Copy,
+            };
+            part.pass_on(part.tracker.fail(fault), &self.setting.gate);
+        }
+        self.setting.events.happened();
+    }
 }
 
 impl Running {
@@ -151,49 +186,12 @@ impl Running {
             stats: Stats::new(Nanos(0)),
             tuned: Tuning::default(),
             born: now,
-            settled: now,
+            settler: Settler::new(Arc::clone(&setting.table), Nanos(0)),
             seen: Seen::default(),
             ring,
             setting,
             shared,
         })
-    }
-
-    fn run(mut self) -> io::Result<()> {
-        let ran = self.work();
-        if ran.is_err() {
-            // Without its copier no part can become equal: let the mover go back.
-            for part in &self.setting.table.parts {
-                let fault = lvshift_core::chunk::Fault {
-                    leg: lvshift_core::mover::Leg::Destination,
-                    fault: lvshift_core::mover::LegFault::Copy,
-                };
-                part.pass_on(part.tracker.fail(fault), &self.setting.gate);
-            }
-            self.setting.events.happened();
-        }
-        ran
-    }
-
-    fn work(&mut self) -> io::Result<()> {
-        loop {
-            let stopping = self.shared.stop.load(Ordering::Acquire);
-            if stopping && self.is_idle() {
-                return Ok(());
-            }
-            self.take_tuning();
-            let mut limit = None;
-            if !stopping {
-                self.write_logs()?;
-                let pause = self.settle_if_due()?;
-                limit = Some(pause.min(self.begin_copies()?.unwrap_or(pause)));
-            }
-            self.tell();
-            self.ring.submit_and_wait(limit)?;
-            while let Some((user, result)) = self.ring.completion() {
-                self.completed(user, result)?;
-            }
-        }
     }
 
     fn completed(&mut self, done: u64, result: i32) -> io::Result<()> {
@@ -204,6 +202,7 @@ impl Running {
                 let ended =
                     slot.answer(index, result, &mut self.ring, |i| user(COPY, number, i))?;
                 let Some(ended) = ended else { return Ok(()) };
+                failpoint::pass(Point::CopyDone);
                 self.pacer.ended();
                 let now = self.now();
                 let wanted = ended.ticket.is_wanted();
@@ -214,17 +213,16 @@ impl Running {
                 }
                 let effects = ended.ticket.complete(&ended.part.tracker, ended.outcome);
                 ended.part.pass_on(effects, &self.setting.gate);
-                for lane in &mut self.lanes {
-                    lane.unsettled = true;
-                }
             }
             LOG => {
                 let Some(lane) = self.lanes.get_mut(number) else { return Ok(()) };
-                let effects = lane.answer(index, result);
+                let (marked, effects) = lane.written(result);
+                self.settler.marked(marked);
                 if let Some(part) = self.setting.table.parts.get(number) {
                     part.pass_on(effects, &self.setting.gate);
                 }
             }
+            SETTLE => self.settler.answer(index, result),
             _ => self.ring.wake_on(BELL, WAKE)?,
         }
         Ok(())
@@ -232,23 +230,30 @@ impl Running {
 
     fn write_logs(&mut self) -> io::Result<()> {
         for (n, lane) in self.lanes.iter_mut().enumerate() {
-            lane.write_next(&mut self.ring, |io| user(LOG, n, io as usize))?;
+            lane.write_next(&mut self.ring, user(LOG, n, 0))?;
         }
         Ok(())
     }
 
-    /// Starts a settle round where it is time, and says how long until the next.
-    fn settle_if_due(&mut self) -> io::Result<Duration> {
-        let every = if self.lanes.iter().any(|lane| lane.unsettled) { SETTLE } else { SETTLE_IDLE };
-        let passed = self.settled.elapsed();
-        if passed < every {
-            return Ok((every - passed).max(Duration::from_millis(1)));
-        }
-        self.settled = Instant::now();
-        for (n, lane) in self.lanes.iter_mut().enumerate() {
-            lane.settle(&mut self.ring, |io| user(LOG, n, io as usize))?;
-        }
-        Ok(every)
+    /// Ends the settle round under way, if all that it waits for has come.
+    fn end_settle(&mut self) {
+        let now = self.now();
+        let (lanes, gate) = (&mut self.lanes, &self.setting.gate);
+        self.settler.end(now, |number, part, cleaned, effects| {
+            if cleaned && let Some(lane) = lanes.get_mut(number) {
+                lane.cleaned();
+            }
+            part.pass_on(effects, gate);
+        });
+    }
+
+    /// Begins the next settle round where it is time; says how long until there is something to do
+    /// for it.
+    fn settle(&mut self) -> io::Result<Duration> {
+        let now = self.now();
+        let next = self.settler.begin(now, &mut self.ring, |n| user(SETTLE, 0, n))?;
+        let wait = next.map(|at| Duration::from_nanos(at.0.saturating_sub(now.0)));
+        Ok(wait.map_or(LOOK_ANYWAY, |wait| wait.max(Duration::from_millis(1))))
     }
 
     /// Begins as many copies as may be; the time after which more may, if that is known.
@@ -265,6 +270,7 @@ impl Running {
             let Some((part, ticket)) = self.pick(allowed) else { return Ok(wait) };
             self.pacer.began(ticket.piece().count.0 * 512, now);
             self.slots[free].begin(part, ticket, &mut self.ring, |i| user(COPY, free, i))?;
+            failpoint::pass(Point::CopyBegun);
         }
     }
 
@@ -317,7 +323,9 @@ impl Running {
     }
 
     fn is_idle(&self) -> bool {
-        self.slots.iter().all(CopySlot::is_free) && self.lanes.iter().all(LogLane::is_idle)
+        self.slots.iter().all(CopySlot::is_free)
+            && self.lanes.iter().all(LogLane::is_idle)
+            && self.settler.is_idle()
     }
 
     fn now(&self) -> Nanos {

@@ -14,14 +14,20 @@ use crate::live::LiveTable;
 impl Queue {
     pub(super) fn begin_flush(&mut self, tag: u16) -> io::Result<()> {
         let table = Arc::clone(&self.table);
-        let count = table.lowers.len();
+        let source_only = lvshift_core::planted::is("flush-skips-destination");
+        let skip = |slot| source_only && !table.flushed.contains(&slot);
+        let count = table.lowers.iter().filter(|lower| !skip(lower.slot)).count();
         if count == 0 {
             return self.finish(tag, 0);
         }
         let progress = FlushProgress::new(u32::try_from(count).unwrap_or(u32::MAX));
-        self.tags[usize::from(tag)].work = Work::Flush { progress };
+        let ticket = table.flushes.begin();
+        self.tags[usize::from(tag)].work = Work::Flush { progress, ticket };
         self.busy += 1;
         for (index, lower) in table.lowers.iter().enumerate() {
+            if skip(lower.slot) {
+                continue;
+            }
             let user = User::new(What::Flush, tag, u8::try_from(index).unwrap_or(u8::MAX));
             self.ring.flush(lower.slot, user.0)?;
         }
@@ -45,15 +51,17 @@ impl Queue {
             }
         }
         let slot = &mut self.tags[usize::from(tag)];
-        let Work::Flush { progress } = &mut slot.work else { return Ok(()) };
+        let Work::Flush { progress, .. } = &mut slot.work else { return Ok(()) };
         let Some(result) = progress.device_done(leg, result >= 0) else { return Ok(()) };
+        if let Work::Flush { ticket, .. } = std::mem::take(&mut slot.work) {
+            table.flushes.end(ticket);
+        }
         self.busy -= 1;
         match result.app(authority(&table)) {
             AppResult::Done => self.finish(tag, 0),
             AppResult::Failed => self.finish(tag, -libc::EIO),
             AppResult::Held => {
                 // Asked again under the next table, on which the destination is in charge or gone.
-                self.tags[usize::from(tag)].work = Work::Idle;
                 self.waiting.push(tag);
                 Ok(())
             }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use lvshift_core::chunk::{Admission, AppResult, Piece, WriteOutcome};
+use lvshift_core::chunk::{Admission, AppResult, Authority, Content, Parked, Piece, WriteOutcome};
 use lvshift_core::io::{LegOp, ReadPlan, ReadStep, WriteProgress, plan_write};
 use lvshift_core::mover::Leg;
 use lvshift_core::units::Sectors;
@@ -34,10 +34,17 @@ impl Queue {
         let count = in_part.min(chunk - first % chunk);
         let piece = Piece { first: Sectors(first), count: Sectors(count) };
         let content = op.content(part.discards);
+        if content == Content::Undefined && part.tracker.authority() != Authority::Source {
+            return self.skip(tag, in_part);
+        }
         let ticket = match part.tracker.admit(piece, content, self.id, part.policy()) {
             Ok(Admission::Admitted(ticket, effects)) => {
                 part.pass_on(effects, &self.gate);
                 ticket
+            }
+            Ok(Admission::Parked(Parked::ForCommit, effects)) if content == Content::Undefined => {
+                part.pass_on(effects, &self.gate);
+                return self.skip(tag, in_part);
             }
             Ok(Admission::Parked(_, effects)) => {
                 self.waiting.push(tag);
@@ -57,6 +64,14 @@ impl Queue {
             self.issue(tag, index_of(leg.leg), work)?;
         }
         Ok(())
+    }
+
+    /// Does nothing for a discard that only the source could do, while it is not certain that the
+    /// source is in charge: waiting for the commit would hold the application up for as long as
+    /// nobody drives the move, and no byte has to change.
+    fn skip(&mut self, tag: u16, sectors: u64) -> io::Result<()> {
+        self.tags[usize::from(tag)].done += sectors;
+        self.serve(tag)
     }
 
     pub(super) fn mirror_read_done(&mut self, tag: u16, result: i32) -> io::Result<()> {

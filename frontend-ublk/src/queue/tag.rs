@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use lvshift_core::chunk::WriteTicket;
+use lvshift_core::chunk::{FlushTicket, WriteTicket};
 use lvshift_core::io::{FlushProgress, LegOp, ReadPlan, WriteOp, WriteProgress};
 use lvshift_core::mover::Leg;
 
@@ -76,6 +76,8 @@ pub(super) enum Work {
     },
     Flush {
         progress: FlushProgress,
+        /// Settle rounds do not overtake it.
+        ticket: FlushTicket,
     },
     /// Waiting for the commit that decides what it is told.
     Held {

@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,14 @@ pub(crate) struct Slot(pub(crate) u32);
 pub(crate) struct At {
     pub(crate) file: Slot,
     pub(crate) offset: u64,
+}
+
+/// What a slot of a ring names.
+pub(crate) type Handle = File;
+
+/// Fills `bytes` from `offset` on, while nothing is served yet.
+pub(crate) fn read_at(from: &Handle, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    from.read_exact_at(bytes, offset)
 }
 
 /// One thread's ring.

@@ -1,0 +1,143 @@
+//! Fail points of the daemon, for tests: moments at which it kills itself.
+//!
+//! Commands have `LVSHIFT_FAIL_AT`; a daemon outlives the command that started it, and the next one
+//! is not to die at the same place for ever. So the file that `LVSHIFT_DAEMON_FAIL_FILE` names holds
+//! lines `NAME` or `NAME COUNT`: who passes the point of the first line (for the COUNTth time in its
+//! life) takes that line away and dies by SIGKILL. Nothing on the path of a request is a fail point.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use rustix::process::{Signal, getpid, kill_process};
+
+/// The variable.
+const VARIABLE: &str = "LVSHIFT_DAEMON_FAIL_FILE";
+
+/// A moment at which a daemon can be made to die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Point {
+    /// A new daemon has seen which devices wait.
+    OrphansFound,
+    /// It holds the PVs of a device that it takes over or makes.
+    PvsHeld,
+    /// Every queue of a dead daemon was made ready once.
+    QueuesPrepared,
+    /// The driver has agreed to the recovery of a device.
+    RecoveryBegun,
+    /// Every queue waits for requests, which do not flow yet.
+    QueuesReady,
+    /// Requests flow, the command that asked for it does not know.
+    DeviceServed,
+    /// All is taken over, no command can connect yet.
+    AllTakenOver,
+    /// A device was made and stands in no note.
+    DeviceAdded,
+    /// It is noted and has no disk yet.
+    DeviceNoted,
+    /// Its disk is stopped, the device is there.
+    DeviceStopped,
+    /// It is gone, its note is there.
+    DeviceDeleted,
+    /// The gate is closed for a change of tables.
+    GateClosed,
+    /// The copier of the table before has ended.
+    CopierStopped,
+    /// The copier of the next table has read its logs.
+    CopierStarted,
+    /// The next table is live.
+    GateOpened,
+    /// A chunk's copy begins.
+    CopyBegun,
+    /// A chunk's copy is done, the tracker does not know.
+    CopyDone,
+    /// A block of a dirty log is about to be written.
+    LogWriting,
+    /// It is written, whoever waits for it does not know.
+    LogWritten,
+    /// Both legs are about to be flushed.
+    SettleBegun,
+    /// They are flushed, and the log does not say so.
+    SettleDone,
+}
+
+impl Point {
+    /// All of them, with their names.
+    pub(crate) const ALL: [(Point, &'static str); 21] = [
+        (Point::OrphansFound, "orphans-found"),
+        (Point::PvsHeld, "pvs-held"),
+        (Point::QueuesPrepared, "queues-prepared"),
+        (Point::RecoveryBegun, "recovery-begun"),
+        (Point::QueuesReady, "queues-ready"),
+        (Point::DeviceServed, "device-served"),
+        (Point::AllTakenOver, "all-taken-over"),
+        (Point::DeviceAdded, "device-added"),
+        (Point::DeviceNoted, "device-noted"),
+        (Point::DeviceStopped, "device-stopped"),
+        (Point::DeviceDeleted, "device-deleted"),
+        (Point::GateClosed, "gate-closed"),
+        (Point::CopierStopped, "copier-stopped"),
+        (Point::CopierStarted, "copier-started"),
+        (Point::GateOpened, "gate-opened"),
+        (Point::CopyBegun, "copy-begun"),
+        (Point::CopyDone, "copy-done"),
+        (Point::LogWriting, "log-writing"),
+        (Point::LogWritten, "log-written"),
+        (Point::SettleBegun, "settle-begun"),
+        (Point::SettleDone, "settle-done"),
+    ];
+}
+
+/// The daemon passes this point.
+pub(crate) fn pass(point: Point) {
+    static FILE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let Some(file) = FILE.get_or_init(|| std::env::var_os(VARIABLE).map(PathBuf::from)) else {
+        return;
+    };
+    static PASSED: [AtomicU32; Point::ALL.len()] = [const { AtomicU32::new(0) }; Point::ALL.len()];
+    static ALONE: Mutex<()> = Mutex::new(());
+    let Some(n) = Point::ALL.iter().position(|(known, _)| *known == point) else { return };
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let passed = PASSED[n].fetch_add(1, Ordering::Relaxed) + 1;
+    if take(file, Point::ALL[n].1, passed) {
+        eprintln!("lvshift-ublk: fail point {}", Point::ALL[n].1);
+        // If even this fails, the test that set the point sees that it had no effect.
+        let _ = kill_process(getpid(), Signal::KILL);
+    }
+}
+
+/// Takes the first line away if it is this point's. On any error nobody dies.
+fn take(file: &Path, name: &str, passed: u32) -> bool {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let mut words = first.split_whitespace();
+    let wanted = words.next() == Some(name);
+    let count = words.next().and_then(|count| count.parse().ok()).unwrap_or(1);
+    wanted && passed >= count && std::fs::write(file, rest).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_taken_once_and_in_its_turn() {
+        let file = std::env::temp_dir().join(format!("lvshift-fail-{}", std::process::id()));
+        std::fs::write(&file, "copy-begun 2\ngate-closed\n").expect("a scratch file");
+        assert!(!take(&file, "gate-closed", 1), "not the first line's");
+        assert!(!take(&file, "copy-begun", 1), "not the second time");
+        assert!(take(&file, "copy-begun", 2));
+        assert!(!take(&file, "copy-begun", 3), "it was taken");
+        assert!(take(&file, "gate-closed", 1));
+        assert!(!take(&file, "gate-closed", 1));
+        std::fs::remove_file(&file).expect("it is there");
+        assert!(!take(&file, "gate-closed", 1), "no file, no effect");
+    }
+
+    #[test]
+    fn every_point_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<_> =
+            Point::ALL.iter().map(|(_, name)| name).collect();
+        assert_eq!(names.len(), Point::ALL.len());
+    }
+}
