@@ -17,6 +17,8 @@ pub enum Fs {
     Ext4,
     /// xfs (needs a device of 300 MiB or more)
     Xfs,
+    /// btrfs (needs a device of 110 MiB or more)
+    Btrfs,
 }
 
 impl Fs {
@@ -26,6 +28,7 @@ impl Fs {
         match self {
             Self::Ext4 => "ext4",
             Self::Xfs => "xfs",
+            Self::Btrfs => "btrfs",
         }
     }
 }
@@ -51,6 +54,7 @@ impl Guest {
         match fs {
             Fs::Ext4 => self.run("mkfs.ext4", &["-q", "-F", &device])?.ok()?,
             Fs::Xfs => self.run("mkfs.xfs", &["-q", "-f", &device])?.ok()?,
+            Fs::Btrfs => self.run("mkfs.btrfs", &["-q", "-f", &device])?.ok()?,
         };
         Ok(())
     }
@@ -64,6 +68,7 @@ impl Guest {
         match fs {
             Fs::Ext4 => self.run("e2fsck", &["-f", "-n", &device])?.ok(),
             Fs::Xfs => self.run("xfs_repair", &["-n", &device])?.ok(),
+            Fs::Btrfs => self.run("btrfs", &["check", "--readonly", &device])?.ok(),
         }
     }
 

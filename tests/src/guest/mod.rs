@@ -10,15 +10,19 @@ mod dm;
 mod fault;
 mod fs;
 pub mod modules;
+mod nbd;
 mod region;
 mod run;
+mod side;
 
 pub use channel::Channel;
 pub use dm::DmDevice;
 pub use fault::Faulty;
 pub use fs::{Fs, Mounted, Tree};
+pub use nbd::Nbd;
 pub use region::Region;
 pub use run::{Background, Run};
+pub use side::Side;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
 
 use super::Guest;
+use crate::scenario::Frontend;
 
 /// How long a command may take unless it is told otherwise.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
@@ -121,6 +122,15 @@ impl Guest {
     /// As [`Guest::lvshift`].
     pub fn lvshift_env(&self, env: &[(&str, &str)], args: &[&str]) -> Result<Run> {
         self.spawn_env(env, self.frontend().binary(), args)?.wait(LIMIT)
+    }
+
+    /// Runs the binary of this front end, whichever is under test: both are in the guest, since what
+    /// one began the other must be able to go on with.
+    ///
+    /// # Errors
+    /// As [`Guest::lvshift`].
+    pub fn lvshift_as(&self, frontend: Frontend, args: &[&str]) -> Result<Run> {
+        self.run(frontend.binary(), args)
     }
 
     /// Runs a program with arguments; see `PATH` for what the guest has.

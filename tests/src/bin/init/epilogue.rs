@@ -1,6 +1,7 @@
 //! What is checked after every scenario, whatever it was about.
 
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lvshift_tests::guest::Channel;
@@ -9,14 +10,85 @@ use lvshift_tests::report::Report;
 /// A task may be in uninterruptible sleep this long before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// True if no device is suspended and no task is stuck; else it has reported.
+/// How long a daemon that died at the very end may take to be replaced, and how long the LVs' devices
+/// may take to go.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// True if no device is suspended or without its daemon, every LV can be deactivated, and no task is
+/// stuck; else it has reported.
 pub(crate) fn check(channel: &Channel) -> bool {
     let mut good = true;
-    for wrong in suspended_devices().into_iter().chain(stuck_tasks()) {
+    // While the daemons live: without them whoever uses their devices hangs, and so does this.
+    let unserved = unserved_devices();
+    let left = if unserved.is_empty() { take_down() } else { Vec::new() };
+    let wrong = unserved.into_iter().chain(left).chain(suspended_devices()).chain(stuck_tasks());
+    for wrong in wrong {
         channel.send(&Report::Fail(format!("after the scenario: {wrong}")));
         good = false;
     }
     good
+}
+
+/// The ublk devices that are there.
+fn ublk_devices() -> Vec<String> {
+    let names = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("ublkb")).collect()
+}
+
+/// The ublk devices that no process serves. A daemon that was just killed may be replaced first.
+fn unserved_devices() -> Vec<String> {
+    let start = Instant::now();
+    loop {
+        let unserved: Vec<String> = ublk_devices()
+            .into_iter()
+            .filter(|name| !is_open(&Path::new("/dev").join(name.replace("ublkb", "ublkc"))))
+            .map(|name| format!("device {name} has no daemon"))
+            .collect();
+        if unserved.is_empty() || start.elapsed() > LIMIT {
+            return unserved;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Whether a process has it open.
+fn is_open(path: &Path) -> bool {
+    let entries = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries("/proc".into()).any(|process| {
+        let mut fds = entries(process.path().join("fd"));
+        fds.any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to == path))
+    })
+}
+
+/// Deactivates what the ublk front end serves. Nobody uses an LV any more, so none may be left.
+fn take_down() -> Vec<String> {
+    if ublk_devices().is_empty() {
+        return Vec::new();
+    }
+    let child = Command::new("/usr/local/bin/lvshift-ublk")
+        .args(["vgchange", "-a", "n"])
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => return vec![format!("lvshift-ublk: {error}")],
+    };
+    let start = Instant::now();
+    while start.elapsed() < LIMIT && matches!(child.try_wait(), Ok(None)) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // If it has not ended it never will.
+    child.kill().ok();
+    let said = child.wait_with_output().map_or_else(
+        |error| error.to_string(),
+        |output| format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)),
+    );
+    let left = ublk_devices().into_iter();
+    left.map(|name| format!("{name} is left after `vgchange -a n`: {said}")).collect()
 }
 
 fn suspended_devices() -> Vec<String> {
