@@ -1,0 +1,480 @@
+//! What may happen next in a world, one thing at a time.
+
+use lvshift_ublk_sim::{Completion, Handle, IoOp, Killed};
+
+use lvshift_core::mover::Recorded;
+
+use super::client::{Kind, Op};
+use super::world::{Crash, Inner, Posted};
+
+/// What a step asks of the world around the inner one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing.
+    Nothing,
+    /// This thread has something to take.
+    Run(usize),
+    /// The daemon dies here.
+    Kill(Killed),
+    /// The daemon is dead and its guardian starts another.
+    Restart,
+}
+
+impl Inner {
+    /// Lets one thing happen.
+    pub(super) fn step(&mut self) -> Next {
+        self.steps += 1;
+        self.moment += 1;
+        if self.fuel == 0 {
+            if let Some(next) = self.crash_now() {
+                return next;
+            }
+        } else {
+            self.fuel -= 1;
+        }
+        let choice = self.rng.below(16);
+        match choice {
+            0..3 if self.issue() => Next::Nothing,
+            0..6 if self.deliver() => Next::Nothing,
+            3..9 if self.execute() => Next::Nothing,
+            6..12 => self.complete(),
+            12 => self.pass_time(),
+            13 if self.ring_bell().is_some() => Next::Nothing,
+            14 if self.wish() || self.break_something() => Next::Nothing,
+            15 if self.can_restart() => Next::Restart,
+            _ => self.complete(),
+        }
+    }
+
+    fn crash_now(&mut self) -> Option<Next> {
+        let crash = self.crash?;
+        match crash {
+            Crash::Power => {
+                self.crash = None;
+                Some(Next::Kill(Killed::Power))
+            }
+            Crash::Mover | Crash::Both if self.in_daemon > 0 => {
+                if crash == Crash::Both {
+                    self.crash = None;
+                    self.mover_dies = self.mover;
+                    return Some(Next::Kill(Killed::Daemon));
+                }
+                self.mover_dies = self.mover;
+                self.crash = None;
+                None
+            }
+            Crash::Mover | Crash::Both if self.mover => {
+                self.crash = (crash == Crash::Both).then_some(Crash::Daemon);
+                Some(Next::Kill(Killed::Mover))
+            }
+            Crash::Mover | Crash::Both => {
+                self.crash = (crash == Crash::Both).then_some(Crash::Daemon);
+                None
+            }
+            Crash::Daemon => {
+                self.crash = None;
+                Some(Next::Kill(Killed::Daemon))
+            }
+        }
+    }
+
+    /// The application makes a request.
+    fn issue(&mut self) -> bool {
+        if self.left == 0 || self.ops.len() >= self.plan.depth || self.ublk.is_none() {
+            return false;
+        }
+        let all = self.oracle.len() as u64;
+        let kind = match self.rng.below(16) {
+            0..4 => Kind::Read,
+            4..9 => Kind::Write { fua: false },
+            9..11 => Kind::Write { fua: true },
+            11..14 => Kind::Flush,
+            14 => Kind::Zero,
+            _ => Kind::Discard,
+        };
+        let count = match (kind, self.rng.below(8)) {
+            (Kind::Flush, _) => 0,
+            (_, 0) => 8,
+            (_, 1) => 16,
+            (_, n) => 1 + n / 2,
+        };
+        let count = count.min(all);
+        // A hot place makes overlaps.
+        let first = if self.rng.one_in(3) {
+            8.min(all - count)
+        } else if count >= 8 {
+            self.rng.below((all - count) / 8 + 1) * 8
+        } else {
+            self.rng.below(all - count + 1)
+        };
+        let queues = self.ublk.as_ref().map_or(1, |ublk| ublk.queues);
+        let op = Op {
+            id: self.next_op,
+            kind,
+            first: first as u32,
+            count: count as u32,
+            issued: self.moment,
+            queue: self.rng.below(u64::from(queues)) as u16,
+            delivered: false,
+        };
+        self.next_op += 1;
+        self.left -= 1;
+        self.say(|| format!("application: {op:?}"));
+        if !matches!(kind, Kind::Read | Kind::Flush) {
+            for sector in op.first..op.first + op.count {
+                let any = kind == Kind::Discard;
+                self.oracle.issue(sector as usize, op.id, op.value(sector), any, self.moment);
+            }
+        }
+        self.ops.push(op);
+        true
+    }
+
+    /// The driver hands a request over to a queue that waits for one.
+    fn deliver(&mut self) -> bool {
+        let Some(ublk) = &self.ublk else { return false };
+        if !ublk.live {
+            return false;
+        }
+        let waiting: Vec<usize> =
+            (0..self.ops.len()).filter(|at| !self.ops[*at].delivered).collect();
+        if waiting.is_empty() {
+            return false;
+        }
+        let at = waiting[self.rng.index(waiting.len())];
+        let (queue, tag) = (self.ops[at].queue, self.ops[at].id as u16 % 4);
+        let busy =
+            self.ops.iter().any(|op| op.delivered && op.queue == queue && op.id as u16 % 4 == tag);
+        let posted = self.posted.iter().position(|p| p.queue == queue && p.tag == tag);
+        let Some(posted) = posted.filter(|_| !busy) else { return false };
+        let Posted { ring, user, at: place, .. } = self.posted.swap_remove(posted);
+        let op = &mut self.ops[at];
+        op.delivered = true;
+        let data = matches!(op.kind, Kind::Write { .. }).then(|| (place, op.bytes()));
+        let id = op.id;
+        self.say(|| format!("driver: request {id} goes to queue {queue} tag {tag}"));
+        self.rings[ring as usize].push_back(Completion { user, result: 0, data });
+        true
+    }
+
+    /// A disk does something that is under way.
+    fn execute(&mut self) -> bool {
+        let ready: Vec<usize> = (0..self.pending.len())
+            .filter(|at| self.pending[*at].done.is_none() && self.pending[*at].disk().is_some())
+            .collect();
+        if ready.is_empty() {
+            return false;
+        }
+        let at = ready[self.rng.index(ready.len())];
+        // A dead process's writes may take their time.
+        if self.pending[at].orphaned && !self.rng.one_in(16) {
+            return false;
+        }
+        let disk = self.pending[at].disk().unwrap_or(0) as usize;
+        let user = self.pending[at].io.user;
+        let (result, data) = self.perform(at, disk);
+        let pending = &self.pending[at];
+        if pending.orphaned {
+            self.say(|| format!("disk {disk}: a dead process's I/O ends"));
+            self.pending.swap_remove(at);
+        } else {
+            self.pending[at].done = Some(Completion { user, result, data });
+        }
+        true
+    }
+
+    fn perform(&mut self, at: usize, number: usize) -> (i32, Option<(usize, Vec<u8>)>) {
+        let pending = &self.pending[at];
+        let disk = &mut self.disks[number];
+        let mut data = None;
+        let mut touched = None;
+        let done = match &pending.io.op {
+            IoOp::Read { offset, into } => {
+                let mut bytes = vec![0; into.len()];
+                let done = disk.read(offset / 512, &mut bytes).map(|()| into.len());
+                data = Some((into.start, bytes));
+                done
+            }
+            IoOp::Write { offset, data, durable } => {
+                let sectors = data.len() as u64 / 512;
+                touched = Some((offset / 512, sectors));
+                let done = disk.write(offset / 512, data).map(|()| data.len());
+                if *durable && done.is_ok() {
+                    disk.flush_only(offset / 512, sectors);
+                }
+                done
+            }
+            IoOp::Flush => disk.flush(&mut self.rng, true).map(|()| 0),
+            IoOp::Zero { offset, len, .. } => {
+                touched = Some((offset / 512, len / 512));
+                disk.zero(offset / 512, len / 512).map(|()| 0)
+            }
+            IoOp::Discard { offset, len } => {
+                touched = Some((offset / 512, len / 512));
+                if self.rng.one_in(2) {
+                    disk.zero(offset / 512, len / 512).map(|()| 0)
+                } else {
+                    Ok(0)
+                }
+            }
+            IoOp::Fetch { .. } | IoOp::Wake => Ok(0),
+        };
+        if done.is_err() {
+            data = None;
+        }
+        let result = match &done {
+            Ok(bytes) => *bytes as i32,
+            Err(error) => -error.raw_os_error().unwrap_or(5),
+        };
+        if self.trace.is_some() {
+            let what = describe(&self.pending[at].io.op, self.disks[number].data_start);
+            self.say(|| format!("disk {number}: {what} -> {result}"));
+        }
+        match touched {
+            Some((start, sectors)) => self.touch(number, start, sectors),
+            None if data.is_none() => self.touched_all = true,
+            None => {}
+        }
+        (result, data)
+    }
+
+    /// A ring gets the end of something, and its thread looks up.
+    fn complete(&mut self) -> Next {
+        let done: Vec<usize> =
+            (0..self.pending.len()).filter(|at| self.pending[*at].done.is_some()).collect();
+        if !done.is_empty() {
+            let at = done[self.rng.index(done.len())];
+            let pending = self.pending.swap_remove(at);
+            if let Some(completion) = pending.done {
+                self.rings[pending.ring as usize].push_back(completion);
+            }
+        }
+        let _ = self.ring_bell();
+        let ready: Vec<usize> = (0..self.threads.len())
+            .filter(|at| {
+                let thread = &self.threads[*at];
+                !thread.ended && !self.rings[thread.ring as usize].is_empty()
+            })
+            .collect();
+        if !ready.is_empty() {
+            return Next::Run(ready[self.rng.index(ready.len())]);
+        }
+        if self.execute() {
+            return Next::Nothing;
+        }
+        if self.deliver() { Next::Nothing } else { self.pass_time() }
+    }
+
+    /// Somebody who waits for a bell that has rung is told.
+    fn ring_bell(&mut self) -> Option<()> {
+        let at = self.pending.iter().position(|pending| match &*pending.io.file {
+            Handle::Bell(rung) => rung.swap(false, std::sync::atomic::Ordering::AcqRel),
+            _ => false,
+        })?;
+        let pending = self.pending.swap_remove(at);
+        let completion = Completion { user: pending.io.user, result: 8, data: None };
+        self.rings[pending.ring as usize].push_back(completion);
+        Some(())
+    }
+
+    /// Time passes until the next thread wants to look up.
+    fn pass_time(&mut self) -> Next {
+        let next = (0..self.threads.len())
+            .filter(|at| !self.threads[*at].ended)
+            .filter_map(|at| Some((self.threads[at].timer?, at)))
+            .min();
+        match next {
+            Some((when, at)) => {
+                self.clock = self.clock.max(when + 1_000_000);
+                Next::Run(at)
+            }
+            None => {
+                self.clock += 100_000_000;
+                Next::Nothing
+            }
+        }
+    }
+
+    fn wish(&mut self) -> bool {
+        use lvshift_frontend_common::control::Request;
+        if self.plan.wishes == 0 || !self.mover || !self.rng.one_in(self.plan.wishes) {
+            return false;
+        }
+        let wish = if self.rng.one_in(2) { Request::Leave("TERM") } else { Request::Abort(vec![]) };
+        self.say(|| format!("somebody: {wish:?}"));
+        self.wishes_made += 1;
+        self.requests.push_back(wish);
+        true
+    }
+
+    /// A disk goes bad, while the source is in charge: the application must not notice where the
+    /// destination does, and only at the very sectors where the source does.
+    fn break_something(&mut self) -> bool {
+        let Some(Some(view)) = self.newest.first().cloned() else { return false };
+        let source_leads = self.newest.len() == 1 && view.state == Some(Recorded::Copying);
+        if self.plan.faults == 0 || self.broken || !source_leads {
+            return false;
+        }
+        if !self.rng.one_in(self.plan.faults) {
+            return false;
+        }
+        let Some(part) = view.parts.first().cloned() else { return false };
+        let at = self.rng.below(u64::from(part.count));
+        let (source, destination) = (part.source, part.destination);
+        let bit = |start: u32| 1u128 << (u64::from(start) + at);
+        let to = usize::from(destination.disk);
+        let what = self.rng.below(6);
+        // Where the LV lies on that disk, too, its flush is no matter of the copy alone.
+        let alone = view.homes.iter().all(|spot| spot.disk != destination.disk);
+        if matches!(what, 2 | 3) && !alone {
+            return false;
+        }
+        match what {
+            0 => self.disks[to].faults.write = bit(destination.at),
+            1 => self.disks[to].faults.write = u128::MAX,
+            2 => self.disks[to].faults.flushes = 1,
+            3 => self.disks[to].faults.flushes = 3,
+            4 => self.disks[to].faults.log_write = true,
+            _ => self.disks[usize::from(source.disk)].faults.read = bit(source.at),
+        }
+        let kinds = [
+            "a sector cannot be written",
+            "nothing can be written",
+            "one flush fails",
+            "three flushes fail",
+            "the log cannot be written",
+            "a sector of the source cannot be read",
+        ];
+        self.say(|| format!("FAULT: on the destination {to}: {} ({at})", kinds[what as usize]));
+        (self.broken, self.ever_broken) = (true, true);
+        true
+    }
+
+    /// Somebody sees to the disks.
+    pub(super) fn repair(&mut self) {
+        self.say(|| "the disks are repaired".to_owned());
+        self.disks.iter_mut().for_each(|disk| disk.faults = super::disk::Faults::default());
+        self.broken = false;
+    }
+
+    /// Whether a request may have failed: only where the side that is in charge is bad.
+    fn may_fail(&self, op: &Op) -> bool {
+        self.newest.iter().flatten().any(|view| {
+            view.homes.iter().enumerate().any(|(sector, spot)| {
+                let disk = &self.disks[usize::from(spot.disk)];
+                let bad = match op.kind {
+                    Kind::Read => disk.faults.read >> spot.at & 1 == 1,
+                    Kind::Flush => disk.faults.flushes > 0,
+                    _ => disk.faults.write >> spot.at & 1 == 1,
+                };
+                let here = (op.first..op.first + op.count).contains(&(sector as u32));
+                bad && (here || op.kind == Kind::Flush)
+            })
+        })
+    }
+
+    fn can_restart(&self) -> bool {
+        self.in_daemon == 0
+            && self.ublk.as_ref().is_some_and(|ublk| ublk.orphaned)
+            && !lvshift_ublk_sim::is_alive()
+    }
+
+    /// A request has come back.
+    pub(super) fn finished(&mut self, queue: u16, tag: u16, result: i32, bytes: &[u8]) {
+        let found = self
+            .ops
+            .iter()
+            .position(|op| op.delivered && op.queue == queue && op.id as u16 % 4 == tag);
+        let Some(at) = found else {
+            self.fail(format!("queue {queue} tag {tag} answers what nobody asked"));
+            return;
+        };
+        let op = self.ops.swap_remove(at);
+        self.oracle.oldest = self.ops.iter().map(|op| op.issued).min().unwrap_or(self.moment);
+        let good = result >= 0;
+        self.say(|| format!("application: request {} ends with {result}", op.id));
+        if !good && !self.may_fail(&op) {
+            self.fail(format!("request {} failed ({result}), and need not have", op.id));
+        }
+        match op.kind {
+            Kind::Read if good => {
+                if result as u32 != op.count * 512 {
+                    self.fail(format!("request {} read {result} bytes", op.id));
+                    return;
+                }
+                for (sector, content) in (op.first..).zip(bytes.chunks(512)) {
+                    let mut number = [0; 8];
+                    number.copy_from_slice(&content[..8]);
+                    let value = u64::from_le_bytes(number);
+                    let read = self.oracle.read(sector as usize, value, op.issued, self.moment);
+                    if let Err(what) = read {
+                        self.fail(format!("request {} read what it must not: {what}", op.id));
+                    }
+                }
+            }
+            Kind::Read => {}
+            Kind::Flush => {
+                if good {
+                    self.oracle.flushed(op.issued);
+                    self.touched_all = true;
+                }
+            }
+            Kind::Write { .. } | Kind::Zero | Kind::Discard => {
+                let durable = op.kind == Kind::Write { fua: true };
+                for sector in op.first..op.first + op.count {
+                    self.oracle.end(sector as usize, op.id, good, durable, self.moment);
+                    self.touched |= 1 << sector;
+                }
+            }
+        }
+    }
+
+    /// The daemon's process is gone; what it had issued may still land.
+    pub(super) fn daemon_died(&mut self) {
+        self.say(|| "the daemon is dead".to_owned());
+        self.posted.clear();
+        self.pending.retain_mut(|pending| {
+            pending.orphaned = true;
+            pending.done.is_none() && matches!(&*pending.io.file, Handle::Disk(_))
+        });
+        self.rings.iter_mut().for_each(std::collections::VecDeque::clear);
+        for op in &mut self.ops {
+            op.delivered = false;
+        }
+        if let Some(ublk) = &mut self.ublk {
+            (ublk.live, ublk.orphaned) = (false, true);
+        }
+    }
+}
+
+/// An entry of a ring in words.
+fn describe(op: &IoOp, data_start: u64) -> String {
+    let place = |offset: u64| {
+        let sector = offset / 512;
+        if sector >= data_start {
+            format!("data sector {}", sector - data_start)
+        } else {
+            format!("sector {sector}")
+        }
+    };
+    match op {
+        IoOp::Read { offset, into } => format!("read {} at {}", into.len() / 512, place(*offset)),
+        IoOp::Write { offset, data, durable } => {
+            let values: Vec<String> = data
+                .chunks(512)
+                .take(16)
+                .map(|sector| {
+                    let mut number = [0; 8];
+                    number.copy_from_slice(&sector[..8]);
+                    format!("{:x}", u64::from_le_bytes(number))
+                })
+                .collect();
+            let fua = if *durable { " FUA" } else { "" };
+            format!("write{fua} {} at {}: {}", data.len() / 512, place(*offset), values.join(" "))
+        }
+        IoOp::Flush => "flush".to_owned(),
+        IoOp::Zero { offset, len, .. } => format!("zero {} at {}", len / 512, place(*offset)),
+        IoOp::Discard { offset, len } => format!("discard {} at {}", len / 512, place(*offset)),
+        IoOp::Fetch { .. } | IoOp::Wake => "nothing".to_owned(),
+    }
+}

@@ -1,0 +1,84 @@
+//! `cargo xtask sim` and `cargo xtask planted`: the simulator, built for speed.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result};
+
+use crate::paths;
+
+/// What can be asked of the simulator.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Stop after so many checked crash points
+    #[arg(long, default_value_t = QUICK)]
+    points: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    first: u64,
+    /// Run this one seed again and print what happens
+    #[arg(long, conflicts_with_all = ["points", "first"])]
+    seed: Option<u64>,
+}
+
+/// Crash points of the quick form.
+pub(crate) const QUICK: u64 = 1_000_000;
+/// Crash points of the large form.
+pub(crate) const FULL: u64 = 100_000_000;
+/// Crash points that each planted bug is given to show itself.
+const PATIENCE: u64 = 300_000;
+
+/// Runs it.
+pub(crate) fn main(options: &Options) -> Result<ExitCode> {
+    let words = match options.seed {
+        Some(seed) => vec!["--seed".to_owned(), seed.to_string()],
+        None => {
+            let (points, first) = (options.points.to_string(), options.first.to_string());
+            vec!["--points".to_owned(), points, "--first".to_owned(), first]
+        }
+    };
+    let status = command("sim")?.args(words).status().context("starting the simulator")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The simulator over so many crash points, to be started.
+pub(crate) fn many(points: u64) -> Result<Command> {
+    let mut command = command("sim")?;
+    command.args(["--points", &points.to_string()]);
+    Ok(command)
+}
+
+/// The simulator over each planted bug in turn, to be started.
+pub(crate) fn planted_bugs() -> Result<Command> {
+    let mut command = command("planted")?;
+    command.args(["--planted", "--points", &PATIENCE.to_string()]);
+    Ok(command)
+}
+
+/// Switches each planted bug on and looks whether the simulator finds it.
+pub(crate) fn planted() -> Result<ExitCode> {
+    let status = planted_bugs()?.status()?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Builds the simulator with this feature; in a directory of its own, so that a planted bug is never
+/// in a program that somebody else runs.
+fn command(feature: &str) -> Result<Command> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let target = paths::root().join("target").join(feature);
+    let mut build = Command::new(cargo);
+    build.current_dir(paths::root()).args(["build", "--quiet", "--release", "-p"]);
+    build.args(["lvshift-tests", "--bin", "sim", "--features", feature, "--target-dir"]);
+    crate::run(build.arg(&target))?;
+    let program: PathBuf = target.join("release/sim");
+    let mut command = Command::new(program);
+    // A VG in memory is large; giving it back to the kernel each time would take most of the time.
+    for (name, value) in [
+        ("MALLOC_MMAP_THRESHOLD_", "1000000000"),
+        ("MALLOC_TRIM_THRESHOLD_", "1000000000"),
+        ("MALLOC_TOP_PAD_", "64000000"),
+    ] {
+        command.env(name, value);
+    }
+    Ok(command)
+}
