@@ -1,0 +1,78 @@
+//! Everything that belongs to a move is killed at 90 %: what is copied again?
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::contestant::{Tool, Volume};
+use super::disk;
+use super::lab::Lab;
+use super::moves::{Slow, real, succeed};
+use super::watch::bytes_written;
+
+const MIB: u64 = 1 << 20;
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// The disks are slow, so that there is a 90 % to be met, and the LV is taken down after the kill,
+/// as a crash of the machine would: else the kernel's mirror copies on by itself.
+pub(super) fn at_90_percent(lab: &mut Lab) -> Result<()> {
+    let mib = lab.scale.mib(512);
+    lab.noise(mib)?;
+    let slow = [Slow::over(&lab.disks[0], 5)?, Slow::over(&lab.disks[1], 5)?];
+    let devices = [slow[0].path(), slow[1].path()];
+    for tool in lab.turns(&Tool::ALL) {
+        let volume = Volume::new(tool, &devices, mib / 4, "")?;
+        let print = disk::fingerprint(&volume.node, mib * MIB)?;
+        let below = real(&devices[1])?;
+        let before = bytes_written(&below)?;
+        let options: &[&str] = if tool == Tool::Lvm { &["-i1"] } else { &[] };
+        let mut mover = volume.pvmove(options).spawn().context("starting a move")?;
+        let start = Instant::now();
+        while bytes_written(&below)? - before < mib * MIB / 10 * 9 {
+            if let Some(status) = mover.try_wait().context("looking at the move")? {
+                bail!("{}: the move ended before 90 %: {status}", tool.name());
+            }
+            ensure!(start.elapsed() < LIMIT, "{}: 90 % never came", tool.name());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        kill_all(tool)?;
+        mover.wait().context("waiting for what was killed")?;
+        volume.activate(false)?;
+        let at_crash = bytes_written(&below)? - before;
+        volume.activate(true)?;
+        succeed(&mut volume.carry_on(options))?;
+        let all = bytes_written(&below)? - before;
+        volume.lies_on(1)?;
+        let same = disk::fingerprint(&volume.node, mib * MIB)? == print;
+        ensure!(same, "{} moved other bytes than it should", tool.name());
+        volume.remove()?;
+        let share = |bytes: u64| bytes as f64 / (mib * MIB) as f64 * 100.0;
+        lab.sample(tool.name(), "written when it was down", "% of the LV", share(at_crash));
+        let again = all.saturating_sub(mib * MIB);
+        lab.sample(tool.name(), "copied again", "% of the LV", share(again));
+    }
+    Ok(())
+}
+
+/// Kills every process of a tool with SIGKILL.
+fn kill_all(tool: Tool) -> Result<()> {
+    let name = if tool == Tool::Lvm { "lvm" } else { tool.name() };
+    for entry in std::fs::read_dir("/proc").context("listing the processes")? {
+        let entry = entry?;
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let first = line.split(|&b| b == 0).next().unwrap_or_default();
+        let program = Path::new(std::str::from_utf8(first).unwrap_or_default());
+        if program.file_name().is_some_and(|file| file == name)
+            && let Some(pid) = Pid::from_raw(pid)
+        {
+            // It may have ended just now.
+            kill_process(pid, Signal::KILL).ok();
+        }
+    }
+    Ok(())
+}
