@@ -3,8 +3,13 @@
 //! The host side (`xtask`) reads [`conformance::all`] and [`report`]; everything
 //! else here runs inside the guest.
 
+pub mod bench;
 pub mod conformance;
+pub mod crash_images;
+pub mod disk_server;
 pub mod guest;
 pub mod report;
 pub mod scenario;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod writer;

@@ -15,7 +15,7 @@ impl Frontend {
     /// Every front end the project plans, in the order they came.
     pub const ALL: &[Self] = &[Self::Dm, Self::Ublk];
     /// Those that exist so far and can be tested.
-    pub const READY: &[Self] = &[Self::Dm];
+    pub const READY: &[Self] = &[Self::Dm, Self::Ublk];
     /// The list for scenarios that run on either.
     pub const BOTH: &[Self] = Self::ALL;
     /// The list for scenarios about device-mapper alone.
@@ -86,10 +86,16 @@ pub struct Scenario {
     pub disks: &'static [Disk],
     /// Whether a disk that survives reboots is mounted at `/var/lib/lvshift`.
     pub state_disk: bool,
+    /// Whether its disks are served with a volatile cache, so that a power cut loses what was not
+    /// flushed; there is a side disk then, too ([`Guest::side`]). Else a power cut loses nothing that
+    /// was acknowledged.
+    pub volatile: bool,
     /// How many times the guest may boot: 1 plus its power cuts and reboots.
     pub boots: u32,
     /// Wall-clock limit of each boot, in seconds, on a machine under emulation.
     pub timeout_s: u32,
+    /// The guest's processors: a ublk device has a queue for each, up to four.
+    pub cpus: u32,
     /// Whether it is left out unless asked for by name.
     pub hidden: bool,
     /// Set in those that prove that the machinery sees a failure: it must be one
@@ -107,8 +113,10 @@ impl Scenario {
         frontends: Frontend::BOTH,
         disks: &[],
         state_disk: false,
+        volatile: false,
         boots: 1,
         timeout_s: 60,
+        cpus: 2,
         hidden: false,
         must_fail: None,
         run: |_| anyhow::bail!("this scenario has no body"),

@@ -4,9 +4,9 @@ use anyhow::{Result, ensure};
 use lvshift_on_disk_format::record::MoveState;
 use rustix::process::Signal;
 
-use super::fixture::{self, Rig, slow_data};
+use super::fixture::{self, Rig};
 use crate::guest::{Background, Guest};
-use crate::scenario::Scenario;
+use crate::scenario::{Frontend, Scenario};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -18,7 +18,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "abort-after-crash",
-        about: "the mover is killed in mid-copy; --abort from another process; then again",
+        about: "the mover is killed in mid-copy, with ublk's daemon too; --abort from another process; again",
         disks: fixture::TWO,
         run: after_crash,
         ..Scenario::DEFAULT
@@ -44,7 +44,7 @@ fn mid_copy(guest: &mut Guest) -> Result<()> {
     let rig = Rig::over(guest, vec![guest.disk("pv1")?, slow.path()])?;
     let lv = rig.lv("lv", 20, &[rig.pv(1)])?;
     let writer = fixture::writer(&lv, 101)?;
-    slow_data(guest, &slow, 300)?;
+    rig.slow_copy(&slow, 300)?;
     for source in [&[][..], &[rig.pv(1)]] {
         let moving = rig.spawn_move(&[&rig.pv(1), &rig.pv(2)])?;
         rig.wait_for_mid_copy()?;
@@ -57,7 +57,7 @@ fn mid_copy(guest: &mut Guest) -> Result<()> {
         rig.at_rest()?;
         rig.lies("lv", &[(1, 0, 20)])?;
     }
-    slow.good()?;
+    rig.full_speed(&mut slow)?;
     rig.pvmove(&[&rig.pv(1), &rig.pv(2)])?.ok()?;
     rig.lies("lv", &[(2, 0, 20)])?;
     fixture::served(&writer)?;
@@ -71,17 +71,27 @@ fn after_crash(guest: &mut Guest) -> Result<()> {
     let rig = Rig::over(guest, vec![guest.disk("pv1")?, slow.path()])?;
     let lv = rig.lv("lv", 20, &[rig.pv(1)])?;
     let writer = fixture::writer(&lv, 102)?;
-    slow_data(guest, &slow, 300)?;
-    let moving = rig.spawn_move(&[&rig.pv(1), &rig.pv(2)])?;
-    rig.wait_for_mid_copy()?;
-    moving.kill()?;
-    fixture::served(&writer)?;
-    ensure!(rig.meta()?.states() == [MoveState::Copying], "nothing recorded for --abort");
-    rig.pvmove(&["--abort"])?.ok()?;
-    rig.at_rest()?;
-    rig.lies("lv", &[(1, 0, 20)])?;
-    fixture::served(&writer)?;
-    slow.good()?;
+    // `pvmove` dies; on ublk, the second time, the daemon and its guardian die with it.
+    let daemons: &[bool] =
+        if guest.frontend() == Frontend::Ublk { &[false, true] } else { &[false] };
+    for daemon_too in daemons {
+        rig.slow_copy(&slow, 300)?;
+        let moving = rig.spawn_move(&[&rig.pv(1), &rig.pv(2)])?;
+        rig.wait_for_mid_copy()?;
+        moving.kill()?;
+        if *daemon_too {
+            // The application waits from now on, for whatever command comes next.
+            guest.sh("kill -9 $(pidof @lvshift-ublk)")?;
+        } else {
+            fixture::served(&writer)?;
+        }
+        ensure!(rig.meta()?.states() == [MoveState::Copying], "nothing recorded for --abort");
+        rig.pvmove(&["--abort"])?.ok()?;
+        rig.at_rest()?;
+        rig.lies("lv", &[(1, 0, 20)])?;
+        fixture::served(&writer)?;
+    }
+    rig.full_speed(&mut slow)?;
     rig.pvmove(&[&rig.pv(1), &rig.pv(2)])?.ok()?;
     rig.lies("lv", &[(2, 0, 20)])?;
     writer.stop()?.clean()?;
@@ -94,7 +104,7 @@ fn signals(guest: &mut Guest) -> Result<()> {
     let rig = Rig::over(guest, vec![guest.disk("pv1")?, slow.path()])?;
     let lv = rig.lv("lv", 24, &[rig.pv(1)])?;
     let writer = fixture::writer(&lv, 103)?;
-    slow_data(guest, &slow, 1500)?;
+    rig.slow_copy(&slow, 1500)?;
     let mut moving = rig.spawn_move(&[&rig.pv(1), &rig.pv(2)])?;
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         rig.wait_for_mid_copy()?;
@@ -110,7 +120,7 @@ fn signals(guest: &mut Guest) -> Result<()> {
     moving.signal(Signal::STOP)?;
     writer.wait_for_writes(2, fixture::HANG)?;
     moving.signal(Signal::CONT)?;
-    slow.good()?;
+    rig.full_speed(&mut slow)?;
     moving.wait(fixture::HANG)?.ok()?;
     rig.lies("lv", &[(2, 0, 24)])?;
     writer.stop()?.clean()?;

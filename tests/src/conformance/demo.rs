@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::demo_seen as seen;
 use crate::guest::{Background, Fs, Guest};
-use crate::scenario::{Disk, Frontend, Scenario};
+use crate::scenario::{Disk, Scenario};
 use crate::writer::{Config, Writer};
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     name: "demo",
     about: "one live move on a mounted file system under load, drawn and explained",
-    frontends: Frontend::DM,
     disks: &[
         Disk::new("pv1", EACH_MIB + 16),
         Disk::new("pv2", EACH_MIB + 16),
@@ -27,8 +27,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
 
 /// What lies on each PV: enough that the copy can be watched.
 const EACH_MIB: u32 = 160;
-/// The LV's name in the kernel.
-const LV: &str = "vg-lv";
 /// How long a move may take.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -60,27 +58,22 @@ fn demo(guest: &mut Guest) -> Result<()> {
     let writer = Writer::start(Config::new(&file, 1))?;
     writer.wait_for_writes(50, LIMIT)?;
 
-    let lv = guest.dm_device(LV)?.context("the LV has no device")?.number;
+    let lv = guest.major_minor("/dev/vg/lv")?;
     let [n1, n2, n3, n4] = numbers.each_ref().map(String::as_str);
     say(guest, "This is the LV before the move, with the kernel's major:minor numbers:");
     guest.show(one_device(&lv, [("PV1", n1), ("PV2", n2), ("PV3", n3)]));
-    the_kernel_says(guest, LV)?;
+    seen::tables_shown(guest)?;
 
     say(guest, "Now PV2 moves to PV4.");
     let worst_before = writer.counters().worst;
     let writes_before = writer.counters().writes;
     let start = Instant::now();
-    let mut moving = started(guest, &["pvmove", pv2, pv4])?;
+    let mut moving = started(guest, &[&["pvmove"], seen::rate(guest), &[pv2, pv4]].concat())?;
     let shadow = wait_for_the_mirror(guest, &mut moving)?;
-    guest.show(
-        "\nThe LV's table was swapped in one step, with the file system mounted: where nothing\n",
-    );
-    guest.show(
-        "moves the LV leads to a second device with its old table; PV2's part is a mirror.\n",
-    );
+    guest.show(seen::words(guest).swapped);
     guest.show(two_devices(&lv, &shadow, [("PV1", n1), ("PV2", n2), ("PV3", n3), ("PV4", n4)]));
-    the_kernel_says(guest, LV)?;
-    say(guest, "The kernel copies. A chunk that is copied gets every write twice from then on.");
+    seen::tables_shown(guest)?;
+    say(guest, seen::words(guest).copies);
     watch_the_copy(guest, &mut moving, &writer)?;
     let run = moving.wait(LIMIT)?.ok()?;
     guest.show(format!("{}\n", run.stdout.trim_end()));
@@ -91,10 +84,10 @@ fn demo(guest: &mut Guest) -> Result<()> {
         guest,
         "Both sides were equal and flushed, so the metadata now says PV4, and the table was",
     );
-    guest.show("swapped again. The second device is gone:\n");
+    guest.show(seen::words(guest).gone);
     guest.show(one_device(&lv, [("PV1", n1), ("PV4", n4), ("PV3", n3)]));
-    the_kernel_says(guest, LV)?;
-    let after = guest.dm_device(LV)?.context("the LV has no device")?.number;
+    seen::tables_shown(guest)?;
+    let after = guest.major_minor("/dev/vg/lv")?;
     ensure!(after == lv, "the LV was {lv} and is {after}");
 
     say(guest, "Is it all true?");
@@ -114,14 +107,14 @@ fn demo(guest: &mut Guest) -> Result<()> {
     mounted.umount()?;
     guest.fsck(Fs::Ext4, "/dev/vg/lv")?;
     check(guest, "e2fsck finds nothing wrong");
-    let table = guest.dm_table(LV)?;
+    let table = seen::live(guest)?;
     ensure!(table.contains(&format!("linear {n4} ")), "PV4 is not in the table:\n{table}");
     ensure!(!table.contains(&format!(" {n2} ")), "PV2 is still in the table:\n{table}");
-    check(guest, "the kernel's table names PV4 and no longer PV2");
-    ensure!(guest.dm_devices()?.len() == 1, "helper devices are left: {:?}", guest.dm_devices()?);
+    check(guest, "the LV's table names PV4 and no longer PV2");
+    seen::nothing_left(guest)?;
     check(
         guest,
-        &format!("no helper device is left; {EACH_MIB} MiB moved in {:.1} s", took.as_secs_f64()),
+        &format!("no helper is left; {EACH_MIB} MiB moved in {:.1} s", took.as_secs_f64()),
     );
     shown(guest, &["pvs"])
 }
@@ -130,7 +123,7 @@ fn demo(guest: &mut Guest) -> Result<()> {
 fn wait_for_the_mirror(guest: &Guest, moving: &mut Background<'_>) -> Result<String> {
     let mut shadow = None;
     guest.wait_for("the LV's table has a mirror", LIMIT, || {
-        let table = guest.dm_table(LV)?;
+        let table = seen::live(guest)?;
         if table.contains(" mirror ") {
             // START LENGTH linear MAJOR:MINOR OFFSET
             let word = table.lines().next().and_then(|line| line.split(' ').nth(3));
@@ -143,18 +136,20 @@ fn wait_for_the_mirror(guest: &Guest, moving: &mut Background<'_>) -> Result<Str
     shadow.context("a table without a device")
 }
 
-/// Draws how many chunks the kernel has copied, until it has copied all.
+/// Draws how much is copied, until all is.
 fn watch_the_copy(guest: &Guest, moving: &mut Background<'_>, writer: &Writer) -> Result<()> {
     let mut last = None;
     while moving.is_running()? {
-        let status = guest.dm_status(LV)?;
-        let Some((done, all)) = chunks(&status) else { break };
+        let Some((done, all)) = seen::copied(guest, EACH_MIB.into())? else { break };
         if last != Some(done) {
             last = Some(done);
             let filled = usize::try_from(done * 40 / all.max(1)).unwrap_or(40).min(40);
             let bar = format!("{}{}", "#".repeat(filled), ".".repeat(40 - filled));
             let writes = writer.counters().writes;
-            let line = format!("  [{bar}] {done:4} of {all} chunks   {writes:6} writes");
+            let line = format!(
+                "  [{bar}] {done:4} of {all} {}   {writes:6} writes",
+                seen::words(guest).unit
+            );
             let (before, after) = if guest.on_terminal() { ("\r", "") } else { ("", "\n") };
             guest.show(format!("{before}{line}{after}"));
         }
@@ -162,16 +157,6 @@ fn watch_the_copy(guest: &Guest, moving: &mut Background<'_>, writer: &Writer) -
     }
     guest.show(if guest.on_terminal() { "\n" } else { "" });
     Ok(())
-}
-
-/// Chunks in step, and all, over the mirrors of a status; `None` if it has no mirror.
-fn chunks(status: &str) -> Option<(u64, u64)> {
-    let mirrors = status.lines().filter(|line| line.split(' ').nth(2) == Some("mirror"));
-    let counts = mirrors.filter_map(|line| {
-        let (done, all) = line.split(' ').skip(3).find_map(|word| word.split_once('/'))?;
-        Some((done.parse::<u64>().ok()?, all.parse::<u64>().ok()?))
-    });
-    counts.reduce(|sum, one| (sum.0 + one.0, sum.1 + one.1))
 }
 
 fn say(guest: &Guest, text: &str) {
@@ -190,14 +175,6 @@ fn started<'g>(guest: &'g Guest, args: &[&str]) -> Result<Background<'g>> {
 fn shown(guest: &Guest, args: &[&str]) -> Result<()> {
     let run = started(guest, args)?.wait(LIMIT)?.ok()?;
     for line in run.stdout.lines() {
-        guest.show(format!("  {line}\n"));
-    }
-    Ok(())
-}
-
-fn the_kernel_says(guest: &Guest, name: &str) -> Result<()> {
-    guest.show(format!("  # dmsetup table {name}\n"));
-    for line in guest.dm_table(name)?.lines() {
         guest.show(format!("  {line}\n"));
     }
     Ok(())
@@ -238,14 +215,6 @@ fn two_devices(lv: &str, shadow: &str, [a, b, c, d]: [(&str, &str); 4]) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn chunks_are_added_up() {
-        let status = "0 10 linear \n10 10 mirror 2 254:0 254:1 3/32 1 AA 3 disk 254:2 A\n\
-                      20 10 mirror 2 254:0 254:1 1/8 1 AA 1 core\n";
-        assert_eq!(chunks(status), Some((4, 40)));
-        assert_eq!(chunks("0 10 linear \n"), None);
-    }
 
     #[test]
     fn the_second_picture_is_the_outlines() {

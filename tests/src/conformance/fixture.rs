@@ -1,13 +1,14 @@
 //! What scenarios share: a VG, a writer on an LV, and the last look at everything.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use lvshift_on_disk_format::record::MoveState;
 
 use super::fixture_meta::{Meta, Place};
-use crate::guest::{Background, Faulty, Guest, Region, Run};
+use crate::guest::{Background, Guest, Region, Run};
 use crate::scenario::{Disk, Frontend};
 use crate::writer::{Config, Writer};
 
@@ -35,6 +36,8 @@ pub(super) const THREE: &[Disk] =
 pub(super) struct Rig<'g> {
     pub(super) guest: &'g Guest,
     pub(super) devices: Vec<PathBuf>,
+    /// The rate limit that moves get which are begun now; see `fixture_copy`.
+    pub(super) limit: Cell<&'static [&'static str]>,
 }
 
 impl<'g> Rig<'g> {
@@ -62,7 +65,7 @@ impl<'g> Rig<'g> {
 
     /// A VG that is there already, after a reboot.
     pub(super) fn found(guest: &'g Guest, devices: Vec<PathBuf>) -> Rig<'g> {
-        Rig { guest, devices }
+        Rig { guest, devices, limit: Cell::new(&[]) }
     }
 
     /// The path of a PV, from 1 as in `pv1`.
@@ -114,7 +117,7 @@ impl<'g> Rig<'g> {
     /// # Errors
     /// If it cannot be started.
     pub(super) fn spawn_move(&self, args: &[&str]) -> Result<Background<'g>> {
-        self.guest.spawn(&[&["pvmove"], args].concat())
+        self.guest.spawn(&[&["pvmove"], self.rate_limit(), args].concat())
     }
 
     /// The metadata, read from the disks; all PVs must agree.
@@ -213,22 +216,6 @@ impl<'g> Rig<'g> {
         self.devices.iter().map(head).collect()
     }
 
-    /// Waits until the dirty log on the destination says that some chunks are equal and some not.
-    ///
-    /// # Errors
-    /// If it does not happen.
-    pub(super) fn wait_for_mid_copy(&self) -> Result<()> {
-        self.guest.wait_for("the move is in mid-copy", HANG, || {
-            // While it is being written it may disagree for a moment.
-            let Ok(meta) = self.meta() else { return Ok(false) };
-            let (clean, all) = meta.clean_chunks(self.guest).unwrap_or_default();
-            if all > 0 && clean == all {
-                bail!("all {all} chunks are equal: mid-copy is over");
-            }
-            Ok(clean > 0)
-        })
-    }
-
     /// Waits until a move is recorded in that state.
     ///
     /// # Errors
@@ -263,17 +250,16 @@ pub(super) fn served(writer: &Writer) -> Result<()> {
     writer.wait_for_writes(10, HANG)
 }
 
-/// Makes every write to the data area of the disk behind `disk` that much slower; labels, metadata
-/// and dirty log stay as fast as they were. 0 is as before.
+/// Whether an LV in use can grow: on ublk only where the driver can resize a device, since Linux 6.16.
 ///
 /// # Errors
-/// If the kernel refuses.
-pub(super) fn slow_data(guest: &Guest, disk: &Faulty<'_>, ms: u32) -> Result<()> {
-    let (lower, rest) = (disk.lower().display(), disk.sectors() - DATA);
-    let data = if ms == 0 {
-        format!("{DATA} {rest} linear {lower} {DATA}")
-    } else {
-        format!("{DATA} {rest} delay {lower} {DATA} 0 {lower} {DATA} {ms}")
-    };
-    guest.dm_reload(disk.name(), &format!("0 {DATA} linear {lower} 0\n{data}"))
+/// If the kernel does not say which one it is.
+pub(super) fn grows_in_use(guest: &Guest) -> Result<bool> {
+    if guest.frontend() == Frontend::Dm {
+        return Ok(true);
+    }
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
+    let mut number = || numbers.next().with_context(|| format!("a kernel called {release}"));
+    Ok((number()??, number()??) >= (6, 16))
 }

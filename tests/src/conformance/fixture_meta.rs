@@ -206,9 +206,19 @@ impl Meta {
     /// Reads the dirty logs of the move that is being copied: (clean chunks, all chunks).
     ///
     /// # Errors
-    /// If a log cannot be read or is none.
+    /// As [`Meta::log`].
     pub(super) fn clean_chunks(&self, guest: &Guest) -> Result<(u32, u32)> {
-        let (mut clean, mut all) = (0, 0);
+        let log = self.log(guest)?;
+        let clean = log.iter().filter(|clean| **clean).count();
+        Ok((u32::try_from(clean)?, u32::try_from(log.len())?))
+    }
+
+    /// Of each chunk that is being copied, whether the dirty log says that it is clean.
+    ///
+    /// # Errors
+    /// If a log cannot be read or is none.
+    pub(super) fn log(&self, guest: &Guest) -> Result<Vec<bool>> {
+        let mut log = Vec::new();
         for part in &self.parts {
             let of = &self.moves[usize::from(part.of)];
             if of.state != MoveState::Copying {
@@ -224,10 +234,12 @@ impl Meta {
             if let Err(error) = dirty_log::check_header(header, chunks) {
                 bail!("{} at sector {}: {error}", device.display(), region.sector);
             }
-            clean += dirty_log::count_clean(&image, chunks);
-            all += chunks;
+            for chunk in 0..chunks {
+                let clean = dirty_log::is_clean(&image, chunk);
+                log.push(clean.context("an image without its last bits")?);
+            }
         }
-        Ok((clean, all))
+        Ok(log)
     }
 
     fn chunks_of(&self, part: &PartRecord) -> Result<u32> {

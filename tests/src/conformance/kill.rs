@@ -1,4 +1,7 @@
 //! SIGKILL, and failure, at every named step of a move, under a writer.
+//!
+//! Who dies is the command, `pvmove`: the kernel goes on with the copy, or the ublk daemon does. That
+//! the daemon dies is `ublk_kill`'s.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -5,19 +5,40 @@ mod commands;
 mod control;
 mod damage;
 mod demo;
+mod demo_seen;
 mod faults;
 mod faults_more;
 mod fixture;
+mod fixture_copy;
 mod fixture_meta;
 mod fixture_wait;
+mod handover;
 mod kill;
+mod nbd;
 mod outline;
 mod placement;
 mod power;
+mod power_cache;
+mod power_fs;
+mod power_record;
 mod pressure;
 mod reboot;
 mod refusals;
 mod self_check;
+mod ublk_chunk;
+mod ublk_faults;
+mod ublk_fixture;
+mod ublk_kill;
+mod ublk_late;
+mod ublk_model;
+mod ublk_overlap;
+mod ublk_policy;
+mod ublk_rate;
+mod ublk_requests;
+mod ublk_rig;
+mod ublk_seal;
+mod ublk_sparse;
+mod ublk_upgrade;
 mod udev;
 
 use crate::scenario::{Frontend, Scenario};
@@ -31,6 +52,9 @@ const LISTS: &[&[Scenario]] = &[
     abort::SCENARIOS,
     kill::SCENARIOS,
     power::SCENARIOS,
+    power_cache::SCENARIOS,
+    power_record::SCENARIOS,
+    power_fs::SCENARIOS,
     faults::SCENARIOS,
     faults_more::SCENARIOS,
     control::SCENARIOS,
@@ -40,6 +64,19 @@ const LISTS: &[&[Scenario]] = &[
     commands::SCENARIOS,
     udev::SCENARIOS,
     pressure::SCENARIOS,
+    ublk_chunk::SCENARIOS,
+    ublk_overlap::SCENARIOS,
+    ublk_requests::SCENARIOS,
+    ublk_sparse::SCENARIOS,
+    ublk_rate::SCENARIOS,
+    ublk_policy::SCENARIOS,
+    handover::SCENARIOS,
+    nbd::SCENARIOS,
+    ublk_kill::SCENARIOS,
+    ublk_late::SCENARIOS,
+    ublk_upgrade::SCENARIOS,
+    ublk_seal::SCENARIOS,
+    ublk_faults::SCENARIOS,
 ];
 
 /// Every scenario, hidden ones too.
@@ -52,10 +89,10 @@ pub fn of(frontend: Frontend) -> impl Iterator<Item = &'static Scenario> {
     all().filter(move |s| !s.hidden && s.frontends.contains(&frontend))
 }
 
-/// The one of that name.
+/// The one of that name. A benchmark is found, too, though it is none of [`all`].
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Scenario> {
-    all().find(|s| s.name == name)
+    all().chain(crate::bench::scenarios::SCENARIOS).find(|s| s.name == name)
 }
 
 #[cfg(test)]
@@ -75,6 +112,7 @@ mod tests {
             assert!(!scenario.about.is_empty(), "{name} says nothing about itself");
             assert!(!scenario.frontends.is_empty(), "{name} runs nowhere");
             assert!(scenario.boots >= 1, "{name} never boots");
+            assert!((1..=4).contains(&scenario.cpus), "{name}: processors");
             let mut disks = std::collections::BTreeSet::new();
             for disk in scenario.disks {
                 assert!(disks.insert(disk.name), "{name} has two disks {}", disk.name);

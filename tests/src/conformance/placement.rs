@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use lvshift_on_disk_format::record::MoveState;
 
-use super::fixture::{self, Rig, VG, slow_data};
+use super::fixture::{self, Rig, VG};
 use crate::guest::Guest;
 use crate::scenario::Scenario;
 use crate::writer::Writer;
@@ -131,7 +131,7 @@ fn atomic(guest: &mut Guest) -> Result<()> {
     let b = rig.lv("b", 4, &[rig.pv_at(1, "1:3:5:7")])?;
     let writers = [fixture::writer(&a, 51)?, fixture::writer(&b, 52)?];
     let pvs = [rig.pv(1), rig.pv(2)];
-    slow_data(guest, &slow, 1500)?;
+    rig.slow_copy(&slow, 1500)?;
     let moving = rig.spawn_move(&["--atomic", &pvs[0], &pvs[1]])?;
     rig.wait_for_state(MoveState::Copying)?;
     let meta = rig.meta()?;
@@ -140,7 +140,7 @@ fn atomic(guest: &mut Guest) -> Result<()> {
     ensure!(lvs.len() == 2, "the move is of {} LVs", lvs.len());
     rig.pvmove(&["--abort"])?.ok()?;
     moving.wait(fixture::HANG)?.fails_with(5)?;
-    slow.good()?;
+    rig.full_speed(&mut slow)?;
     rig.at_rest()?;
     ensure!(rig.home("a")? == 1 && rig.home("b")? == 1, "half of an atomic move");
     rig.pvmove(&["--atomic", &pvs[0], &pvs[1]])?.ok()?;

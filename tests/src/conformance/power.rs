@@ -3,18 +3,20 @@
 //! The disks keep what they had acknowledged (the host's page cache does not die with the guest);
 //! writes in flight are lost.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result, ensure};
 use lvshift_on_disk_format::record::MoveState;
 
-use super::fixture::{self, EXTENT, Rig, VG, lv_path, slow_data};
-use crate::guest::Guest;
-use crate::scenario::Scenario;
+use super::fixture::{self, EXTENT, Rig, VG, lv_path};
+use crate::guest::{Guest, Region};
+use crate::scenario::{Frontend, Scenario};
 use crate::writer::{Config, Writer};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "power-mid-copy",
-        about: "the power fails in mid-copy; only what is not clean in the log is copied again",
+        about: "the power fails in mid-copy; what is idle and was copied is not copied again",
         disks: fixture::TWO,
         state_disk: true,
         boots: 2,
@@ -33,6 +35,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 ];
 
 const EXTENTS: u32 = 24;
+/// Extents at the start of the LV that nobody writes to while it moves: six chunks.
+const IDLE: u32 = 12;
 
 /// The LV as the writer knew it at the last checkpoint or newer; it writes on only if asked to.
 fn resume(guest: &Guest, name: &str, seed: u64, threads: usize) -> Result<Writer> {
@@ -40,18 +44,40 @@ fn resume(guest: &Guest, name: &str, seed: u64, threads: usize) -> Result<Writer
     Writer::resume(config, &guest.state(&format!("{name}.checkpoint"))?)
 }
 
+/// The part of the LV at its end that is written all the time; the rest is idle.
+fn busy_end(guest: &Guest) -> Result<PathBuf> {
+    let (idle, all) = (u64::from(IDLE) * EXTENT, u64::from(EXTENTS) * EXTENT);
+    guest.dm_create("busy", &format!("0 {} linear {} {idle}", all - idle, lv_path("lv").display()))
+}
+
 fn mid_copy(guest: &mut Guest) -> Result<()> {
     let slow = guest.faulty("pv2")?;
     let devices = vec![guest.disk("pv1")?, slow.path()];
+    let idle = Region::new(lv_path("lv"), 0, u64::from(IDLE) * EXTENT);
     if guest.boot() == 1 {
         let rig = Rig::over(guest, devices)?;
         let lv = rig.lv("lv", EXTENTS, &[rig.pv(1)])?;
-        let writer = fixture::writer(&lv, 301)?;
-        slow_data(guest, &slow, 400)?;
+        guest
+            .sh(&format!("dd if=/dev/urandom of={} bs=1M count={IDLE} conv=fsync", lv.display()))?;
+        std::fs::write(guest.state("idle")?, guest.hash_region(&idle)?.to_string())?;
+        let writer = fixture::writer(&busy_end(guest)?, 301)?;
+        rig.slow_copy(&slow, 500)?;
+        if guest.frontend() == Frontend::Ublk {
+            // Several chunks are waited for, and that log is written twice a second only.
+            rig.limit.set(&["--max-rate", "1m"]);
+        }
         let _moving = rig.spawn_move(&[&rig.pv(1), &rig.pv(2)])?;
-        rig.wait_for_mid_copy()?;
-        writer.checkpoint(&guest.state("lv.checkpoint")?)?;
-        fixture::served(&writer)?;
+        guest.wait_for("idle chunks are clean in the log", fixture::HANG, || {
+            let log = rig.meta().and_then(|meta| meta.log(guest)).unwrap_or_default();
+            Ok(log.iter().take(6).filter(|clean| **clean).count() >= 3)
+        })?;
+        let log = rig.meta()?.log(guest)?;
+        writer.checkpoint(&guest.state("busy.checkpoint")?)?;
+        let clean: String = log.iter().map(|clean| if *clean { '1' } else { '0' }).collect();
+        std::fs::write(guest.state("log")?, &clean)?;
+        rustix::fs::sync();
+        // Few, since dm-mirror's may each wait for the destination.
+        writer.wait_for_writes(2, fixture::HANG)?;
         let (clean, all) = rig.meta()?.clean_chunks(guest)?;
         ensure!(clean > 0 && clean < all, "not in mid-copy any more: {clean} of {all}");
         guest.power_cut();
@@ -59,17 +85,25 @@ fn mid_copy(guest: &mut Guest) -> Result<()> {
     let rig = Rig::found(guest, devices);
     let meta = rig.meta().context("a copy runs; no commit was cut short")?;
     ensure!(meta.states() == [MoveState::Copying], "recorded: {:?}", meta.states());
-    let (clean, all) = meta.clean_chunks(guest)?;
-    guest.log(format!("{clean} of {all} chunks are clean in the log"));
-    ensure!(clean > 0 && clean < all, "the log remembers {clean} of {all} chunks");
     let chunk = u64::from(meta.moves[0].chunk_sectors);
+    let log = meta.log(guest)?;
+    let (clean, all) = meta.clean_chunks(guest)?;
+    guest.log(format!("{clean} of {all} chunks are clean in the log: {log:?}"));
+    ensure!(clean > 0 && clean < all, "the log remembers {clean} of {all} chunks");
     let data_sectors = u64::from(EXTENTS) * EXTENT;
     ensure!(u64::from(all) * chunk >= data_sectors, "{all} chunks do not cover the LV");
+    // What nobody wrote to and was clean before is clean now: it is not copied again.
+    let before = std::fs::read_to_string(guest.state("log")?)?;
+    let idle_chunks = usize::try_from(u64::from(IDLE) * EXTENT / chunk)?;
+    for (n, was) in before.chars().take(idle_chunks).enumerate() {
+        ensure!(was == '0' || log[n], "chunk {n} was clean, idle, and is to be copied again");
+    }
 
     // Nobody writes to the LV here, so all that the destination gets is copied, log, or metadata.
     let before = sectors_written(guest, "pv2")?;
     guest.lvshift(&["vgchange", "-a", "y"])?.ok()?;
-    let reader = resume(guest, "lv", 301, 0)?;
+    let config = Config { threads: 0, ..Config::new(busy_end(guest)?, 301) };
+    let reader = Writer::resume(config, &guest.state("busy.checkpoint")?)?;
     rig.pvmove(&[])?.ok()?;
     let written = sectors_written(guest, "pv2")? - before;
     let dirty = u64::from(all - clean) * chunk;
@@ -80,12 +114,15 @@ fn mid_copy(guest: &mut Guest) -> Result<()> {
     ensure!(written <= dirty + bookkeeping, "{written} sectors written for {dirty} dirty ones");
     ensure!(written >= dirty, "{written} sectors cannot hold {dirty} dirty ones");
     reader.stop()?.clean()?;
+    let hash = std::fs::read_to_string(guest.state("idle")?)?;
+    ensure!(guest.hash_region(&idle)?.to_string() == hash, "the idle part has other bytes");
     rig.at_rest()?;
     rig.lies("lv", &[(2, 0, EXTENTS)])?;
     rig.reads_from_its_places("lv")?;
+    guest.dm_remove("busy")?;
     let writer = fixture::writer(&lv_path("lv"), 302)?;
     writer.stop()?.clean()?;
-    Ok(())
+    rig.at_rest().map(drop)
 }
 
 /// Sectors written to a disk since boot (the seventh number of `/sys/block/DISK/stat`).

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::fixture::{self, HANG, Rig, VG, lv_path, slow_data};
+use super::fixture::{self, HANG, Rig, VG, lv_path};
 use crate::guest::{Fs, Guest, Region};
-use crate::scenario::{Disk, Scenario};
+use crate::scenario::{Disk, Frontend, Scenario};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "pressure-swap-on-the-lv",
         about: "swap lies on the moved LV while memory is short: the move ends, nothing deadlocks",
         disks: &[Disk::new("pv1", 64), Disk::new("pv2", 64)],
-        timeout_s: 120,
+        timeout_s: 240,
         run: swap_on_the_lv,
         ..Scenario::DEFAULT
     },
@@ -79,7 +79,7 @@ fn swap_on_the_lv(guest: &mut Guest) -> Result<()> {
         guest.spawn_env(&[], "sh", &["-c", &hog])
     };
     let mut hogs = vec![spawn_hog(kib("/proc/meminfo", "MemAvailable")? / 1024 - 32)?];
-    let (mut last, limit) = (Instant::now(), Duration::from_secs(60));
+    let (mut last, limit) = (Instant::now(), Duration::from_secs(120));
     guest.wait_for("memory is short", limit, || {
         if last.elapsed() > Duration::from_secs(2) {
             hogs.push(spawn_hog(8)?);
@@ -87,16 +87,24 @@ fn swap_on_the_lv(guest: &mut Guest) -> Result<()> {
         }
         Ok(swapped_out()? > 4 * 1024)
     })?;
-    slow_data(guest, &slow, 100)?;
+    rig.slow_copy(&slow, 100)?;
     let moving = rig.spawn_move(&[&rig.pv(1), &rig.pv(2)])?;
     rig.wait_for_mid_copy()?;
-    let proc = format!("/proc/{}", moving.pid());
-    let (locked, all) =
-        (kib(&format!("{proc}/status"), "VmLck")?, kib(&format!("{proc}/status"), "VmRSS")?);
-    ensure!(locked > 0 && locked >= all / 2, "{locked} KiB of the mover's {all} are locked");
-    let score = std::fs::read_to_string(format!("{proc}/oom_score_adj"))?;
-    ensure!(score.trim() == "-1000", "the mover may be killed for memory: {score}");
-    slow.good()?;
+    // Whoever the move needs: the command, and on ublk the daemon and its guardian.
+    let mut pids = moving.pid().to_string();
+    if guest.frontend() == Frontend::Ublk {
+        let servers = guest.sh("pidof @lvshift-ublk")?.stdout;
+        ensure!(servers.split_whitespace().count() == 2, "daemon and guardian: {servers}");
+        pids = format!("{pids} {servers}");
+    }
+    for pid in pids.split_whitespace() {
+        let status = format!("/proc/{pid}/status");
+        let (locked, all) = (kib(&status, "VmLck")?, kib(&status, "VmRSS")?);
+        ensure!(locked > 0 && locked >= all / 2, "{locked} KiB of {all} of {pid} are locked");
+        let score = std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj"))?;
+        ensure!(score.trim() == "-1000", "{pid} may be killed for memory: {score}");
+    }
+    rig.full_speed(&mut slow)?;
     moving.wait(Duration::from_secs(60))?.ok()?;
     let running =
         hogs.iter_mut().try_fold(0, |n, hog| hog.is_running().map(|r| n + usize::from(r)))?;
@@ -231,7 +239,7 @@ fn commands_meanwhile(guest: &mut Guest) -> Result<()> {
     let rig = Rig::over(guest, vec![guest.disk("pv1")?, slow.path()])?;
     let lv = rig.lv("lv", 16, &[rig.pv(1)])?;
     let writer = fixture::writer(&lv, 941)?;
-    slow_data(guest, &slow, 1000)?;
+    rig.slow_copy(&slow, 1000)?;
     let moving = rig.spawn_move(&[&rig.pv(1), &rig.pv(2)])?;
     rig.wait_for_mid_copy()?;
     for line in [
@@ -250,7 +258,13 @@ fn commands_meanwhile(guest: &mut Guest) -> Result<()> {
     // The VG itself is not locked: another LV is made, used, extended and renamed.
     let other = rig.lv("other", 2, &[rig.pv(1)])?;
     let second = fixture::writer(&other, 942)?;
-    guest.lvshift(&["lvextend", "-l", "+1", "vg/other"])?.ok()?;
+    if fixture::grows_in_use(guest)? {
+        guest.lvshift(&["lvextend", "-l", "+1", "vg/other"])?.ok()?;
+    } else {
+        guest.lvshift(&["lvextend", "-l", "+1", "vg/other"])?.fails_with(5)?.stderr_has("6.16")?;
+        guest.lvshift(&["lvcreate", "-n", "idle", "-an", "-l", "1", VG, &rig.pv(1)])?.ok()?;
+        guest.lvshift(&["lvextend", "-l", "+1", "vg/idle"])?.ok()?;
+    }
     guest.lvshift(&["lvrename", VG, "other", "neighbour"])?.ok()?;
     for report in ["pvs", "vgs", "lvs"] {
         let run = guest.lvshift(&[report])?.ok()?;
@@ -259,7 +273,7 @@ fn commands_meanwhile(guest: &mut Guest) -> Result<()> {
     ensure!(!rig.meta()?.moves.is_empty(), "the move was over before the commands were");
     // Few, since each waits a second for the destination.
     writer.wait_for_writes(2, HANG)?;
-    slow.good()?;
+    rig.full_speed(&mut slow)?;
     moving.wait(HANG)?.ok()?;
     rig.lies("lv", &[(2, 0, 16)])?;
     ensure!(rig.home("neighbour")? == 1, "the neighbour moved too");

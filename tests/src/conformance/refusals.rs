@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
-use super::fixture::{self, DATA, EXTENT, Rig, VG, slow_data};
+use super::fixture::{self, DATA, EXTENT, Rig, VG};
 use crate::guest::{Fs, Guest, Region};
 use crate::scenario::{Disk, Scenario};
 
@@ -224,7 +224,7 @@ fn second_mover(guest: &mut Guest) -> Result<()> {
     guest.lvshift(&["vgcreate", "-s", "1m", "other", &three, &four])?.ok()?;
     guest.lvshift(&["lvcreate", "-n", "lv", "-l", "2", "other", &three])?.ok()?;
 
-    slow_data(guest, &slow, 500)?;
+    rig.slow_copy(&slow, 500)?;
     let mut moving = rig.spawn_move(&[&rig.pv(1), &rig.pv(2)])?;
     rig.wait_for_mid_copy()?;
     let holder = moving.pid().to_string();
@@ -245,7 +245,7 @@ fn second_mover(guest: &mut Guest) -> Result<()> {
     guest.lvshift(&["lvcreate", "-n", "new", "-l", "1", VG])?.ok()?;
     guest.lvshift(&["lvremove", "-f", "-y", "vg/new"])?.ok()?;
     ensure!(moving.is_running()?, "the first mover gave up: {}", moving.stderr());
-    slow.good()?;
+    rig.full_speed(&mut slow)?;
     moving.wait(fixture::HANG)?.ok()?;
     fixture::served(&writer)?;
     writer.stop()?.clean()?;

@@ -7,13 +7,14 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 
 use crate::guest::{Fs, Guest, Region};
-use crate::scenario::{Disk, Scenario};
+use crate::scenario::{Disk, Frontend, Scenario};
 use crate::writer::{Config, Writer};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "self-boot",
-        about: "the guest boots with its disks, modules and tools",
+        about: "the guest boots with its processors, disks, modules, tools and both front ends",
+        cpus: 4,
         disks: &[Disk::new("pv1", 64), Disk::new_4k("pv2", 32)],
         run: boot,
         ..Scenario::DEFAULT
@@ -127,6 +128,25 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..Scenario::DEFAULT
     },
     Scenario {
+        name: "self-no-daemon",
+        about: "must fail: a ublk device stays without a daemon",
+        hidden: true,
+        must_fail: Some("device ublkb0 has no daemon"),
+        disks: &[Disk::new("pv1", 32)],
+        run: |guest| {
+            let pv1 = guest.disk("pv1")?.display().to_string();
+            for words in
+                [&["pvcreate", &pv1][..], &["vgcreate", "vg", &pv1], &["lvcreate", "-l", "1", "vg"]]
+            {
+                guest.lvshift_as(Frontend::Ublk, words)?.ok()?;
+            }
+            // The daemon, and who starts it again.
+            guest.sh("kill -9 $(pidof @lvshift-ublk)")?;
+            Ok(())
+        },
+        ..Scenario::DEFAULT
+    },
+    Scenario {
         name: "self-boots-for-ever",
         about: "must fail: more power cuts than it said",
         hidden: true,
@@ -156,6 +176,11 @@ const MODULES: &[&str] = &[
 fn boot(guest: &mut Guest) -> Result<()> {
     ensure!(guest.sectors(guest.disk("pv1")?)? == 64 * 2048, "pv1 has the wrong size");
     ensure!(guest.disk("pv9").is_err(), "a disk that nobody asked for");
+    let processors = guest.sh("nproc")?.stdout;
+    ensure!(processors.trim() == "4", "{processors} processors and not 4");
+    for frontend in Frontend::ALL {
+        guest.lvshift_as(*frontend, &["--version"])?.ok()?.stdout_has(frontend.binary())?;
+    }
     let block_size = guest.run("blockdev", &["--getss", "/dev/disk/by-serial/pv2"])?.ok()?;
     ensure!(block_size.stdout.trim() == "4096", "pv2 has sectors of {}", block_size.stdout);
     for module in MODULES {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -39,6 +39,8 @@ pub struct Config {
     pub pace: Duration,
     /// Whether every block is written once, in order, before the random writes.
     pub fill: bool,
+    /// Whether thread n stays on processor n (counted round), so that every queue gets requests.
+    pub spread: bool,
 }
 
 impl Config {
@@ -54,7 +56,16 @@ impl Config {
             read_percent: 25,
             pace: Duration::from_millis(1),
             fill: true,
+            spread: false,
         }
+    }
+
+    /// The same with 32 requests in flight all the time, spread over all processors, which mostly
+    /// write.
+    #[must_use]
+    pub fn deep(path: impl Into<PathBuf>, seed: u64) -> Self {
+        let new = Self::new(path, seed);
+        Self { threads: 32, pace: Duration::ZERO, spread: true, read_percent: 20, ..new }
     }
 }
 
@@ -86,6 +97,8 @@ pub struct Counters {
     pub mismatches: u64,
     /// The longest any request took.
     pub worst: Duration,
+    /// The most requests that were in flight at one time.
+    pub deepest: u32,
 }
 
 /// What a writer saw from its start to its end.
@@ -140,6 +153,7 @@ struct Shared {
     stop: AtomicBool,
     paused: Mutex<bool>,
     unpaused: Condvar,
+    in_flight: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -238,9 +252,18 @@ impl Writer {
     /// # Errors
     /// If the flush fails or the file cannot be written.
     pub fn checkpoint(&self, path: &Path) -> Result<()> {
-        let floor = lock(&self.shared.state).oracle.floor();
-        self.shared.file.sync_data().context("flushing before a checkpoint")?;
+        let floor = self.flushed()?;
         oracle::save(path, self.shared.config.seed, &floor)
+    }
+
+    /// Flushes the device, and says which version of every sector was acknowledged before the flush.
+    ///
+    /// # Errors
+    /// If the flush fails.
+    pub fn flushed(&self) -> Result<Vec<u64>> {
+        let floor = lock(&self.shared.state).oracle.floor();
+        self.shared.file.sync_data().context("flushing the writer's device")?;
+        Ok(floor)
     }
 
     /// Stops, then verifies every sector.
@@ -316,6 +339,7 @@ impl Shared {
             stop: AtomicBool::new(false),
             paused: Mutex::new(false),
             unpaused: Condvar::new(),
+            in_flight: AtomicU32::new(0),
             state: Mutex::new(state),
         })
     }
@@ -407,21 +431,27 @@ impl Shared {
     }
 
     fn work(&self, thread: u64) {
+        if self.config.spread {
+            stay_on(thread);
+        }
         let mut random = mix(self.config.seed ^ thread);
         let mut buffer = Aligned::new(self.config.block);
         while self.wait_while_paused() {
             random = mix(random);
             let Some(block) = self.claim(random) else { continue };
             let start = Instant::now();
+            let deep = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
             if (random >> 32) % 100 < self.config.read_percent {
                 self.read_block(block, &mut buffer);
             } else {
                 self.write_block(block, &mut buffer);
             }
+            self.in_flight.fetch_sub(1, Ordering::SeqCst);
             let mut state = lock(&self.state);
             state.busy[block] = false;
-            let worst = &mut state.outcome.counters.worst;
-            *worst = start.elapsed().max(*worst);
+            let counters = &mut state.outcome.counters;
+            counters.worst = start.elapsed().max(counters.worst);
+            counters.deepest = counters.deepest.max(deep);
             drop(state);
             if !self.config.pace.is_zero() {
                 std::thread::sleep(self.config.pace);
@@ -475,4 +505,13 @@ impl Shared {
             Err(error) => self.fault(true, first, &error),
         }
     }
+}
+
+/// Where this thread asks, the kernel's queue of that processor is asked.
+fn stay_on(thread: u64) {
+    let all = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(usize::try_from(thread).unwrap_or(0) % all);
+    // A processor that is taken away meanwhile costs nothing but the spread, which is looked at.
+    let _ = rustix::thread::sched_setaffinity(None, &set);
 }

@@ -9,7 +9,9 @@ mod aligned;
 mod engine;
 pub mod hash;
 pub mod oracle;
+mod overlap;
 pub mod stamp;
 
 pub use aligned::Aligned;
 pub use engine::{Config, Counters, IoFault, Outcome, Writer};
+pub use overlap::{History, OverlapWriter, Overlapping};

@@ -46,25 +46,45 @@ pub fn write(sector_bytes: &mut [u8], seed: u64, sector: u64, version: u64) {
     sector_bytes[CHECKSUM..].copy_from_slice(&sum.to_le_bytes());
 }
 
+/// Whose a whole stamp is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The writer's seed.
+    pub seed: u64,
+    /// The sector that it was written for.
+    pub sector: u64,
+    /// Which of the writes to that sector.
+    pub version: u64,
+}
+
 /// Says what a sector holds.
 #[must_use]
 pub fn read(sector_bytes: &[u8], seed: u64, sector: u64) -> Found {
+    match decode(sector_bytes) {
+        Ok(stamp) if stamp.seed != seed => Found::OtherSeed(stamp.seed),
+        Ok(stamp) if stamp.sector != sector => Found::OtherSector(stamp.sector),
+        Ok(stamp) => Found::Version(stamp.version),
+        Err(found) => found,
+    }
+}
+
+/// Reads a stamp whosever it is.
+///
+/// # Errors
+/// [`Found::Zero`], [`Found::Foreign`] or [`Found::Torn`] where there is no whole one.
+pub fn decode(sector_bytes: &[u8]) -> Result<Stamp, Found> {
     assert_eq!(sector_bytes.len(), SECTOR, "one sector at a time");
     let word = |n: usize| {
         u64::from_le_bytes(sector_bytes[n * 8..n * 8 + 8].try_into().expect("eight bytes"))
     };
     if word(0) != MAGIC {
         let zero = sector_bytes.iter().all(|byte| *byte == 0);
-        return if zero { Found::Zero } else { Found::Foreign };
+        return Err(if zero { Found::Zero } else { Found::Foreign });
     }
     if word(CHECKSUM / 8) != checksum(sector_bytes) {
-        return Found::Torn;
+        return Err(Found::Torn);
     }
-    match (word(1), word(2), word(3)) {
-        (s, _, _) if s != seed => Found::OtherSeed(s),
-        (_, s, _) if s != sector => Found::OtherSector(s),
-        (_, _, version) => Found::Version(version),
-    }
+    Ok(Stamp { seed: word(1), sector: word(2), version: word(3) })
 }
 
 fn checksum(sector_bytes: &[u8]) -> u64 {

@@ -1,0 +1,44 @@
+//! The moment from which a write must reach the destination, and nobody who drives the move.
+
+use anyhow::{Result, ensure};
+
+use super::fixture::{self, DATA, HANG, Rig, VG, served};
+use crate::guest::Guest;
+use crate::scenario::{Frontend, Scenario};
+
+pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
+    name: "ublk-equal-without-mover",
+    about: "all is equal and the mover is dead: a destination that fails holds nobody's writes up",
+    frontends: Frontend::UBLK,
+    disks: fixture::TWO,
+    timeout_s: 120,
+    run: equal_without_mover,
+    ..Scenario::DEFAULT
+}];
+
+fn equal_without_mover(guest: &mut Guest) -> Result<()> {
+    let mut destination = guest.faulty("pv2")?;
+    let rig = Rig::over(guest, vec![guest.disk("pv1")?, destination.path()])?;
+    let lv = rig.lv("lv", 8, &[rig.pv(1)])?;
+    let writer = fixture::writer(&lv, 3701)?;
+    // Killed after it has seen that all is equal, before it takes its last look.
+    let run = rig.pvmove_at("before:check-legs", &[&rig.pv(1), &rig.pv(2)])?;
+    ensure!(run.signal == Some(9), "it was to be killed: {run}");
+    guest.wait_for("a report says that all is equal", HANG, || {
+        let report = ["lvs", "--noheadings", "-o", "copy_percent", VG];
+        let run = guest.lvshift(&report)?.ok()?;
+        Ok(run.stdout.split_whitespace().any(|word| word.parse() == Ok(100.0)))
+    })?;
+    // The data area alone: marks in the log are another matter.
+    destination.bad_writes(DATA, destination.sectors() - DATA)?;
+    for _ in 0..3 {
+        served(&writer)?;
+    }
+    destination.good()?;
+    rig.pvmove(&["--abort"])?.ok()?;
+    served(&writer)?;
+    writer.stop()?.clean()?;
+    ensure!(rig.home("lv")? == 1, "the source was in charge");
+    rig.at_rest()?;
+    rig.reads_from_its_places("lv")
+}
