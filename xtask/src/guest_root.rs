@@ -10,6 +10,7 @@ use crate::{elf, fetch, paths};
 
 /// The packages that hold the tools.
 const PACKAGES: &[&str] = &[
+    "btrfs-progs",
     "busybox-static",
     "dmsetup",
     "e2fsprogs",
@@ -19,6 +20,7 @@ const PACKAGES: &[&str] = &[
     "udev",
     "util-linux",
     "xfsprogs",
+    "zlib1g",
 ];
 
 /// Programs to take from them. Everything else is busybox.
@@ -32,6 +34,8 @@ const PROGRAMS: &[&str] = &[
     "resize2fs",
     "tune2fs",
     "mkfs.xfs",
+    "mkfs.btrfs",
+    "btrfs",
     "xfs_repair",
     "xfs_db",
     "xfs_io",
@@ -92,14 +96,18 @@ const FILES: &[(&str, &str)] = &[
 
 /// Fetches the packages and the libraries they need, unless they are there.
 pub(crate) fn fetched() -> Result<PathBuf> {
-    let place = paths::vm().join("guest-root");
+    fetched_into(&paths::vm().join("guest-root"), PACKAGES)
+}
+
+/// The same for other packages, in a place of their own.
+pub(crate) fn fetched_into(place: &Path, names: &[&str]) -> Result<PathBuf> {
     // The key of the cache: what is in there was made for this list.
-    let (stamp, list) = (place.join(".packages"), PACKAGES.join(" "));
+    let (stamp, list) = (place.join(".packages"), names.join(" "));
     if std::fs::read_to_string(&stamp).is_ok_and(|text| text == list) {
-        return Ok(place);
+        return Ok(place.to_owned());
     }
     println!("setup: fetching the guest's tools: {list}");
-    let mut packages: BTreeSet<String> = PACKAGES.iter().map(|p| (*p).to_owned()).collect();
+    let mut packages: BTreeSet<String> = names.iter().map(|p| (*p).to_owned()).collect();
     let mut args = vec![
         "depends",
         "--recurse",
@@ -110,29 +118,29 @@ pub(crate) fn fetched() -> Result<PathBuf> {
         "--no-replaces",
         "--no-enhances",
     ];
-    args.extend_from_slice(PACKAGES);
+    args.extend_from_slice(names);
     for line in fetch::output("apt-cache", &args)?.lines() {
         // Packages stand at the margin, their dependencies below are indented.
         if !line.starts_with(' ') && line.starts_with("lib") && !line.contains(':') {
             packages.insert(line.trim().to_owned());
         }
     }
-    let packages = that_exist(&packages)?;
-    fetch::make_dir(&place, |dir| {
+    let packages = that_exist(&packages, names)?;
+    fetch::make_dir(place, |dir| {
         fetch::unpack(&packages, dir)?;
         std::fs::write(dir.join(".packages"), &list).context("writing the cache's key")
     })?;
-    Ok(place)
+    Ok(place.to_owned())
 }
 
 /// Names may be virtual, or of packages that this release no longer has.
-fn that_exist(packages: &BTreeSet<String>) -> Result<Vec<String>> {
+fn that_exist(packages: &BTreeSet<String>, needed: &[&str]) -> Result<Vec<String>> {
     let mut args = vec!["show", "--no-all-versions"];
     args.extend(packages.iter().map(String::as_str));
     let text = fetch::output("apt-cache", &args)?;
     let names = text.lines().filter_map(|line| line.strip_prefix("Package: "));
     let found: BTreeSet<String> = names.map(str::to_owned).collect();
-    for name in PACKAGES {
+    for name in needed {
         ensure!(found.contains(*name), "apt knows no package {name}");
     }
     Ok(found.into_iter().collect())
@@ -201,7 +209,8 @@ pub(crate) fn libraries(roots: &[&Path]) -> Result<BTreeMap<String, PathBuf>> {
     let mut found = BTreeMap::new();
     for root in roots {
         for dir in ["usr/lib64", "lib64", "usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"] {
-            for dir in [dir.to_owned(), format!("{dir}/systemd"), format!("{dir}/device-mapper")] {
+            for dir in ["", "/systemd", "/device-mapper", "/ceph"].map(|sub| format!("{dir}{sub}"))
+            {
                 let Ok(entries) = std::fs::read_dir(root.join(dir)) else { continue };
                 for entry in entries {
                     let entry = entry?;

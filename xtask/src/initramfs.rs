@@ -3,6 +3,7 @@
 //! The kernel unpacks archives that follow each other as one, so the first is cached.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
 use lvshift_tests::scenario::Frontend;
@@ -11,18 +12,13 @@ use crate::cpio::Archive;
 use crate::kernel::Kernel;
 use crate::{guest_root, modules, paths, seconds};
 
-/// Makes the initramfs of a front end and says where it is.
-pub(crate) fn make(
-    kernel: &Kernel,
-    binaries: &Path,
-    frontend: Option<Frontend>,
-) -> Result<PathBuf> {
+/// Makes the initramfs and says where it is.
+pub(crate) fn make(kernel: &Kernel, binaries: &Path) -> Result<PathBuf> {
     let root = guest_root::fetched()?;
     let base = base(kernel, &root)?;
     let mut archive = Archive::default();
     let libraries = guest_root::libraries(&[&root, Path::new("/")])?;
-    let ours = [Some("init"), Some("writer"), frontend.map(Frontend::binary)];
-    for name in ours.into_iter().flatten() {
+    for name in Frontend::ALL.iter().map(|f| f.binary()).chain(["init", "writer"]) {
         let path = binaries.join(name);
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         archive.file(&format!("/usr/local/bin/{name}"), true, &bytes)?;
@@ -33,8 +29,11 @@ pub(crate) fn make(
     let mut bytes = std::fs::read(&base).with_context(|| format!("reading {}", base.display()))?;
     bytes.extend_from_slice(&archive.finish());
     remove_old(&paths::vm_dir("images")?)?;
-    let word = frontend.map_or("none", Frontend::word);
-    let place = paths::vm_dir("images")?.join(format!("initramfs-{word}-{}", std::process::id()));
+    // `test` makes one for each front end in turn, so the process is not name enough.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("initramfs-{number}-{}", std::process::id());
+    let place = paths::vm_dir("images")?.join(name);
     std::fs::write(&place, bytes).with_context(|| format!("writing {}", place.display()))?;
     Ok(place)
 }

@@ -3,6 +3,7 @@
 //! One file a question; this one only reads the command line.
 
 mod accel;
+mod bench;
 mod cpio;
 mod demo;
 mod elf;
@@ -12,10 +13,13 @@ mod initramfs;
 mod kernel;
 mod modules;
 mod paths;
+mod power;
 mod qemu;
 mod run_guest;
+mod scorecard;
 mod setup;
 mod shell;
+mod sim;
 mod test;
 mod tidy;
 mod vm_test;
@@ -44,10 +48,20 @@ enum Command {
     /// Use the test VM
     #[command(subcommand)]
     Vm(VmCommand),
+    /// Cut the power at every point of recorded moves, and check what is left
+    Power(power::Options),
     /// Watch one live move, explained step by step
     Demo(demo::Options),
+    /// Simulate moves with a power cut at every step
+    Sim(sim::Options),
+    /// Switch each planted bug on and look whether the simulator finds it
+    Planted,
+    /// Measure moves against LVM2's pvmove and against the floor
+    Bench(bench::Options),
     /// Run everything that CI runs
     Test(test::Options),
+    /// Run the checks behind the promises, and print each figure with its target
+    Scorecard(scorecard::Options),
     /// Write the golden files anew, after a change that was meant
     Bless,
 }
@@ -95,8 +109,13 @@ fn main() -> ExitCode {
         Command::Setup => setup::everything().map(|()| ExitCode::SUCCESS),
         Command::VmTest(options) => vm_test::main(&options),
         Command::Vm(VmCommand::Shell(options)) => shell::main(&options),
+        Command::Power(options) => power::main(&options),
         Command::Demo(options) => demo::main(&options),
+        Command::Sim(options) => sim::main(&options),
+        Command::Planted => sim::planted(),
+        Command::Bench(options) => bench::main(&options),
         Command::Test(options) => test::main(&options),
+        Command::Scorecard(options) => scorecard::main(&options),
         Command::Bless => test::bless().map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error: anyhow::Error| {

@@ -26,6 +26,7 @@ const WANTED: &[&str] = &[
     "dm-snapshot",
     "dm-zero",
     "dm-raid",
+    "dm-switch",
     "ublk_drv",
     "null_blk",
     "scsi_debug",

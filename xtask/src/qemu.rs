@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
+use lvshift_tests::disk_server::{DiskServer, side};
 use lvshift_tests::guest::boot::Job;
 use lvshift_tests::report::PORT;
 use lvshift_tests::scenario::Disk;
@@ -27,6 +28,9 @@ pub(crate) fn program() -> Command {
 /// The disk that a scenario's `state_disk` asks for.
 pub(crate) const STATE_DISK: Disk = Disk::new("state", 48);
 
+/// The disk through which the guest tells a disk server what it knows.
+pub(crate) const SIDE_DISK: Disk = Disk::new(side::NAME, 64);
+
 /// What the guest's console is connected to.
 #[derive(Clone, Debug)]
 pub(crate) enum Console {
@@ -42,10 +46,13 @@ pub(crate) struct Vm<'a> {
     pub(crate) kernel: &'a Kernel,
     pub(crate) initramfs: &'a Path,
     pub(crate) accel: Accel,
+    pub(crate) cpus: u32,
     pub(crate) job: &'a Job,
     pub(crate) disks: &'a [Disk],
     /// Where the disks' images are.
     pub(crate) dir: &'a Path,
+    /// Serves the disks that it has; the others are images.
+    pub(crate) server: Option<&'a DiskServer>,
     /// The socket on which the host listens for reports.
     pub(crate) reports: Option<&'a Path>,
     pub(crate) console: Console,
@@ -71,8 +78,8 @@ pub(crate) fn make_disks(dir: &Path, disks: &[Disk]) -> Result<()> {
 /// The options that say how processors are run.
 pub(crate) fn processor(accel: Accel) -> &'static [&'static str] {
     match accel {
-        Accel::Kvm => &["-accel", "kvm", "-cpu", "host", "-smp", "2"],
-        Accel::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"],
+        Accel::Kvm => &["-accel", "kvm", "-cpu", "host"],
+        Accel::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max"],
     }
 }
 
@@ -85,6 +92,7 @@ impl Vm<'_> {
     pub(crate) fn command(&self) -> Command {
         let mut qemu = program();
         qemu.args(MACHINE).args(processor(self.accel)).args(["-m", "1024"]);
+        qemu.arg("-smp").arg(self.cpus.to_string());
         qemu.args(["-action", "panic=exit-failure"]);
         qemu.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(self.initramfs);
         qemu.arg("-append").arg(self.cmdline());
@@ -104,12 +112,16 @@ impl Vm<'_> {
             qemu.args(["-device", &format!("virtserialport,chardev=reports,name={PORT}")]);
         }
         for disk in self.disks {
-            // "unsafe" leaves the guest's writes in this machine's page cache, where a
-            // SIGKILL of QEMU does not reach them, and spares the flushes.
+            let (file, cache) = match self.server.filter(|server| server.has(disk.name)) {
+                // Every flush reaches the server, and nothing is kept back here.
+                Some(server) => (server.uri(disk.name), "none"),
+                // "unsafe" leaves the guest's writes in this machine's page cache, where a
+                // SIGKILL of QEMU does not reach them, and spares the flushes.
+                None => (image(self.dir, disk).display().to_string(), "unsafe"),
+            };
             qemu.arg("-drive").arg(format!(
-                "if=none,id={name},file={file},format=raw,cache=unsafe,discard=unmap",
+                "if=none,id={name},file={file},format=raw,cache={cache},discard=unmap",
                 name = disk.name,
-                file = image(self.dir, disk).display(),
             ));
             qemu.arg("-device").arg(format!(
                 "virtio-blk-pci,drive={name},serial={name},\
@@ -123,15 +135,16 @@ impl Vm<'_> {
 
     fn cmdline(&self) -> String {
         // On a busy machine an emulated guest measures its TSC wrongly, and its clock then
-        // runs several times too fast: time limits struck in half their time.
+        // runs several times too fast: time limits struck in half their time. The timer may
+        // also come too late for the kernel's check of it, which panics then.
         let clock = match self.accel {
             Accel::Kvm => "",
-            Accel::Tcg => "clocksource=acpi_pm tsc=unstable",
+            Accel::Tcg => "clocksource=acpi_pm tsc=unstable no_timer_check",
         };
         // loglevel=5: warnings and worse reach the console. A panic ends the machine.
         format!(
             "console=ttyS0 loglevel=5 panic=-1 oops=panic printk.time=1 random.trust_cpu=on \
-             mitigations=off nokaslr {clock} {}",
+             mitigations=off nokaslr no_timer_check {clock} {}",
             self.job.to_cmdline()
         )
     }

@@ -11,13 +11,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use lvshift_tests::disk_server::survive::Survive;
+use lvshift_tests::disk_server::{DiskServer, Served};
 use lvshift_tests::guest::boot::Job;
 use lvshift_tests::report::Report;
 use lvshift_tests::scenario::{Disk, Frontend, Scenario};
 
 use crate::accel::Accel;
 use crate::kernel::Kernel;
-use crate::qemu::{Console, STATE_DISK, Vm, make_disks};
+use crate::qemu::{Console, SIDE_DISK, STATE_DISK, Vm, make_disks};
 
 /// From power-on to the first report. Emulation on a busy machine is slow.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
@@ -57,6 +59,7 @@ pub(crate) struct Outcome {
 enum End {
     Passed,
     Failed,
+    PowerCut,
     BootAgain,
 }
 
@@ -67,42 +70,48 @@ pub(crate) fn scenario(
     dir: &Path,
     live: bool,
 ) -> Result<Outcome> {
-    let start = Instant::now();
-    let mut disks: Vec<Disk> = scenario.disks.to_vec();
-    if scenario.state_disk {
-        disks.push(STATE_DISK);
+    if scenario.volatile {
+        let server = serve(scenario, dir, false)?;
+        return Run::new(setting, scenario, dir, Some(&server), live).boots(1);
     }
-    make_disks(dir, &disks)?;
-    let mut run =
-        Run { setting, scenario, dir, disks, live, failures: Vec::new(), log: Vec::new() };
-    let mut console = String::new();
-    let mut boot = 1;
-    loop {
-        let file = dir.join(format!("console-{boot}"));
-        let end = run.boot(boot, &file)?;
-        console.push_str(&String::from_utf8_lossy(&std::fs::read(&file).unwrap_or_default()));
-        match end {
-            End::Passed if run.failures.is_empty() => break,
-            End::Passed | End::Failed => {
-                if run.failures.is_empty() {
-                    run.failures.push("it failed without saying why".to_owned());
-                }
-                break;
-            }
-            End::BootAgain if !run.failures.is_empty() => break,
-            End::BootAgain if boot == scenario.boots => {
-                run.failures.push(format!("it wants to boot again after boot {boot}, the last"));
-                break;
-            }
-            End::BootAgain => {
-                boot += 1;
-                run.log.push(format!("--- boot {boot}"));
-            }
-        }
-    }
-    let Run { failures, log, .. } = run;
-    std::fs::write(dir.join("log"), log.join("\n")).context("writing the scenario's log")?;
-    Ok(Outcome { failures, log, console, took: start.elapsed() })
+    let run = Run::new(setting, scenario, dir, None, live);
+    make_disks(dir, &run.disks)?;
+    run.boots(1)
+}
+
+/// The same over disks that are served from elsewhere, starting with a later boot than the first.
+pub(crate) fn on_server(
+    setting: &Setting,
+    scenario: &Scenario,
+    dir: &Path,
+    server: &DiskServer,
+    first_boot: u32,
+) -> Result<Outcome> {
+    Run::new(setting, scenario, dir, Some(server), false).boots(first_boot)
+}
+
+/// Every disk of a scenario.
+fn disks_of(scenario: &Scenario) -> Vec<Disk> {
+    let state = scenario.state_disk.then_some(STATE_DISK);
+    let side = scenario.volatile.then_some(SIDE_DISK);
+    scenario.disks.iter().copied().chain(state).chain(side).collect()
+}
+
+/// Serves the disks of a scenario from this process, and keeps a log if told to.
+pub(crate) fn serve(scenario: &Scenario, dir: &Path, record: bool) -> Result<DiskServer> {
+    let served = |disk: Disk| Served {
+        name: disk.name.to_owned(),
+        sectors: u64::from(disk.size_mib) << 11,
+        sector: disk.sector,
+    };
+    let disks = disks_of(scenario).into_iter().map(served).collect();
+    DiskServer::start(&short(dir), disks, record)
+}
+
+/// A socket's path must be short, and target/ may be deep.
+fn short(dir: &Path) -> PathBuf {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    std::env::temp_dir().join(format!("lvshift-{}-{name}-disks", std::process::id()))
 }
 
 struct Run<'a> {
@@ -110,6 +119,7 @@ struct Run<'a> {
     scenario: &'a Scenario,
     dir: &'a Path,
     disks: Vec<Disk>,
+    server: Option<&'a DiskServer>,
     live: bool,
     failures: Vec<String>,
     log: Vec<String>,
@@ -126,7 +136,52 @@ impl Drop for Guest {
     }
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(
+        setting: &'a Setting,
+        scenario: &'a Scenario,
+        dir: &'a Path,
+        server: Option<&'a DiskServer>,
+        live: bool,
+    ) -> Self {
+        let disks = disks_of(scenario);
+        let (failures, log) = (Vec::new(), Vec::new());
+        Self { setting, scenario, dir, disks, server, live, failures, log }
+    }
+
+    /// Boots until it is over.
+    fn boots(mut self, mut boot: u32) -> Result<Outcome> {
+        let start = Instant::now();
+        let mut console = String::new();
+        loop {
+            let file = self.dir.join(format!("console-{boot}"));
+            let end = self.boot(boot, &file)?;
+            console.push_str(&String::from_utf8_lossy(&std::fs::read(&file).unwrap_or_default()));
+            match end {
+                End::Passed if self.failures.is_empty() => break,
+                End::Passed | End::Failed => {
+                    if self.failures.is_empty() {
+                        self.failures.push("it failed without saying why".to_owned());
+                    }
+                    break;
+                }
+                End::PowerCut | End::BootAgain if !self.failures.is_empty() => break,
+                End::PowerCut | End::BootAgain if boot == self.scenario.boots => {
+                    let why = format!("it wants to boot again after boot {boot}, the last");
+                    self.failures.push(why);
+                    break;
+                }
+                End::PowerCut | End::BootAgain => {
+                    boot += 1;
+                    self.log.push(format!("--- boot {boot}"));
+                }
+            }
+        }
+        let Run { dir, failures, log, .. } = self;
+        std::fs::write(dir.join("log"), log.join("\n")).context("writing the scenario's log")?;
+        Ok(Outcome { failures, log, console, took: start.elapsed() })
+    }
+
     fn boot(&mut self, boot: u32, console: &Path) -> Result<End> {
         // A socket's path must be short, and target/ may be deep.
         let socket = std::env::temp_dir().join(format!(
@@ -147,9 +202,11 @@ impl Run<'_> {
             kernel: &self.setting.kernel,
             initramfs: &self.setting.initramfs,
             accel: self.setting.accel,
+            cpus: self.scenario.cpus,
             job: &job,
             disks: &self.disks,
             dir: self.dir,
+            server: self.server,
             reports: Some(&socket),
             console: Console::File(console.to_owned()),
         }
@@ -161,6 +218,11 @@ impl Run<'_> {
         let end = self.judge(&mut guest, &reports, console, boot);
         std::fs::remove_file(&socket).ok();
         drop(guest);
+        if let (Ok(End::PowerCut), Some(server)) = (&end, self.server) {
+            // The guest may have asked for another cut.
+            let lost = server.power_cut(Survive::Torn { seed: u64::from(boot), per_mille: 500 });
+            self.log.push(format!("--- the power cut lost {lost} sectors that were not flushed"));
+        }
         let said = std::fs::read_to_string(&errors).unwrap_or_default();
         if !said.is_empty() {
             self.log.push(format!("QEMU said: {}", said.trim_end()));
@@ -221,7 +283,8 @@ impl Run<'_> {
                 Report::Hello(n) => self.failures.push(format!("boot {boot} calls itself {n}")),
                 Report::Log(line) => self.log.push(line),
                 Report::Show(text) => self.show(&text),
-                Report::PowerCut | Report::Reboot => return Ok(End::BootAgain),
+                Report::PowerCut => return Ok(End::PowerCut),
+                Report::Reboot => return Ok(End::BootAgain),
                 Report::Fail(why) => self.failures.push(why),
                 Report::Pass => passed = true,
                 Report::End => {

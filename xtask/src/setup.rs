@@ -24,20 +24,39 @@ const FOR_BUILDING: &[Package] = &[
     Package { name: "libclang-dev", why: "to read that header", there: libclang },
 ];
 
+const FOR_TESTS: &[Package] = &[Package {
+    name: "qemu-utils",
+    why: "a client for the disk server's tests",
+    there: || program("qemu-io") && program("qemu-img"),
+}];
+
 const FOR_THE_VM: &[Package] = &[Package {
     name: "qemu-system-x86",
     why: "the test VM",
     there: || program(crate::qemu::PROGRAM),
 }];
 
+const FOR_FUZZING: &[Package] =
+    &[Package { name: "g++", why: "to build libFuzzer", there: || program("c++") }];
+
+const FOR_THE_BENCH: &[Package] = &[Package {
+    name: "qemu-system-common",
+    why: "qemu-storage-daemon, to be measured against",
+    there: || program("qemu-storage-daemon"),
+}];
+
 /// Everything any command needs.
 pub(crate) fn everything() -> Result<()> {
-    for package in FOR_BUILDING.iter().chain(FOR_THE_VM) {
+    let tests = FOR_BUILDING.iter().chain(FOR_TESTS).chain(FOR_FUZZING).chain(FOR_THE_VM);
+    for package in tests.chain(FOR_THE_BENCH) {
         let state = if (package.there)() { "there" } else { "missing" };
         println!("setup: {:18} {:32} {state}", package.name, package.why);
     }
     for_building()?;
+    for_tests()?;
+    for_fuzzing()?;
     for_vm(&Machine { kernel: None, modules: None, accel: crate::accel::Choice::Auto })?;
+    for_the_bench()?;
     no_std_target()?;
     println!("setup: nothing is missing");
     Ok(())
@@ -48,6 +67,11 @@ pub(crate) fn for_building() -> Result<()> {
     install(FOR_BUILDING)
 }
 
+/// What `cargo test` of the workspace needs beside that.
+pub(crate) fn for_tests() -> Result<()> {
+    install(FOR_TESTS)
+}
+
 /// What booting the test VM needs, with the binaries that run in it.
 pub(crate) fn for_vm(machine: &Machine) -> Result<()> {
     for_building()?;
@@ -56,6 +80,16 @@ pub(crate) fn for_vm(machine: &Machine) -> Result<()> {
     kernel::choose(machine)?;
     guest_root::fetched()?;
     Ok(())
+}
+
+/// What building the fuzz targets needs: libFuzzer is written in C++.
+pub(crate) fn for_fuzzing() -> Result<()> {
+    install(FOR_FUZZING)
+}
+
+/// What is measured beside ours outside of the VM.
+pub(crate) fn for_the_bench() -> Result<()> {
+    install(FOR_THE_BENCH)
 }
 
 /// The target that proves that core needs no operating system.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use lvshift_tests::guest::boot::Job;
-use lvshift_tests::scenario::{Disk, Frontend};
+use lvshift_tests::scenario::{Disk, Frontend, Scenario};
 
 use crate::qemu::{Console, STATE_DISK, Vm, make_disks};
 use crate::{FrontendArg, Machine, paths, vm_test};
@@ -45,9 +45,11 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
         kernel: &setting.kernel,
         initramfs: &setting.initramfs,
         accel: setting.accel,
+        cpus: Scenario::DEFAULT.cpus,
         job: &job,
         disks: DISKS,
         dir: &dir,
+        server: None,
         reports: None,
         console: Console::Terminal,
     };

@@ -9,7 +9,7 @@ use lvshift_tests::scenario::{Frontend, Scenario};
 
 use crate::run_guest::Setting;
 use crate::vm_test::{self, JOBS};
-use crate::{Machine, paths, seconds, setup, tidy};
+use crate::{Machine, paths, scorecard, seconds, setup, tidy};
 
 /// What can be asked of it.
 #[derive(Debug, clap::Args)]
@@ -20,6 +20,10 @@ pub(crate) struct Options {
     #[command(flatten)]
     machine: Machine,
 }
+
+/// Packages with a workspace of their own; each says why in its Cargo.toml.
+const APART: &[(&str, &str)] = &[("tests/panics", "x86_64-unknown-none"), ("tests/fuzz", HOST)];
+const HOST: &str = "x86_64-unknown-linux-gnu";
 
 /// Steps done so far.
 #[derive(Default)]
@@ -44,6 +48,7 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     let mut steps = Steps::default();
     steps.step("set-up", || {
         setup::for_building()?;
+        setup::for_tests()?;
         setup::no_std_target().map(|()| String::new())
     });
     steps.step("format", || cargo(&["fmt", "--all", "--check"], &[]));
@@ -54,6 +59,13 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     let docs = ["doc", "--quiet", "--workspace", "--no-deps"];
     steps.step("docs", || cargo(&docs, &[("RUSTDOCFLAGS", "-D warnings")]));
     steps.step("core without std", no_std);
+    let lint = ["clippy", "--quiet", "-p", "lvshift-tests", "--features", "planted"];
+    let lint = [&lint[..], &["--all-targets", "--", "-D", "warnings"]].concat();
+    steps.step("clippy, simulator", || cargo(&lint, &[]));
+    steps.step("packages apart", apart);
+    for (name, check) in scorecard::quick() {
+        steps.step(name, check);
+    }
     if !options.skip_vm {
         for frontend in Frontend::READY.iter().copied() {
             vm_steps(&mut steps, frontend, machine);
@@ -93,6 +105,22 @@ fn no_std() -> Result<String> {
     let packages = ["-p", "lvshift-core", "-p", "lvshift-on-disk-format"];
     let target = ["--target", "x86_64-unknown-none"];
     cargo(&[&["build", "--quiet"], &packages[..], &target[..]].concat(), &[])
+}
+
+/// Format and lints of the packages that are not in the workspace.
+fn apart() -> Result<String> {
+    let target_dir = paths::target().join("apart");
+    let target_dir = target_dir.to_string_lossy();
+    for (package, target) in APART {
+        let manifest = format!("{package}/Cargo.toml");
+        cargo(&["fmt", "--manifest-path", &manifest, "--check"], &[])?;
+        let lint = ["clippy", "--quiet", "--locked", "--manifest-path", &manifest];
+        let rest = ["--target-dir", &target_dir, "--target", target, "--", "-D", "warnings"];
+        cargo(&[&lint[..], &rest].concat(), &[])?;
+    }
+    let corpus = ["test", "--quiet", "--locked", "--lib", "--target-dir", &target_dir];
+    let fuzz = ["--manifest-path", "tests/fuzz/Cargo.toml", "--target", HOST];
+    cargo(&[&corpus[..], &fuzz].concat(), &[])
 }
 
 fn vm_steps(steps: &mut Steps, frontend: Frontend, machine: &Machine) {

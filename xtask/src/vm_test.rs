@@ -105,20 +105,23 @@ pub(crate) fn exists(frontend: Frontend) -> bool {
 /// Everything that must be there before the first boot.
 pub(crate) fn prepare(frontend: Frontend, machine: &Machine) -> Result<Setting> {
     setup::for_vm(machine)?;
-    let binaries = build(frontend)?;
+    let binaries = build()?;
     let kernel = kernel::choose(machine)?;
     let accel = accel::choose(machine.accel, &kernel)?;
-    let initramfs = initramfs::make(&kernel, &binaries, Some(frontend))?;
+    let initramfs = initramfs::make(&kernel, &binaries)?;
     Ok(Setting { kernel, accel, initramfs, frontend })
 }
 
-/// Builds what runs in the guest, and says where it is.
-fn build(frontend: Frontend) -> Result<PathBuf> {
+/// Builds what runs in the guest, and says where it is. Both front ends, whichever is tested: one
+/// may have to go on with what the other began.
+fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let packages = ["-p", frontend.binary(), "-p", "lvshift-tests"];
     let mut command = Command::new(cargo);
     command.current_dir(paths::root()).args(["build", "--quiet", "--profile", "vm", "--bins"]);
-    crate::run(command.args(packages)).context("building what runs in the guest")?;
+    for package in Frontend::ALL.iter().map(|f| f.binary()).chain(["lvshift-tests"]) {
+        command.args(["-p", package]);
+    }
+    crate::run(&mut command).context("building what runs in the guest")?;
     Ok(paths::target().join("vm"))
 }
 
