@@ -145,9 +145,10 @@ pub trait FrontEnd {
 
     /// Makes sure, where writes pass through the front end, that from now until a table is loaded
     /// no write is acknowledged that the destination does not take. False if not all of the move
-    /// was equal and healthy at that moment; then nothing has changed.
-    fn seal(&mut self, view: View<'_>, of: MoveIndex) -> Result<bool> {
-        let _ = (view, of);
+    /// was equal and healthy at that moment; then nothing has changed. `for_commit`: the commit
+    /// follows at once, and no flush is acknowledged before it is decided.
+    fn seal(&mut self, view: View<'_>, of: MoveIndex, for_commit: bool) -> Result<bool> {
+        let _ = (view, of, for_commit);
         Ok(true)
     }
 

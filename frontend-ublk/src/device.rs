@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lvshift_core::chunk::{Authority, QueueId, Sealed};
@@ -15,7 +16,7 @@ use crate::failpoint::{self, Point};
 use crate::gate::{Bell, Gate};
 use crate::live::LiveTable;
 use crate::lower::Lower;
-use crate::mirror::{Worker, WorkerSetting};
+use crate::mirror::{Part, Worker, WorkerSetting};
 use crate::os::{self, Instant, Thread, sleep};
 use crate::protocol::{Dev, Tuning, WireCopy, WireTable};
 use crate::queue::{DEPTH, MAX_IO_BYTES, Queue, QueueSetting, make_ready};
@@ -27,6 +28,8 @@ const MAX_QUEUES: u16 = 4;
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
 /// How long the kernel may take to let a dead daemon's device go.
 const RELEASE_LIMIT: Duration = Duration::from_secs(60);
+/// How long the answers of flushes under way are waited for before a move looks again.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 const STEP: Duration = Duration::from_millis(20);
 
 /// What a device is to be.
@@ -51,6 +54,19 @@ pub(crate) struct Device {
     pub(crate) tuning: Tuning,
     /// The live table as it was sent, for whoever asks.
     pub(crate) live: WireTable,
+}
+
+/// A part that has just been sealed: no commit can have been tried behind this seal yet.
+pub(crate) struct FreshSeal<'a> {
+    part: Arc<Part>,
+    gate: &'a Gate,
+}
+
+impl FreshSeal<'_> {
+    /// There will be no commit: the source is in charge as before.
+    pub(crate) fn undo(self) {
+        self.part.pass_on(self.part.tracker.decided(Authority::Source), self.gate);
+    }
 }
 
 impl Device {
@@ -190,7 +206,8 @@ impl Device {
 
     /// Tells held results who is in charge now.
     pub(crate) fn decided(&self, authority: Authority) {
-        for part in &self.gate.table().parts {
+        let table = self.gate.table();
+        for part in &table.parts {
             part.pass_on(part.tracker.decided(authority), &self.gate);
         }
     }
@@ -216,19 +233,80 @@ impl Device {
     }
 
     /// Seals every part: a write that the destination does not take is not acknowledged any more
-    /// until a table is loaded. False if a part is not equal or not healthy.
+    /// until it is decided who is in charge. False if a part is not equal or not healthy. Parts that
+    /// were not sealed before are added to `fresh`.
     ///
     /// Only the mover may ask for it, right before its commit. A part that is sealed while nobody
     /// drives the move holds the application's writes as soon as the destination fails.
-    pub(crate) fn seal(&self) -> bool {
+    pub(crate) fn seal<'a>(&'a self, fresh: &mut Vec<FreshSeal<'a>>) -> bool {
         self.gate.table().parts.iter().all(|part| {
             if part.tracker.authority() != Authority::Source {
                 return true;
             }
             let (sealed, effects) = part.tracker.seal();
             part.pass_on(effects, &self.gate);
-            sealed == Sealed::Sealed
+            let sealed = sealed == Sealed::Sealed;
+            if sealed {
+                fresh.push(FreshSeal { part: Arc::clone(part), gate: &self.gate });
+            }
+            sealed
         })
+    }
+
+    /// From now on no flush is acknowledged until it is decided who is in charge; false gives that
+    /// up. Returns what it was before.
+    pub(crate) fn set_committing(&self, committing: bool) -> bool {
+        let before = self.gate.table().committing.swap(committing, Ordering::SeqCst);
+        if before && !committing {
+            self.gate.wake(u16::MAX);
+        }
+        before
+    }
+
+    /// Whether a commit is under way that nobody has decided.
+    pub(crate) fn is_committing(&self) -> bool {
+        let table = self.gate.table();
+        let undecided = |part: &Arc<Part>| part.tracker.authority() == Authority::Undecided;
+        table.committing.load(Ordering::SeqCst) && table.parts.iter().any(undecided)
+    }
+
+    /// Waits until every flush that is on its way has been answered, and what failed was told.
+    /// False if one takes too long.
+    pub(crate) fn answer_flushes(&self) -> bool {
+        match &self.worker {
+            Some(worker) => worker.confirm(ANSWER_LIMIT),
+            // Without a copier nobody else counts turns.
+            None => {
+                let table = self.gate.table();
+                let turn = table.flushes.turn();
+                let start = Instant::now();
+                while !table.flushes.is_over(turn) {
+                    if start.elapsed() > ANSWER_LIMIT {
+                        return false;
+                    }
+                    sleep(Duration::from_millis(1));
+                }
+                true
+            }
+        }
+    }
+
+    /// Whether no part has failed, with what other LVs have found out about the destinations.
+    pub(crate) fn is_healthy(&self) -> bool {
+        let table = self.gate.table();
+        table.parts.iter().for_each(|part| part.look_at_destination(&self.gate));
+        table.parts.iter().all(|part| part.tracker.fault().is_none())
+    }
+
+    /// Whether it has something on one of the devices to which `other` copies.
+    pub(crate) fn flushes_destinations_of(&self, other: &Device) -> bool {
+        let table = self.gate.table();
+        other
+            .gate
+            .table()
+            .parts
+            .iter()
+            .any(|part| table.lowers.iter().any(|lower| lower.slot == part.destination.lower.slot))
     }
 
     /// What the copy could not read: sectors of the LV, and the error.

@@ -1,13 +1,15 @@
 //! A table in the form in which queue threads use it: slots of their rings, no device names.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use lvshift_core::chunk::FlushGate;
+use lvshift_core::mover::Leg;
 use lvshift_core::table::{Area, Log, Mirror, Segment, Table, Target};
 use lvshift_core::units::{DeviceNumber, Sectors};
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
-use crate::gate::Bell;
+use crate::gate::{Bell, Gate};
 use crate::lower::Lower;
 use crate::mirror::{Part, PartPlace};
 use crate::protocol::Dev;
@@ -42,6 +44,8 @@ pub(crate) struct LiveTable {
     pub(crate) flushed: Vec<Slot>,
     /// The application's flushes in flight, which settle rounds must not overtake.
     pub(crate) flushes: FlushGate,
+    /// The commit of a move is under way.
+    pub(crate) committing: AtomicBool,
     /// The moving parts.
     pub(crate) parts: Vec<Arc<Part>>,
     /// The lines as they were loaded, for whoever asks.
@@ -86,6 +90,21 @@ impl LiveTable {
         let after = self.segments.partition_point(|segment| segment.start <= sector);
         let segment = self.segments.get(after.checked_sub(1)?)?;
         (sector - segment.start < segment.len).then_some(segment)
+    }
+
+    /// A device has failed to make durable what it was to, and may have dropped any of it: the
+    /// parts that have one of these `legs` there do not believe it any more.
+    pub(crate) fn flush_failed(&self, lower: &Lower, legs: &[Leg], gate: &Gate) {
+        lower.flush_failures.fetch_add(1, Ordering::SeqCst);
+        for part in &self.parts {
+            for (leg, place) in [(Leg::Source, &part.source), (Leg::Destination, &part.destination)]
+            {
+                if place.lower.slot == lower.slot && legs.contains(&leg) {
+                    part.pass_on(part.tracker.flush_failed(leg), gate);
+                    part.bell.ring();
+                }
+            }
+        }
     }
 
     /// How many sectors it maps.

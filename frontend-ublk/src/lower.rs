@@ -8,6 +8,7 @@ use std::io::{self, Seek as _, SeekFrom};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,8 @@ pub(crate) struct Lower {
     pub(crate) file: Arc<File>,
     /// Its slot in every ring of this daemon.
     pub(crate) slot: Slot,
+    /// How often it has failed to make something durable, for whichever LV.
+    pub(crate) flush_failures: AtomicU32,
 }
 
 impl Lower {
@@ -79,7 +82,8 @@ impl Lower {
             return Err(Error::new(Kind::Shrunk, what).device(path.display()));
         }
         let limits = limits(&file, number).map_err(about)?;
-        Ok(Lower { number, path, sectors, limits, file: Arc::new(file), slot })
+        let flush_failures = AtomicU32::new(0);
+        Ok(Lower { number, path, sectors, limits, file: Arc::new(file), slot, flush_failures })
     }
 }
 

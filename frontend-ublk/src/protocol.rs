@@ -6,7 +6,7 @@ use lvshift_frontend_common::error::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change that an older end would misread.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 /// The longest line either end accepts.
 pub(crate) const MAX_LINE: u64 = 16 << 20;
 
@@ -165,7 +165,8 @@ pub(crate) enum Request {
     /// How far the copies of these LVs are.
     CopyStatus { lvs: Vec<[u8; 16]> },
     /// Before the commit: acknowledge no write any more that a destination does not take.
-    Seal { lvs: Vec<[u8; 16]> },
+    /// `commit`: nothing else comes before it, and no flush is acknowledged until it is decided.
+    Seal { lvs: Vec<[u8; 16]>, commit: bool },
     /// Answer when the count of events is not `seen` any more, or after a while.
     Wait { seen: u64, timeout_ms: u64 },
     /// How copies are to be made from now on.

@@ -52,10 +52,14 @@ impl FlushProgress {
 impl FlushResult {
     /// What the application is told, under the authority read **after** every failed leg was
     /// reported with [`Tracker::flush_failed`](crate::chunk::Tracker::flush_failed).
-    pub const fn app(self, authority: Authority) -> AppResult {
+    ///
+    /// While the commit of step 7 is under way (`committing`), even a flush that went well is held:
+    /// the commit flushes the destination too, and if that flush failed before this one, the device
+    /// may have dropped what this one was to make durable.
+    pub const fn app(self, authority: Authority, committing: bool) -> AppResult {
         match (self.source_failed, self.destination_failed, authority) {
             (true, _, _) | (_, true, Authority::Destination) => AppResult::Failed,
-            (false, true, Authority::Undecided) => AppResult::Held,
+            (false, failed, Authority::Undecided) if failed || committing => AppResult::Held,
             (false, _, _) => AppResult::Done,
         }
     }

@@ -98,6 +98,7 @@ fn a_flush_waits_for_all_and_spares_the_application_the_destination() {
         (true, true, Source, AppResult::Done),
         (true, false, Source, AppResult::Done),
         (true, false, Undecided, AppResult::Held),
+        (true, true, Undecided, AppResult::Done),
         (true, false, Destination, AppResult::Failed),
         (true, true, Destination, AppResult::Done),
         (false, true, Source, AppResult::Failed),
@@ -106,7 +107,10 @@ fn a_flush_waits_for_all_and_spares_the_application_the_destination() {
         let mut flush = FlushProgress::new(2);
         assert_eq!(flush.device_done(Leg::Destination, destination), None);
         let result = flush.device_done(Leg::Source, source).unwrap();
-        assert_eq!(result.app(authority), app);
+        assert_eq!(result.app(authority, false), app);
+        let held_for_the_commit = source && authority == Undecided;
+        let app = if held_for_the_commit { AppResult::Held } else { app };
+        assert_eq!(result.app(authority, true), app);
         assert_eq!(flush.device_done(Leg::Source, false), None, "answered once too often");
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Driver<'a> {
     pub(super) unwanted: Vec<Uuid>,
     /// All of them.
     pub(super) unwanted_all: bool,
+    /// The destination has been flushed since the copy was waited for: what comes is the commit.
+    pub(super) flushed: bool,
     failed: Option<(Leg, LegFault)>,
     bad_places: Vec<BadPlace>,
     errors: Vec<Error>,
@@ -65,6 +67,7 @@ impl<'a> Driver<'a> {
             interval: None,
             unwanted: Vec::new(),
             unwanted_all: false,
+            flushed: false,
             failed: None,
             bad_places: Vec::new(),
             errors: Vec::new(),
@@ -175,7 +178,10 @@ impl<'a> Driver<'a> {
             Action::Commit(change) => self.commit(change)?,
             Action::AwaitCopy => return self.await_copy(tell),
             Action::CheckLegs => return self.check_legs(),
-            Action::FlushDestination => self.flush_destination()?,
+            Action::FlushDestination => {
+                self.flush_destination()?;
+                self.flushed = true;
+            }
             Action::InitLog { lv } => {
                 let (of, lv) = self.locate(lv)?;
                 log::write_all_dirty(self.vg.view(), of, lv)?;

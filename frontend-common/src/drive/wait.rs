@@ -39,6 +39,7 @@ impl Driver<'_> {
     pub(super) fn await_copy(&mut self, tell: &mut dyn FnMut(Report<'_>)) -> Result<Event> {
         self.vg.reread()?;
         let (of, _) = self.record()?;
+        self.flushed = false;
         let mut rate = Rate::default();
         let mut told: Option<Instant> = None;
         loop {
@@ -74,7 +75,9 @@ impl Driver<'_> {
         let (of, _) = self.record()?;
         let status = self.front_end.copy_status(self.vg.view(), of)?;
         Ok(match judge(&status) {
-            Some(Event::CopyEqual) if self.front_end.seal(self.vg.view(), of)? => Event::Done,
+            Some(Event::CopyEqual) if self.front_end.seal(self.vg.view(), of, self.flushed)? => {
+                Event::Done
+            }
             Some(Event::CopyEqual) | None => Event::NotEqual,
             Some(event) => event,
         })

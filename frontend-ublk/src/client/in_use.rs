@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
 use lvshift_core::units::DeviceNumber;
 use lvshift_frontend_common::error::{Error, Kind, Result};
@@ -23,12 +24,25 @@ pub(super) fn count(number: DeviceNumber, node: &Path) -> u32 {
     if count == 0 && is_claimed(node) { 1 } else { count }
 }
 
-/// Refuses where somebody has it open.
+/// How often, and after what pauses, a device that nothing has claimed is looked at again: whoever
+/// looks for file systems on every device that changes has it open for a moment.
+const LOOKS: u32 = 40;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Refuses where somebody has it open, and goes on having it open.
 pub(super) fn refuse(node: &Path) -> Result<()> {
     let rdev = fs::metadata(node).map_or(0, |metadata| metadata.rdev());
     let number = DeviceNumber { major: rustix::fs::major(rdev), minor: rustix::fs::minor(rdev) };
-    if rdev == 0 || count(number, node) == 0 {
-        return Ok(());
+    for look in 0..LOOKS {
+        if rdev == 0 || count(number, node) == 0 {
+            return Ok(());
+        }
+        if is_claimed(node) {
+            break;
+        }
+        if look + 1 < LOOKS {
+            std::thread::sleep(PAUSE);
+        }
     }
     Err(Error::new(Kind::InUse, "the LV is in use")
         .device(node.display())

@@ -320,9 +320,9 @@ impl FrontEnd for Ublk {
         })
     }
 
-    fn seal(&mut self, view: View<'_>, of: MoveIndex) -> Result<bool> {
+    fn seal(&mut self, view: View<'_>, of: MoveIndex, commit: bool) -> Result<bool> {
         let lvs = lvs_of(view.vg, of);
-        match self.ask(view.vg.uuid(), &Request::Seal { lvs })? {
+        match self.ask(view.vg.uuid(), &Request::Seal { lvs, commit })? {
             Answer::Sealed(sealed) => Ok(sealed),
             _ => Err(not_understood()),
         }

@@ -98,13 +98,19 @@ async fn talk(
 ) {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
+    // The LVs that this peer has sealed for its commit.
+    let mut committing = Vec::new();
     loop {
         let mut line = Vec::new();
         match (&mut read).take(MAX_LINE).read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return,
+            Ok(0) | Err(_) => return peer_left(state, committing),
             Ok(_) => {}
         }
-        let answer = match serde_json::from_slice(&line) {
+        let request = serde_json::from_slice(&line);
+        if let Ok(Request::Seal { lvs, commit: true }) = &request {
+            committing.clone_from(lvs);
+        }
+        let answer = match request {
             Ok(Request::Wait { seen, timeout_ms }) => wait(&events, seen, timeout_ms).await,
             Ok(Request::Shutdown { leave }) => {
                 if leave || lock(&state).is_idle() {
@@ -134,9 +140,25 @@ async fn talk(
         let mut text = serde_json::to_vec(&answer).unwrap_or_default();
         text.push(b'\n');
         if write.write_all(&text).await.is_err() {
-            return;
+            return peer_left(state, committing);
         }
     }
+}
+
+/// A mover that dies in the middle of its commit leaves requests that nobody decides: was it made
+/// or not? The metadata on the disks say so, and whoever takes over reads them first. So this
+/// process ends as if it were killed, the requests wait in the kernel, and the next daemon serves
+/// them by what is recorded.
+fn peer_left(state: Shared, committing: Vec<[u8; 16]>) {
+    if committing.is_empty() {
+        return;
+    }
+    tokio::task::spawn_blocking(move || {
+        if lock(&state).is_committing(&committing) {
+            eprintln!("lvshift-ublk: pvmove ended in mid-commit; the daemon starts anew");
+            std::process::abort();
+        }
+    });
 }
 
 async fn wait(events: &Events, seen: u64, timeout_ms: u64) -> Answer {

@@ -9,7 +9,7 @@ use lvshift_frontend_common::error::{Error, Kind, Result};
 
 use super::held::Held;
 use crate::control::Control;
-use crate::device::{Device, Wanted, can_grow, cannot_grow};
+use crate::device::{Device, FreshSeal, Wanted, can_grow, cannot_grow};
 use crate::events::Events;
 use crate::failpoint::{self, Point};
 use crate::files::{self, Note};
@@ -104,10 +104,8 @@ impl State {
             }
             Request::Tables { lv } => return Ok(Answer::Tables(self.tables(lv))),
             Request::CopyStatus { lvs } => return Ok(self.copy_status(&lvs)),
-            Request::Seal { lvs } => {
-                let mut devices = lvs.iter().map(|lv| self.entries.get(lv)?.device.as_ref());
-                let sealed = devices.all(|device| device.is_some_and(Device::seal));
-                return Ok(Answer::Sealed(sealed));
+            Request::Seal { lvs, commit } => {
+                return Ok(Answer::Sealed(self.seal(&lvs, commit)));
             }
             Request::Tune { lvs, tuning } => {
                 lvs.into_iter().try_for_each(|lv| self.tune(lv, tuning))?;
@@ -116,6 +114,43 @@ impl State {
             Request::Wait { .. } | Request::Shutdown { .. } => {}
         }
         Ok(Answer::Done)
+    }
+
+    /// Seals all of them, or none.
+    fn seal(&self, lvs: &[Id], commit: bool) -> bool {
+        let device = |lv| self.entries.get(lv).and_then(|entry| entry.device.as_ref());
+        let devices: Option<Vec<&Device>> = lvs.iter().map(device).collect();
+        let Some(devices) = devices else { return false };
+        // From the seal on nobody makes chunks clean, so that no flush of our own follows those
+        // that are waited for. A flush of another LV on the same disk may be the one that fails.
+        let neighbours = || {
+            let all = self.entries.values().filter_map(|entry| entry.device.as_ref());
+            all.filter(|one| devices.iter().any(|other| one.flushes_destinations_of(other)))
+        };
+        let mut fresh = Vec::new();
+        let all_sealed = devices.iter().all(|device| device.seal(&mut fresh));
+        let mut committing = Vec::new();
+        if all_sealed && commit {
+            committing = devices.iter().filter(|device| !device.set_committing(true)).collect();
+        }
+        let sealed = all_sealed
+            && neighbours().all(Device::answer_flushes)
+            && devices.iter().all(|device| device.is_healthy());
+        if !sealed {
+            // Only what this call has sealed: behind an older seal a commit may have been tried, and
+            // whether it stands is for the mover to find out.
+            fresh.into_iter().for_each(FreshSeal::undo);
+            for device in committing {
+                device.set_committing(false);
+            }
+        }
+        sealed
+    }
+
+    /// Whether the commit of a move of these LVs is under way, for all that is known here.
+    pub(super) fn is_committing(&self, lvs: &[Id]) -> bool {
+        let devices = lvs.iter().filter_map(|lv| self.entries.get(lv)?.device.as_ref());
+        devices.into_iter().any(Device::is_committing)
     }
 
     /// Kept for the next daemon, too.

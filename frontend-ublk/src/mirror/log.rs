@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use lvshift_core::chunk::{ChunkIndex, Effects, Fault, GROUP_CHUNKS};
 use lvshift_core::mover::{Leg, LegFault};
@@ -123,6 +124,7 @@ impl LogLane {
         if usize::try_from(result) != Ok(BLOCK_SIZE) {
             // What waits for its mark goes on waiting: while the record says Copying, a bit that
             // may still be set must not meet data that only the source has.
+            self.part.log.lower.flush_failures.fetch_add(1, Ordering::SeqCst);
             let fault = Fault { leg: Leg::Destination, fault: LegFault::Gone };
             return (0, self.part.tracker.fail(fault));
         }

@@ -1,5 +1,6 @@
 //! The mirror of a move: the parts that queue threads share with the copier, and its thread.
 
+mod confirm;
 mod copy;
 mod log;
 mod part;

@@ -61,6 +61,8 @@ pub(crate) struct Part {
     /// Wakes its copier.
     pub(crate) bell: Arc<Bell>,
     source_first: AtomicBool,
+    /// How often the destination's device had failed to make something durable before this part.
+    failures_before: u32,
     unreadable: Mutex<Vec<Unreadable>>,
 }
 
@@ -92,6 +94,7 @@ impl Part {
         };
         let discards = Discards::for_legs(zeroing(&source), zeroing(&destination));
         let source_first = AtomicBool::new(false);
+        let failures_before = destination.lower.flush_failures.load(Ordering::SeqCst);
         let unreadable = Mutex::default();
         Ok(Part {
             start,
@@ -102,6 +105,7 @@ impl Part {
             discards,
             bell,
             source_first,
+            failures_before,
             unreadable,
         })
     }
@@ -126,6 +130,16 @@ impl Part {
 
     pub(crate) fn set_policy(&self, policy: WritePolicy) {
         self.source_first.store(policy == WritePolicy::SourceFirst, Ordering::Relaxed);
+    }
+
+    /// Looks whether the destination's device has failed to make something durable, for whichever
+    /// LV: it may have dropped what this part had written.
+    pub(crate) fn look_at_destination(&self, gate: &Gate) {
+        let failures = self.destination.lower.flush_failures.load(Ordering::SeqCst);
+        if failures != self.failures_before && !self.tracker.is_abandoned() {
+            self.pass_on(self.tracker.flush_failed(Leg::Destination), gate);
+            self.bell.ring();
+        }
     }
 
     /// The copier could not read these sectors of the source.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use lvshift_core::chunk::{Effects, SettleRound, Turn};
 use lvshift_core::copier::{Nanos, SettlePace};
@@ -9,6 +10,7 @@ use lvshift_core::mover::Leg;
 
 use super::Part;
 use crate::failpoint::{self, Point};
+use crate::gate::Gate;
 use crate::live::LiveTable;
 use crate::ring::{Ring, Slot};
 
@@ -105,6 +107,9 @@ impl Settler {
             && let Some(slot) = self.flushed.get(index)
         {
             self.failed.push(*slot);
+            if let Some(lower) = self.table.lowers.iter().find(|lower| lower.slot == *slot) {
+                lower.flush_failures.fetch_add(1, Ordering::SeqCst);
+            }
         }
         self.waiting = self.waiting.saturating_sub(1);
         if self.waiting == 0 {
@@ -115,8 +120,14 @@ impl Settler {
 
     /// Ends the round where everything it waits for is answered. `each` passes on what follows for
     /// a part, and learns whether chunks of it have become clean.
-    pub(super) fn end(&mut self, now: Nanos, mut each: impl FnMut(usize, &Part, bool, Effects)) {
+    pub(super) fn end(
+        &mut self,
+        now: Nanos,
+        gate: &Gate,
+        mut each: impl FnMut(usize, &Part, bool, Effects),
+    ) {
         let Some(turn) = self.turn else { return };
+        self.table.parts.iter().for_each(|part| part.look_at_destination(gate));
         let abandoned = self.table.parts.iter().all(|part| part.tracker.is_abandoned());
         // On an abandoned part nothing becomes clean, whatever is waited for.
         if !abandoned && !self.table.flushes.is_over(turn) {

@@ -10,6 +10,7 @@ use lvshift_core::copier::{Allowed, May, Nanos, Pacer, Pick, Schedule, Stats};
 use lvshift_on_disk_format::dirty_log::BLOCK_SIZE;
 
 use super::Part;
+use super::confirm::{Confirm, Confirming};
 use super::copy::{BLOCK, CopySlot};
 use super::log::{LogLane, believe};
 use super::settle::Settler;
@@ -50,6 +51,7 @@ pub(crate) struct Worker {
 struct Shared {
     stop: AtomicBool,
     tuning: Mutex<Option<Tuning>>,
+    confirm: Confirm,
 }
 
 impl Worker {
@@ -60,7 +62,8 @@ impl Worker {
             setting.table.parts.iter().try_for_each(|part| believe(part))?;
         }
         let tuning = Mutex::new(Some(setting.tuning));
-        let shared = Arc::new(Shared { stop: AtomicBool::new(false), tuning });
+        let confirm = Confirm::new();
+        let shared = Arc::new(Shared { stop: AtomicBool::new(false), tuning, confirm });
         let bell = Arc::clone(&setting.bell);
         let for_thread = Arc::clone(&shared);
         let mut thread = os::spawn("copier".to_owned(), move || Running::new(setting, for_thread))?;
@@ -72,6 +75,13 @@ impl Worker {
     pub(crate) fn tune(&self, tuning: Tuning) {
         *self.shared.tuning.lock().unwrap_or_else(PoisonError::into_inner) = Some(tuning);
         self.bell.ring();
+    }
+
+    /// Waits until every flush that is in flight now has been answered, and what failed was told;
+    /// false if that takes longer than `limit`. While it waits, and afterwards where the parts are
+    /// sealed, no settle round begins.
+    pub(crate) fn confirm(&self, limit: Duration) -> bool {
+        self.shared.confirm.wait(limit, || self.bell.ring())
     }
 
     /// Lets what is in flight finish and ends the thread.
@@ -96,6 +106,7 @@ struct Running {
     tuned: Tuning,
     born: Instant,
     settler: Settler,
+    confirming: Confirming,
     seen: Seen,
 }
 
@@ -125,7 +136,9 @@ impl Work for Running {
         self.take_tuning();
         self.end_settle();
         let mut limit = stopping.then_some(STOP_STEP);
-        if !stopping {
+        if self.confirm() {
+            limit = Some(STOP_STEP);
+        } else if !stopping {
             self.write_logs()?;
             let pause = self.settle()?;
             limit = Some(pause.min(self.begin_copies()?.unwrap_or(pause)));
@@ -187,6 +200,7 @@ impl Running {
             tuned: Tuning::default(),
             born: now,
             settler: Settler::new(Arc::clone(&setting.table), Nanos(0)),
+            confirming: Confirming::default(),
             seen: Seen::default(),
             ring,
             setting,
@@ -239,12 +253,20 @@ impl Running {
     fn end_settle(&mut self) {
         let now = self.now();
         let (lanes, gate) = (&mut self.lanes, &self.setting.gate);
-        self.settler.end(now, |number, part, cleaned, effects| {
+        self.settler.end(now, gate, |number, part, cleaned, effects| {
             if cleaned && let Some(lane) = lanes.get_mut(number) {
                 lane.cleaned();
             }
             part.pass_on(effects, gate);
         });
+    }
+
+    /// Goes on with the last look before a commit; true while nothing may begin that flushes.
+    fn confirm(&mut self) -> bool {
+        let quiet = self.is_idle();
+        let flushes = &self.setting.table.flushes;
+        let confirm = &self.shared.confirm;
+        self.confirming.go_on(confirm, quiet, || flushes.turn(), |turn| flushes.is_over(turn))
     }
 
     /// Begins the next settle round where it is time; says how long until there is something to do

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use lvshift_core::chunk::{AppResult, Authority};
-use lvshift_core::io::FlushProgress;
+use lvshift_core::io::{FlushProgress, FlushResult};
 use lvshift_core::mover::Leg;
 
 use super::Queue;
@@ -21,9 +22,8 @@ impl Queue {
             return self.finish(tag, 0);
         }
         let progress = FlushProgress::new(u32::try_from(count).unwrap_or(u32::MAX));
-        let ticket = table.flushes.begin();
-        self.tags[usize::from(tag)].work = Work::Flush { progress, ticket };
-        self.busy += 1;
+        self.tags[usize::from(tag)].work = Work::Flush { progress };
+        self.enter_below(tag, true);
         for (index, lower) in table.lowers.iter().enumerate() {
             if skip(lower.slot) {
                 continue;
@@ -39,29 +39,29 @@ impl Queue {
         let Some(lower) = table.lowers.get(index) else { return Ok(()) };
         let leg = if table.flushed.contains(&lower.slot) { Leg::Source } else { Leg::Destination };
         if result < 0 {
-            for part in &table.parts {
-                for (leg, place) in
-                    [(Leg::Source, &part.source), (Leg::Destination, &part.destination)]
-                {
-                    if place.lower.slot == lower.slot {
-                        part.pass_on(part.tracker.flush_failed(leg), &self.gate);
-                        part.bell.ring();
-                    }
-                }
-            }
+            table.flush_failed(lower, &[Leg::Source, Leg::Destination], &self.gate);
         }
         let slot = &mut self.tags[usize::from(tag)];
-        let Work::Flush { progress, .. } = &mut slot.work else { return Ok(()) };
+        let Work::Flush { progress } = &mut slot.work else { return Ok(()) };
         let Some(result) = progress.device_done(leg, result >= 0) else { return Ok(()) };
-        if let Work::Flush { ticket, .. } = std::mem::take(&mut slot.work) {
-            table.flushes.end(ticket);
-        }
-        self.busy -= 1;
-        match result.app(authority(&table)) {
+        self.leave_below(tag);
+        self.flush_decided(tag, result, table)
+    }
+
+    /// Tells the application how its flush has ended, as soon as that is decided. A destination
+    /// that failed it has lost what it was to save: if the destination comes to be in charge, a
+    /// second flush that went well would prove nothing.
+    pub(super) fn flush_decided(
+        &mut self,
+        tag: u16,
+        result: FlushResult,
+        table: Arc<LiveTable>,
+    ) -> io::Result<()> {
+        match result.app(authority(&table), table.committing.load(Ordering::SeqCst)) {
             AppResult::Done => self.finish(tag, 0),
             AppResult::Failed => self.finish(tag, -libc::EIO),
             AppResult::Held => {
-                // Asked again under the next table, on which the destination is in charge or gone.
+                self.tags[usize::from(tag)].work = Work::HeldFlush { result, table };
                 self.waiting.push(tag);
                 Ok(())
             }

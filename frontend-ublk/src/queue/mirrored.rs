@@ -26,7 +26,7 @@ impl Queue {
         let Some(op) = slot.write_op() else {
             slot.piece = in_part;
             slot.work = Work::MirrorRead { part: Arc::clone(part), plan: ReadPlan::new() };
-            self.busy += 1;
+            self.enter_below(tag, false);
             let at = part.at(Leg::Source, first);
             return self.issue(tag, 0, LegWork { at, op: LegTask::Read, bytes: 0, stalls: 0 });
         };
@@ -57,7 +57,8 @@ impl Queue {
         let progress = WriteProgress::new(&plan);
         slot.piece = count;
         slot.work = Work::MirrorWrite { part: Arc::clone(part), ticket: Some(ticket), progress };
-        self.busy += 1;
+        let durable = slot.is_durable();
+        self.enter_below(tag, durable);
         for leg in &plan {
             let at = part.at(leg.leg, first);
             let work = LegWork { at, op: LegTask::Do(leg.op), bytes: 0, stalls: 0 };
@@ -106,6 +107,10 @@ impl Queue {
         if matches!(slot.legs[leg].op, LegTask::Do(LegOp::Discard)) && result == -libc::EINVAL {
             ok = true;
         }
+        if !ok {
+            self.look_at_durable(tag, leg);
+        }
+        let slot = &mut self.tags[usize::from(tag)];
         let Work::MirrorWrite { part, ticket, progress } = &mut slot.work else { return Ok(()) };
         let Some(outcome) = progress.leg_done(LEGS[leg], ok) else { return Ok(()) };
         let Some(ticket) = ticket.take() else { return Ok(()) };
@@ -119,29 +124,28 @@ impl Queue {
             AppResult::Done => self.piece_done(tag),
             AppResult::Failed => self.piece_failed(tag, -libc::EIO),
             AppResult::Held => {
-                self.busy -= 1;
-                self.tags[usize::from(tag)].work = Work::Held { part };
-                self.waiting.push(tag);
+                self.leave_below(tag);
+                self.hold(tag, part);
                 Ok(())
             }
         }
     }
 
+    fn hold(&mut self, tag: u16, part: Arc<Part>) {
+        self.tags[usize::from(tag)].work = Work::Held { part };
+        self.waiting.push(tag);
+    }
+
     /// Looks again whether a held result is decided. It is not on its way below, so a gate may
     /// close over it.
-    pub(super) fn held_again(&mut self, tag: u16) -> io::Result<()> {
-        let slot = &self.tags[usize::from(tag)];
-        let Work::Held { part } = &slot.work else { return Ok(()) };
+    pub(super) fn held_again(&mut self, tag: u16, part: Arc<Part>) -> io::Result<()> {
         match part.tracker.held_result() {
             AppResult::Held => {
-                self.waiting.push(tag);
+                self.hold(tag, part);
                 Ok(())
             }
             AppResult::Failed => self.finish(tag, -libc::EIO),
-            AppResult::Done => {
-                self.busy += 1;
-                self.piece_done(tag)
-            }
+            AppResult::Done => self.go_on(tag),
         }
     }
 }

@@ -237,10 +237,10 @@ impl Queue {
         }
         for at in 0..self.retried.len() {
             let tag = self.retried[at];
-            if matches!(self.tags[usize::from(tag)].work, Work::Held { .. }) {
-                self.held_again(tag)?;
-            } else {
-                self.serve(tag)?;
+            match std::mem::take(&mut self.tags[usize::from(tag)].work) {
+                Work::Held { part } => self.held_again(tag, part)?,
+                Work::HeldFlush { result, table } => self.flush_decided(tag, result, table)?,
+                _ => self.serve(tag)?,
             }
         }
         self.retried.clear();
@@ -257,13 +257,18 @@ impl Queue {
             Work::MirrorRead { .. } => self.mirror_read_done(tag, result),
             Work::MirrorWrite { .. } => self.mirror_write_done(tag, leg, result),
             // An answer that nobody waits for.
-            Work::Idle | Work::Flush { .. } | Work::Held { .. } => Ok(()),
+            Work::Idle | Work::Flush { .. } | Work::Held { .. } | Work::HeldFlush { .. } => Ok(()),
         }
     }
 
     /// The present piece is done: the next one, if any.
     fn piece_done(&mut self, tag: u16) -> io::Result<()> {
-        self.busy -= 1;
+        self.leave_below(tag);
+        self.go_on(tag)
+    }
+
+    /// Goes on behind the present piece.
+    fn go_on(&mut self, tag: u16) -> io::Result<()> {
         let slot = &mut self.tags[usize::from(tag)];
         slot.done += slot.piece;
         slot.piece = 0;
@@ -273,8 +278,23 @@ impl Queue {
 
     /// The present piece has failed, and with it the request.
     fn piece_failed(&mut self, tag: u16, error: i32) -> io::Result<()> {
-        self.busy -= 1;
+        self.leave_below(tag);
         self.finish(tag, error)
+    }
+
+    /// Something of the request is about to be on its way, by this table, `flushing` a device
+    /// perhaps.
+    fn enter_below(&mut self, tag: u16, flushing: bool) {
+        self.busy += 1;
+        self.tags[usize::from(tag)].flush = flushing.then(|| self.table.flushes.begin());
+    }
+
+    /// Nothing of it is on its way any more, and what failed has been told to the trackers.
+    fn leave_below(&mut self, tag: u16) {
+        self.busy -= 1;
+        if let Some(ticket) = self.tags[usize::from(tag)].flush.take() {
+            self.table.flushes.end(ticket);
+        }
     }
 
     /// Hands the request back to the kernel, with its bytes or a negative error.

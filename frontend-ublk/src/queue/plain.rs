@@ -3,6 +3,7 @@
 use std::io;
 
 use lvshift_core::io::{LegOp, WriteOp};
+use lvshift_core::mover::Leg;
 
 use super::Queue;
 use super::tag::{LegTask, LegWork, User, What, Work, buffer};
@@ -27,14 +28,18 @@ impl Queue {
         debug_assert!(slot.request.op != op::FLUSH, "flushes have no pieces");
         slot.piece = sectors;
         slot.work = Work::Plain;
-        self.busy += 1;
+        let durable = slot.is_durable();
+        self.enter_below(tag, durable);
         self.issue(tag, 0, LegWork { at, op: task, bytes: 0, stalls: 0 })
     }
 
     pub(super) fn plain_done(&mut self, tag: u16, result: i32) -> io::Result<()> {
         match self.verdict(tag, 0, result) {
             0 => self.piece_done(tag),
-            error => self.piece_failed(tag, error),
+            error => {
+                self.look_at_durable(tag, 0);
+                self.piece_failed(tag, error)
+            }
         }
     }
 
@@ -57,6 +62,19 @@ impl Queue {
             LegTask::PlainZeroes { .. } => self.ring.zero(work.at, all, false, user),
             LegTask::Do(LegOp::Discard) => self.ring.discard(work.at, all, user),
             LegTask::Flush => self.ring.flush(work.at.file, user),
+        }
+    }
+
+    /// After a failure of a leg: if it was to be durable, the failure may be that of a flush, and
+    /// the device may have dropped what it held of a copy. Of a source that is only assumed where a
+    /// flush says so by itself: a bad sector elsewhere must not end the move that saves the rest.
+    pub(super) fn look_at_durable(&self, tag: u16, leg: usize) {
+        let slot = &self.tags[usize::from(tag)];
+        let file = slot.legs[leg].at.file;
+        if slot.is_durable()
+            && let Some(lower) = self.table.lowers.iter().find(|lower| lower.slot == file)
+        {
+            self.table.flush_failed(lower, &[Leg::Destination], &self.gate);
         }
     }
 

@@ -4,10 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use lvshift_core::chunk::{FlushTicket, WriteTicket};
-use lvshift_core::io::{FlushProgress, LegOp, ReadPlan, WriteOp, WriteProgress};
+use lvshift_core::io::{FlushProgress, FlushResult, LegOp, ReadPlan, WriteOp, WriteProgress};
 use lvshift_core::mover::Leg;
 
 use super::MAX_IO_BYTES;
+use crate::live::LiveTable;
 use crate::mirror::Part;
 use crate::ring::At;
 use crate::uapi::{Descriptor, op};
@@ -33,6 +34,9 @@ pub(super) struct Tag {
     pub(super) piece: u64,
     pub(super) legs: [LegWork; 2],
     pub(super) work: Work,
+    /// While a flush of a device may be on its way for it: neither settle rounds nor the seal
+    /// overtake it.
+    pub(super) flush: Option<FlushTicket>,
 }
 
 /// What one leg of the present piece is doing.
@@ -76,12 +80,15 @@ pub(super) enum Work {
     },
     Flush {
         progress: FlushProgress,
-        /// Settle rounds do not overtake it.
-        ticket: FlushTicket,
     },
     /// Waiting for the commit that decides what it is told.
     Held {
         part: Arc<Part>,
+    },
+    /// A flush that waits for it; the parts are those of the table that was flushed.
+    HeldFlush {
+        result: FlushResult,
+        table: Arc<LiveTable>,
     },
 }
 
@@ -89,7 +96,8 @@ impl Default for Tag {
     fn default() -> Tag {
         let request =
             Descriptor { op: op::FLUSH, fua: false, no_unmap: false, sectors: 0, start: 0 };
-        Tag { request, done: 0, piece: 0, legs: [LegWork::default(); 2], work: Work::Idle }
+        let legs = [LegWork::default(); 2];
+        Tag { request, done: 0, piece: 0, legs, work: Work::Idle, flush: None }
     }
 }
 
@@ -110,6 +118,14 @@ impl Tag {
             op::DISCARD => Some(WriteOp::Discard),
             _ => None,
         }
+    }
+
+    /// Whether it is to be durable when it is answered.
+    pub(super) fn is_durable(&self) -> bool {
+        matches!(
+            self.write_op(),
+            Some(WriteOp::Write { fua: true } | WriteOp::WriteZeroes { fua: true, .. })
+        )
     }
 
     /// Whether it is an operation that is served, with data that fits the buffer.

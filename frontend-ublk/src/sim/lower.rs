@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use lvshift_core::units::DeviceNumber;
@@ -33,6 +34,8 @@ pub(crate) struct Lower {
     pub(crate) limits: Limits,
     pub(crate) file: Arc<Handle>,
     pub(crate) slot: Slot,
+    /// How often it has failed to make something durable, for whichever LV.
+    pub(crate) flush_failures: AtomicU32,
 }
 
 impl Lower {
@@ -61,6 +64,7 @@ impl Lower {
             limits,
             file: Arc::new(Handle::Disk(pv.minor)),
             slot,
+            flush_failures: AtomicU32::new(0),
         })
     }
 }

@@ -6,15 +6,50 @@ use super::fixture::{self, DATA, HANG, Rig, VG, served};
 use crate::guest::Guest;
 use crate::scenario::{Frontend, Scenario};
 
-pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
-    name: "ublk-equal-without-mover",
-    about: "all is equal and the mover is dead: a destination that fails holds nobody's writes up",
-    frontends: Frontend::UBLK,
-    disks: fixture::TWO,
-    timeout_s: 120,
-    run: equal_without_mover,
-    ..Scenario::DEFAULT
-}];
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "ublk-equal-without-mover",
+        about: "all is equal and the mover is dead: a destination that fails holds nobody's writes up",
+        frontends: Frontend::UBLK,
+        disks: fixture::TWO,
+        timeout_s: 120,
+        run: equal_without_mover,
+        ..Scenario::DEFAULT
+    },
+    Scenario {
+        name: "ublk-mover-dies-in-commit",
+        about: "the mover dies before or behind its commit: flushes held for it go on by themselves",
+        frontends: Frontend::UBLK,
+        disks: fixture::TWO,
+        timeout_s: 180,
+        run: dies_in_commit,
+        ..Scenario::DEFAULT
+    },
+];
+
+fn dies_in_commit(guest: &mut Guest) -> Result<()> {
+    let rig = Rig::new(guest, &["pv1", "pv2"])?;
+    let lv = rig.lv("lv", 8, &[rig.pv(1)])?;
+    let writer = fixture::writer(&lv, 3703)?;
+    for (point, home) in [("before:commit-moved", 1), ("after:commit-moved", 2)] {
+        let run = rig.pvmove_at(point, &[&rig.pv(1), &rig.pv(2)])?;
+        ensure!(run.signal == Some(9), "it was to be killed: {run}");
+        // Nobody types anything: the daemon finds out from the disks what became of the commit.
+        for _ in 0..3 {
+            served(&writer)?;
+        }
+        if home == 1 {
+            rig.pvmove(&["--abort"])?.ok()?;
+        } else {
+            rig.pvmove(&[])?.ok()?;
+        }
+        served(&writer)?;
+        ensure!(rig.home("lv")? == home, "{point}: the LV is not where the record says");
+    }
+    writer.stop()?.clean()?;
+    rig.at_rest()?;
+    rig.reads_from_its_places("lv")
+}
 
 fn equal_without_mover(guest: &mut Guest) -> Result<()> {
     let mut destination = guest.faulty("pv2")?;

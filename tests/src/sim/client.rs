@@ -53,6 +53,8 @@ pub struct Op {
     pub queue: u16,
     /// The front end has it.
     pub delivered: bool,
+    /// It may fail: it was under way while the side in charge was bad.
+    pub excused: bool,
 }
 
 impl Op {

@@ -85,6 +85,8 @@ pub struct Disk {
     unflushed_data: Vec<u32>,
     /// What goes wrong.
     pub faults: Faults,
+    /// When a flush failed last.
+    pub flush_failed: u64,
 }
 
 /// What a read or write hits that it must not.
@@ -104,6 +106,7 @@ impl Disk {
             unflushed_meta: Vec::new(),
             unflushed_data: Vec::new(),
             faults: Faults::default(),
+            flush_failed: 0,
         }
     }
 

@@ -4,6 +4,7 @@
 //! A write is *over* for a moment when a later one, begun after its end, was acknowledged or seen
 //! by a read before that moment. A read may return no write that was over when it began; a disk
 //! after a power cut may hold none that was over by a write that a flush (or FUA) made durable.
+//! What a write that failed leaves behind is either, from read to read, as on any disk.
 
 /// A moment: a count of what has happened.
 pub type Moment = u64;
@@ -24,6 +25,8 @@ struct Entry {
     seen: Moment,
     acknowledged: Moment,
     durable: bool,
+    /// The application was told that it has failed.
+    failed: bool,
     /// A read has seen it, and a later read something that was under way together with it.
     outdated: Moment,
 }
@@ -59,7 +62,7 @@ impl Oracle {
     pub fn issue(&mut self, sector: usize, op: u32, value: u64, any: bool, now: Moment) {
         let entry =
             Entry { op, any, issued: now, ended: NEVER, seen: NEVER, ..Entry::certain(value) };
-        let entry = Entry { acknowledged: NEVER, durable: false, ..entry };
+        let entry = Entry { acknowledged: NEVER, durable: false, failed: false, ..entry };
         self.sectors[sector].push(entry);
     }
 
@@ -71,9 +74,14 @@ impl Oracle {
                 entry.acknowledged = now;
                 entry.seen = entry.seen.min(now);
                 entry.durable |= durable;
+            } else {
+                (entry.failed, entry.seen) = (true, NEVER);
             }
         }
-        if durable {
+        if !good {
+            self.sectors[sector].iter_mut().for_each(|entry| entry.outdated = NEVER);
+        }
+        if good && durable {
             self.forget(sector);
         }
     }
@@ -90,6 +98,17 @@ impl Oracle {
             }
             if changed {
                 self.forget(sector);
+            }
+        }
+    }
+
+    /// The application was told that a flush has failed: what was not durable may be lost, and what
+    /// was before it may be seen again.
+    pub fn flush_failed(&mut self) {
+        for entry in self.sectors.iter_mut().flatten() {
+            entry.outdated = NEVER;
+            if !entry.durable {
+                (entry.acknowledged, entry.seen) = (NEVER, NEVER);
             }
         }
     }
@@ -135,6 +154,7 @@ impl Oracle {
         }
         if let [only] = good[..]
             && !entries[only].any
+            && !entries[only].failed
         {
             entries[only].seen = entries[only].seen.min(now);
             for (at, entry) in entries.iter_mut().enumerate() {
@@ -185,6 +205,7 @@ impl Entry {
             seen: 0,
             acknowledged: 0,
             durable: true,
+            failed: false,
             outdated: NEVER,
         }
     }
@@ -224,6 +245,29 @@ mod tests {
         assert!(oracle.read(0, 8, 12, 13).is_ok());
         assert!(oracle.read(0, 9, 14, 15).is_ok());
         assert!(oracle.read(0, 8, 16, 17).is_err());
+    }
+
+    #[test]
+    fn a_write_that_failed_may_be_seen_and_not_be_seen() {
+        let mut oracle = oracle();
+        assert!(oracle.read(0, 8, 12, 13).is_ok());
+        oracle.end(0, 1, false, false, 20);
+        assert!(oracle.read(0, 7, 21, 22).is_ok());
+        assert!(oracle.read(0, 8, 23, 24).is_ok());
+        assert!(oracle.read(0, 7, 25, 26).is_ok());
+    }
+
+    #[test]
+    fn a_flush_that_failed_lets_go_of_what_was_not_durable_and_of_nothing_else() {
+        let mut oracle = oracle();
+        oracle.end(0, 1, true, false, 20);
+        assert!(oracle.read(0, 7, 21, 22).is_err(), "acknowledged");
+        oracle.flush_failed();
+        assert!(oracle.read(0, 7, 23, 24).is_ok(), "lost, and somebody was told");
+        oracle.issue(0, 2, 9, false, 30);
+        oracle.end(0, 2, true, true, 31);
+        oracle.flush_failed();
+        assert!(oracle.read(0, 7, 33, 34).is_err(), "durable before");
     }
 
     #[test]

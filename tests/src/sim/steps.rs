@@ -116,6 +116,7 @@ impl Inner {
             issued: self.moment,
             queue: self.rng.below(u64::from(queues)) as u16,
             delivered: false,
+            excused: false,
         };
         self.next_op += 1;
         self.left -= 1;
@@ -204,7 +205,13 @@ impl Inner {
                 }
                 done
             }
-            IoOp::Flush => disk.flush(&mut self.rng, true).map(|()| 0),
+            IoOp::Flush => {
+                let done = disk.flush(&mut self.rng, true).map(|()| 0);
+                if done.is_err() {
+                    disk.flush_failed = self.moment;
+                }
+                done
+            }
             IoOp::Zero { offset, len, .. } => {
                 touched = Some((offset / 512, len / 512));
                 disk.zero(offset / 512, len / 512).map(|()| 0)
@@ -353,24 +360,35 @@ impl Inner {
     /// Somebody sees to the disks.
     pub(super) fn repair(&mut self) {
         self.say(|| "the disks are repaired".to_owned());
+        self.excuse();
         self.disks.iter_mut().for_each(|disk| disk.faults = super::disk::Faults::default());
         self.broken = false;
     }
 
+    /// What is under way may have failed below already, and be told so later: to be called before
+    /// another side is in charge, or a disk gets well.
+    pub(super) fn excuse(&mut self) {
+        let excused: Vec<bool> = self.ops.iter().map(|op| self.may_fail(op)).collect();
+        for (op, excused) in self.ops.iter_mut().zip(excused) {
+            op.excused |= excused;
+        }
+    }
+
     /// Whether a request may have failed: only where the side that is in charge is bad.
     fn may_fail(&self, op: &Op) -> bool {
-        self.newest.iter().flatten().any(|view| {
-            view.homes.iter().enumerate().any(|(sector, spot)| {
-                let disk = &self.disks[usize::from(spot.disk)];
-                let bad = match op.kind {
-                    Kind::Read => disk.faults.read >> spot.at & 1 == 1,
-                    Kind::Flush => disk.faults.flushes > 0,
-                    _ => disk.faults.write >> spot.at & 1 == 1,
-                };
-                let here = (op.first..op.first + op.count).contains(&(sector as u32));
-                bad && (here || op.kind == Kind::Flush)
+        op.excused
+            || self.newest.iter().flatten().any(|view| {
+                view.homes.iter().enumerate().any(|(sector, spot)| {
+                    let disk = &self.disks[usize::from(spot.disk)];
+                    let bad = match op.kind {
+                        Kind::Read => disk.faults.read >> spot.at & 1 == 1,
+                        Kind::Flush => disk.faults.flushes > 0 || disk.flush_failed >= op.issued,
+                        _ => disk.faults.write >> spot.at & 1 == 1,
+                    };
+                    let here = (op.first..op.first + op.count).contains(&(sector as u32));
+                    bad && (here || op.kind == Kind::Flush)
+                })
             })
-        })
     }
 
     fn can_restart(&self) -> bool {
@@ -416,8 +434,10 @@ impl Inner {
             Kind::Flush => {
                 if good {
                     self.oracle.flushed(op.issued);
-                    self.touched_all = true;
+                } else {
+                    self.oracle.flush_failed();
                 }
+                self.touched_all = true;
             }
             Kind::Write { .. } | Kind::Zero | Kind::Discard => {
                 let durable = op.kind == Kind::Write { fua: true };

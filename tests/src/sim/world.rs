@@ -239,6 +239,7 @@ impl Inner {
             return;
         }
         if self.touched_all {
+            self.excuse();
             newest(&self.slots, &mut self.newest);
         }
         let views = std::mem::take(&mut self.newest);
