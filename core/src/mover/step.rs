@@ -25,7 +25,7 @@ pub fn issue(mut state: State) -> State {
 /// What `event` makes of `state`. An event that means nothing there changes nothing.
 #[must_use]
 pub fn step(state: State, event: Event) -> State {
-    use Phase::{AwaitCopy, Check, CheckFlushed, End, Flush};
+    use Phase::{AwaitCopy, Check, CheckFlushed, CommitMoved, End, Flush};
     match (state.phase, event) {
         (End(_), _) => state,
         (_, Event::AbortRequested) => abort_requested(state),
@@ -34,6 +34,11 @@ pub fn step(state: State, event: Event) -> State {
         _ if !state.issued => state,
         (AwaitCopy | Check | Flush | CheckFlushed, Event::LegFailed(leg, fault)) => {
             go_back(state, AbortReason::LegFailed(leg, fault))
+        }
+        // Its flush is the destination's, too, and may have dropped what no log calls unclean: no
+        // second try, and whether the record stands is not known.
+        (CommitMoved, Event::LegFailed(leg, fault)) => {
+            go_back(State { unsure: true, ..state }, AbortReason::LegFailed(leg, fault))
         }
         (Check | CheckFlushed, Event::NotEqual) => forward(state, AwaitCopy),
         (AwaitCopy | Check | CheckFlushed, Event::CopyEqual) | (_, Event::Done) => done(state),

@@ -175,7 +175,13 @@ impl<'a> Driver<'a> {
 
     fn perform(&mut self, action: Action, tell: &mut dyn FnMut(Report<'_>)) -> Result<Event> {
         match action {
-            Action::Commit(change) => self.commit(change)?,
+            Action::Commit(change) => match self.commit(change) {
+                Err(error) if change == Change::Moved && self.is_of_destination(&error) => {
+                    self.errors.push(error);
+                    return Ok(Event::LegFailed(Leg::Destination, LegFault::Flush));
+                }
+                committed => committed?,
+            },
             Action::AwaitCopy => return self.await_copy(tell),
             Action::CheckLegs => return self.check_legs(),
             Action::FlushDestination => {
@@ -251,6 +257,20 @@ impl<'a> Driver<'a> {
             self.journal.remove(of)?;
         }
         Ok(())
+    }
+
+    /// Whether a commit has failed on a destination, for all that is known: its flush may have
+    /// dropped what the application had written there.
+    fn is_of_destination(&self, error: &Error) -> bool {
+        let Ok((of, _)) = self.record() else { return true };
+        let Some(devices) = error.device.as_deref() else { return error.kind == Kind::Io };
+        self.vg.vg().parts_of(of).iter().any(|part| {
+            let member = self.vg.members().get(part.destination.pv);
+            member.is_none_or(|member| {
+                let path = member.path.display().to_string();
+                devices.split(", ").any(|device| device == path)
+            })
+        })
     }
 
     fn flush_destination(&mut self) -> Result<()> {
