@@ -1,7 +1,8 @@
 //! The order of writes of a metadata commit, as data for front ends and simulator.
 //!
-//! Each present PV gets the new metadata in the slot that does not hold its newest, so that the
-//! old metadata stay whole until the new ones are; then each PV is flushed. The commit stands
+//! Each present PV is flushed, gets the new metadata in the slot that does not hold its newest, and
+//! is flushed again. So the old metadata stay whole until the new ones are: the newest that was read
+//! may come from a commit that was cut off, and stand in the device's cache alone. The commit stands
 //! when all present PVs have been written and flushed; what depends on it waits for that. From
 //! the moment that one PV holds the new metadata, the next start may find and use them.
 
@@ -61,6 +62,7 @@ pub enum CommitResult {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
+    Settling,
     Writing,
     Written,
     Flushed,
@@ -79,7 +81,7 @@ impl Commit {
     pub fn new(targets: &[CommitTarget]) -> Option<Commit> {
         let targets: Result<Vec<_, MAX_PVS>, ()> =
             targets.iter().try_fold(Vec::new(), |mut all, &target| {
-                all.push((target, Progress::Writing)).map_err(|_| ())?;
+                all.push((target, Progress::Settling)).map_err(|_| ())?;
                 Ok(all)
             });
         targets
@@ -88,11 +90,13 @@ impl Commit {
             .map(|targets| Commit { targets, under_way: None })
     }
 
-    /// The next action, all writes before all flushes; `None` when there is none any more, and
-    /// then [`Commit::result`] has one. Asking again before [`Commit::handle`] gives the same.
+    /// The next action: all flushes of what is there, all writes, all flushes; `None` when there is
+    /// none any more, and then [`Commit::result`] has one. Asking again before [`Commit::handle`] gives the same.
     pub fn poll_action(&mut self) -> Option<CommitAction> {
         let find = |wanted| self.targets.iter().position(|(_, progress)| *progress == wanted);
-        let index = find(Progress::Writing).or_else(|| find(Progress::Written));
+        let index = find(Progress::Settling)
+            .or_else(|| find(Progress::Writing))
+            .or_else(|| find(Progress::Written));
         self.under_way = index;
         let (target, progress) = self.targets.get(index?)?;
         Some(match progress {
@@ -107,6 +111,7 @@ impl Commit {
         if let Some((_, progress)) = entry {
             *progress = match progress {
                 _ if !done => Progress::Failed,
+                Progress::Settling => Progress::Writing,
                 Progress::Writing if crate::planted::is("commit-without-flush") => {
                     Progress::Flushed
                 }
@@ -119,7 +124,8 @@ impl Commit {
     /// How it ended; `None` while there is something to do.
     pub fn result(&self) -> Option<CommitResult> {
         let count = |wanted| self.targets.iter().filter(|(_, p)| *p == wanted).count();
-        if count(Progress::Writing) + count(Progress::Written) > 0 {
+        let unfinished = [Progress::Settling, Progress::Writing, Progress::Written];
+        if unfinished.into_iter().map(count).sum::<usize>() > 0 {
             return None;
         }
         if count(Progress::Failed) == 0 {
