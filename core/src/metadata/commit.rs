@@ -2,7 +2,9 @@
 //!
 //! Each present PV is flushed, gets the new metadata in the slot that does not hold its newest, and
 //! is flushed again. So the old metadata stay whole until the new ones are: the newest that was read
-//! may come from a commit that was cut off, and stand in the device's cache alone. The commit stands
+//! may come from a commit that was cut off, and stand in the device's cache alone. A PV that fails
+//! the first flush comes last, when another holds the new metadata for certain, so that it is not left
+//! further behind than it must be; it counts as failed whatever becomes of that. The commit stands
 //! when all present PVs have been written and flushed; what depends on it waits for that. From
 //! the moment that one PV holds the new metadata, the next start may find and use them.
 
@@ -63,6 +65,9 @@ pub enum CommitResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     Settling,
+    /// What it held may be lost.
+    Doubtful,
+    DoubtfulWritten,
     Writing,
     Written,
     Flushed,
@@ -96,11 +101,15 @@ impl Commit {
         let find = |wanted| self.targets.iter().position(|(_, progress)| *progress == wanted);
         let index = find(Progress::Settling)
             .or_else(|| find(Progress::Writing))
-            .or_else(|| find(Progress::Written));
+            .or_else(|| find(Progress::Written))
+            .or_else(|| {
+                find(Progress::Flushed)?;
+                find(Progress::Doubtful).or_else(|| find(Progress::DoubtfulWritten))
+            });
         self.under_way = index;
         let (target, progress) = self.targets.get(index?)?;
         Some(match progress {
-            Progress::Writing => CommitAction::WriteSlot(*target),
+            Progress::Writing | Progress::Doubtful => CommitAction::WriteSlot(*target),
             _ => CommitAction::Flush(target.pv),
         })
     }
@@ -110,7 +119,10 @@ impl Commit {
         let entry = self.under_way.take().and_then(|index| self.targets.get_mut(index));
         if let Some((_, progress)) = entry {
             *progress = match progress {
+                Progress::Settling if !done => Progress::Doubtful,
+                Progress::Doubtful if done => Progress::DoubtfulWritten,
                 _ if !done => Progress::Failed,
+                Progress::DoubtfulWritten => Progress::Failed,
                 Progress::Settling => Progress::Writing,
                 Progress::Writing if crate::planted::is("commit-without-flush") => {
                     Progress::Flushed
@@ -125,14 +137,17 @@ impl Commit {
     pub fn result(&self) -> Option<CommitResult> {
         let count = |wanted| self.targets.iter().filter(|(_, p)| *p == wanted).count();
         let unfinished = [Progress::Settling, Progress::Writing, Progress::Written];
-        if unfinished.into_iter().map(count).sum::<usize>() > 0 {
+        if unfinished.into_iter().any(|progress| count(progress) > 0) {
+            return None;
+        }
+        if count(Progress::Flushed) == 0 {
+            return Some(CommitResult::Unknown);
+        }
+        if count(Progress::Doubtful) + count(Progress::DoubtfulWritten) > 0 {
             return None;
         }
         if count(Progress::Failed) == 0 {
             return Some(CommitResult::Committed);
-        }
-        if count(Progress::Flushed) == 0 {
-            return Some(CommitResult::Unknown);
         }
         let mut failed = Vec::new();
         for (target, _) in self.targets.iter().filter(|(_, p)| *p == Progress::Failed) {

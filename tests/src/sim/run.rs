@@ -142,8 +142,16 @@ fn boot(world: &World, template: &Template) -> Result<Option<Outcome>, String> {
     let source_first = world.inner.borrow().plan.source_first;
     lvshift_ublk_sim::set_source_first(&mut *front_end, source_first)
         .map_err(|error| format!("pace: {error}"))?;
-    activation::activate(&mut vg, &mut *front_end, template.lv)
-        .map_err(|error| format!("activation: {error}"))?;
+    if let Err(error) = activation::activate(&mut vg, &mut *front_end, template.lv) {
+        // A disk that fails while the record is confirmed: refused, and well after a repair.
+        if !world.inner.borrow().broken {
+            return Err(format!("activation: {error}"));
+        }
+        world.inner.borrow_mut().repair();
+        vg.reread().map_err(|error| format!("reread: {error}"))?;
+        activation::activate(&mut vg, &mut *front_end, template.lv)
+            .map_err(|error| format!("activation after a repair: {error}"))?;
+    }
     let mut outcome = None;
     let mut tries = 0;
     loop {

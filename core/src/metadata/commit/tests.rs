@@ -75,8 +75,19 @@ fn a_failed_write_or_flush_is_no_commit_and_is_not_tried_again() {
 fn a_slot_is_not_overwritten_while_the_newest_is_in_doubt() {
     let [a, ..] = targets();
     let (actions, result) = run(|action| action == CommitAction::Flush(a.pv));
-    assert!(!actions.contains(&CommitAction::WriteSlot(a)));
+    let at = |wanted| actions.iter().rposition(|action| *action == wanted).unwrap();
+    let [_, b, c] = targets();
+    for other in [b, c] {
+        assert!(at(CommitAction::WriteSlot(a)) > at(CommitAction::Flush(other.pv)));
+    }
     assert_eq!(result, CommitResult::Partial(Vec::from_slice(&[a.pv]).unwrap()));
+    let (actions, result) = run(|action| matches!(action, CommitAction::Flush(_)));
+    assert_eq!((actions.len(), result), (3, CommitResult::Unknown), "nothing is overwritten");
+    let (_, result) = run(|action| {
+        action == CommitAction::Flush(a.pv)
+            || matches!(action, CommitAction::WriteSlot(t) if t != a)
+    });
+    assert_eq!(result, CommitResult::Unknown);
 }
 
 #[test]
