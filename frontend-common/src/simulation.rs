@@ -37,6 +37,12 @@ pub fn metadata_lock_is_free(vg: Uuid) -> bool {
     crate::lock::metadata_is_free(vg)
 }
 
+/// The step of a move that this thread has begun last.
+#[must_use]
+pub fn step() -> &'static str {
+    crate::drive::failpoint::step()
+}
+
 /// Makes a device a PV.
 ///
 /// # Errors

@@ -127,6 +127,12 @@ pub(crate) fn slot_written(count: usize) -> Result<()> {
     Ok(())
 }
 
+/// The step that was entered last.
+#[cfg(feature = "sim")]
+pub(crate) fn step() -> &'static str {
+    STEP.with(|step| *step.borrow())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -384,7 +384,8 @@ impl Medium for Metal {
             // That a flush of its own failed is known to the mover alone until it has committed
             // Aborting: if it is to be killed, the cache stays (the limits in
             // docs/move-protocol.md).
-            let drops = inner.crash.is_none();
+            // The same holds for the commit that confirms a record under a mirror that is at work.
+            let drops = inner.crash.is_none() && simulation::step() != "commit-confirm";
             let done = inner.disks[self.0].flush(&mut inner.rng, drops);
             inner.flushed(self.0, done.is_ok());
             inner.look();
