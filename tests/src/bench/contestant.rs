@@ -1,7 +1,7 @@
 //! The contestants: LVM2 and both front ends, which all take the same commands.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -96,6 +96,12 @@ impl Volume {
         let (one, two) = (text(&self.devices[0]), text(&self.devices[1]));
         let words = [&["pvmove"], options, &[&one, &two]].concat();
         self.command(&words)
+    }
+
+    /// Starts that command. What it says is not for our own standard output, which is records.
+    pub(super) fn begin_move(&self, options: &[&str]) -> Result<Child> {
+        let mut command = self.pvmove(options);
+        command.stdout(Stdio::null()).spawn().context("starting a move")
     }
 
     /// The command that carries on what was interrupted, not yet started.
