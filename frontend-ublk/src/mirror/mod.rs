@@ -2,6 +2,7 @@
 
 mod copy;
 mod log;
+mod pace;
 mod part;
 mod settle;
 mod worker;
