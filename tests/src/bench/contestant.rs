@@ -128,6 +128,16 @@ impl Volume {
         Ok(())
     }
 
+    /// How much of a running move is copied.
+    pub(super) fn copy_percent(&self) -> Result<f64> {
+        let mut show = self.command(&["lvs", "--noheadings", "-o", "copy_percent", VG]);
+        let output = show.output().context("starting lvs")?;
+        ensure!(output.status.success(), "lvs: {}", String::from_utf8_lossy(&output.stderr));
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        // Without a move there is none.
+        Ok(shown.trim().parse().unwrap_or(100.0))
+    }
+
     /// Takes it down.
     pub(super) fn remove(mut self) -> Result<()> {
         self.down = true;
