@@ -86,8 +86,9 @@ fn one_who_waits_for_each_of_a_few_slow_requests_is_there() {
 fn one_whose_requests_do_not_end_at_all_is_there_and_no_reason_to_be_faster() {
     let mut plant = Plant::new(150);
     plant.run(20, 0);
+    let before = plant.run(10, 0).rate;
     (plant.load, plant.held) = (0, 4);
-    let before = plant.run(1, 0).rate;
+    plant.run(60, 0);
     let report = plant.run(30, 0);
     assert!(report.rate <= before * 2, "{} B/s, and {before} before", report.rate);
     plant.held = 0;
