@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use lvshift_core::copier::Factor;
 use lvshift_core::metadata::Vg;
 use lvshift_core::mover::{Leg, LegFault, Live, Mapping};
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
@@ -64,6 +65,9 @@ pub enum Wake {
 pub struct Pace {
     /// At most so many bytes a second; `None` leaves it as it is.
     pub max_rate: Option<u64>,
+    /// So fast that the 99th percentile of the LV's latencies stays within this factor of what it
+    /// is without the copy; `None` leaves it as it is.
+    pub factor: Option<Factor>,
     /// Writes to chunks that are not copied yet go to the source alone (device-mapper's rule)
     /// instead of waiting for the copy (the outline's); `None` leaves it as it is.
     pub source_first: Option<bool>,
@@ -172,8 +176,15 @@ pub trait FrontEnd {
             return Ok(());
         }
         let what = format!("{} cannot pace the copy: the kernel makes it", self.name());
-        Err(Error::new(Kind::Unsupported, what)
-            .state("nothing was changed")
-            .next("use lvshift-ublk, or leave --max-rate and --write-policy out"))
+        let mut error = Error::new(Kind::Unsupported, what).state("nothing was changed");
+        if pace.factor.is_some() {
+            // Said in full: that the kernel has a throttle is known, and that it is no help is not.
+            error = error.because(
+                "it tells how long all requests took together, not each, so there is no percentile \
+                 to keep; and its one throttle (dm_mirror's raid1_resync_throttle) is for all mirrors \
+                 of the machine at once and would stay set if pvmove were killed",
+            );
+        }
+        Err(error.next("use lvshift-ublk, or leave --pace, --max-rate and --write-policy out"))
     }
 }

@@ -9,6 +9,7 @@ pub mod device;
 pub mod drive;
 pub(crate) mod elsewhere;
 pub mod error;
+pub mod factor;
 pub mod front_end;
 pub mod journal;
 pub mod lock;

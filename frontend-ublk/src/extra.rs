@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use lvshift_core::table::{Log, Segment, Target};
 use lvshift_frontend_common::error::{Error, Kind, Result};
+use lvshift_frontend_common::factor;
 use lvshift_frontend_common::size::Size;
 use lvshift_frontend_common::vg::{Hold, OpenVg};
 
@@ -12,8 +13,8 @@ use crate::protocol::{Dev, Request, Tuning, WireTable};
 
 const USAGE: &str = "usage: lvshift-ublk upgrade [VG]
        lvshift-ublk tables VG/LV
-       lvshift-ublk tune VG [--max-rate BYTES|none] [--write-policy copy-first|source-first] \
-[--pause|--resume]";
+       lvshift-ublk tune VG [--max-rate BYTES|none] [--pace FACTOR|none] \
+[--write-policy copy-first|source-first] [--pause|--resume]";
 
 /// Does one of them. The first word is its name.
 pub(crate) fn run(words: &[&str]) -> ExitCode {
@@ -128,6 +129,15 @@ fn parse(mut options: &[&str]) -> Result<Tuning> {
                 tuning.max_rate = Some(rate.ok_or_else(wrong)?);
                 rest
             }
+            ["--pace", factor, rest @ ..] => {
+                tuning.pace = Some(match *factor {
+                    "none" => 0,
+                    factor => factor::parse(factor)
+                        .map_err(|why| Error::new(Kind::Usage, format!("--pace {factor}: {why}")))?
+                        .hundredths(),
+                });
+                rest
+            }
             ["--write-policy", policy, rest @ ..] => {
                 tuning.source_first = Some(match *policy {
                     "source-first" => true,
@@ -162,6 +172,9 @@ mod tests {
         let tuning = parse(&["--max-rate", "1m", "--pause"]).expect("both are known");
         assert_eq!((tuning.max_rate, tuning.paused), (Some(1 << 20), Some(true)));
         assert_eq!(parse(&["--max-rate", "none"]).map(|t| t.max_rate).ok(), Some(Some(0)));
+        assert_eq!(parse(&["--pace", "1.5"]).map(|t| t.pace).ok(), Some(Some(150)));
+        assert_eq!(parse(&["--pace", "none"]).map(|t| t.pace).ok(), Some(Some(0)));
+        assert!(parse(&["--pace", "0.5"]).is_err());
         assert!(parse(&["--max-rate"]).is_err());
         assert!(parse(&["--faster"]).is_err());
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 pub(crate) use crate::bell::Bell;
 use crate::live::LiveTable;
 use crate::os::{Condvar, Instant, Mutex, MutexGuard};
+use crate::queue::QueueLatencies;
 
 /// How long an opened gate waits to see every queue gone through it.
 const TAKE_LIMIT: Duration = Duration::from_secs(1);
@@ -22,6 +23,8 @@ pub(crate) struct Gate {
     inner: Mutex<Inner>,
     changed: Condvar,
     bells: Vec<Arc<Bell>>,
+    /// What each queue counts.
+    latencies: Box<[QueueLatencies]>,
 }
 
 #[derive(Debug)]
@@ -42,8 +45,20 @@ pub(crate) struct NotDrained;
 impl Gate {
     /// An open gate before `table`, with a bell for each queue.
     pub(crate) fn new(table: Arc<LiveTable>, bells: Vec<Arc<Bell>>) -> Gate {
+        let latencies = bells.iter().map(|_| QueueLatencies::new()).collect();
         let inner = Inner { table, drained: 0, taken: 0, gone: 0 };
-        Gate { epoch: AtomicU64::new(0), inner: Mutex::new(inner), changed: Condvar::new(), bells }
+        Gate {
+            epoch: AtomicU64::new(0),
+            inner: Mutex::new(inner),
+            changed: Condvar::new(),
+            bells,
+            latencies,
+        }
+    }
+
+    /// How long requests took, queue by queue.
+    pub(crate) fn latencies(&self) -> &[QueueLatencies] {
+        &self.latencies
     }
 
     /// Which epoch it is; odd is closed.

@@ -180,6 +180,9 @@ pub(crate) enum Request {
 pub(crate) struct Tuning {
     /// Bytes a second; `Some(0)` is no limit, `None` leaves it as it is.
     pub(crate) max_rate: Option<u64>,
+    /// The LV's 99th percentile may be so many hundredths of what it is without the copy;
+    /// `Some(0)` is no such pace.
+    pub(crate) pace: Option<u32>,
     /// Copies rest.
     pub(crate) paused: Option<bool>,
     /// The write policy is source-first, not copy-first.
@@ -191,6 +194,7 @@ impl Tuning {
     pub(crate) fn changed_by(self, newer: Tuning) -> Tuning {
         Tuning {
             max_rate: newer.max_rate.or(self.max_rate),
+            pace: newer.pace.or(self.pace),
             paused: newer.paused.or(self.paused),
             source_first: newer.source_first.or(self.source_first),
         }
@@ -360,10 +364,13 @@ mod tests {
 
     #[test]
     fn a_tuning_changes_what_it_names_and_nothing_else() {
-        let old = Tuning { max_rate: Some(5), paused: Some(true), source_first: None };
+        let old = Tuning { max_rate: Some(5), paused: Some(true), ..Tuning::default() };
         let new = Tuning { paused: Some(false), ..Tuning::default() };
-        let both = Tuning { max_rate: Some(5), paused: Some(false), source_first: None };
+        let both = Tuning { max_rate: Some(5), paused: Some(false), ..Tuning::default() };
         assert_eq!(old.changed_by(new), both);
+        let paced = Tuning { pace: Some(150), ..Tuning::default() };
+        assert_eq!(both.changed_by(paced), Tuning { pace: Some(150), ..both });
+        assert_eq!(both.changed_by(paced).changed_by(new).pace, Some(150));
     }
 
     #[test]

@@ -222,6 +222,11 @@ impl Descriptor {
             start: u64::from_ne_bytes(get(bytes, 8)),
         }
     }
+
+    /// Whether it is a read or a write.
+    pub(crate) fn has_data(&self) -> bool {
+        matches!(self.op, op::READ | op::WRITE)
+    }
 }
 
 /// `struct ublksrv_io_cmd`.

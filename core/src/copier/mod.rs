@@ -3,6 +3,8 @@
 //! One [`Schedule`] per part, one [`Pacer`] per move. Time is an argument, in nanoseconds from any
 //! fixed moment. Nothing here is shared: the copier's thread owns all of it.
 
+mod latency;
+mod pace;
 mod pacer;
 mod schedule;
 mod settle;
@@ -13,6 +15,8 @@ mod window;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+pub use latency::{LATENCY_BUCKETS, Latencies, latency_bucket};
+pub use pace::{FLOOR as PACE_FLOOR, Factor, Pace, Seen, Speed};
 pub use pacer::{May, Pacer};
 pub use schedule::{Allowed, Pick, SCAN_SHARE, Schedule};
 pub use settle::SettlePace;

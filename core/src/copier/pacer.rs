@@ -11,6 +11,10 @@ pub struct Pacer {
     window: Window,
     throttle: Throttle,
     paused: bool,
+    /// The application's latencies are being measured without a copy.
+    resting: bool,
+    /// The application's latencies set the rate.
+    paced: bool,
 }
 
 /// Whether a copy may be begun.
@@ -35,6 +39,8 @@ impl Pacer {
             window: Window::new(window),
             throttle: Throttle::new(bytes_per_second, now),
             paused: false,
+            resting: false,
+            paced: false,
         }
     }
 
@@ -46,6 +52,16 @@ impl Pacer {
     /// Whether the scan is stopped.
     pub const fn is_paused(&self) -> bool {
         self.paused
+    }
+
+    /// Stops the scan for as long as a measurement takes; nobody has asked for a pause.
+    pub const fn set_rest(&mut self, resting: bool) {
+        self.resting = resting;
+    }
+
+    /// Whether a [`Pace`](super::Pace) sets rate and window, be it that they are without limit now.
+    pub const fn set_paced(&mut self, paced: bool) {
+        self.paced = paced;
     }
 
     /// Changes how many chunks are copied at once.
@@ -74,7 +90,9 @@ impl Pacer {
             return May::NotBefore;
         }
         match self.throttle.ready(now) {
-            _ if self.paused => May::Begin { allowed: Allowed::Wanted, ask_again: None },
+            _ if self.paused || self.resting => {
+                May::Begin { allowed: Allowed::Wanted, ask_again: None }
+            }
             Ok(()) => May::Begin { allowed: Allowed::All, ask_again: None },
             Err(at) => May::Begin { allowed: Allowed::Wanted, ask_again: Some(at) },
         }
@@ -92,10 +110,10 @@ impl Pacer {
     }
 
     /// The policy that new writes are admitted under where `configured` is asked for. While the
-    /// copy is paused or limited, a write that waited for a chunk would wait for tokens, or would
+    /// copy is paused, limited or paced, a write that waited for a chunk would wait for tokens, or would
     /// break the limit; so it goes to the source alone then.
     pub const fn write_policy(&self, configured: WritePolicy) -> WritePolicy {
-        if self.paused || self.throttle.rate().is_some() {
+        if self.paused || self.paced || self.throttle.rate().is_some() {
             WritePolicy::SourceFirst
         } else {
             configured

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use lvshift_core::copier::Factor;
+
 use super::spec::PvSpec;
 use super::values::{AllocPolicy, ReportFormat};
+use crate::factor;
 use crate::size::Size;
 
 /// `pvcreate`.
@@ -90,6 +93,12 @@ pub struct Pvmove {
     /// ours and not the kernel's: lvshift-ublk.
     #[arg(long, value_name = "BYTES", conflicts_with = "abort")]
     pub max_rate: Option<Size>,
+    /// Copy only so fast that the LV's users feel little: the 99th percentile of their latencies stays
+    /// within FACTOR of what it is without the copy [without a FACTOR: 1.5]. Where nobody uses the
+    /// LV, the copy takes all that the disks have (lvshift-ublk only).
+    #[arg(long, value_name = "FACTOR", value_parser = factor::parse, num_args = 0..=1,
+        require_equals = true, default_missing_value = factor::DEFAULT, conflicts_with = "abort")]
+    pub pace: Option<Factor>,
     /// What a write to a place that is not copied yet does (lvshift-ublk only; device-mapper is
     /// source-first).
     #[arg(long, value_enum, value_name = "POLICY", conflicts_with = "abort")]

@@ -71,6 +71,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
 fn pace(args: &Pvmove) -> Pace {
     Pace {
         max_rate: args.max_rate.and_then(|rate| rate.0.bytes()),
+        factor: args.pace,
         source_first: args.write_policy.map(|policy| policy == WritePolicy::SourceFirst),
     }
 }

@@ -12,6 +12,7 @@ mod unreadable;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lvshift_core::copier::Factor;
 use lvshift_core::metadata::Vg;
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::table;
@@ -368,6 +369,7 @@ fn tuning(pace: Pace, lvs: usize) -> Tuning {
     let share = u64::try_from(lvs.max(1)).unwrap_or(1);
     Tuning {
         max_rate: Some(pace.max_rate.map_or(0, |rate| (rate / share).max(1))),
+        pace: Some(pace.factor.map_or(0, Factor::hundredths)),
         source_first: Some(pace.source_first.unwrap_or(false)),
         paused: None,
     }

@@ -3,6 +3,7 @@
 mod confirm;
 mod copy;
 mod log;
+mod pace;
 mod part;
 mod settle;
 mod worker;

@@ -13,6 +13,7 @@ use super::Part;
 use super::confirm::{Confirm, Confirming};
 use super::copy::{BLOCK, CopySlot};
 use super::log::{LogLane, believe};
+use super::pace::Pacing;
 use super::settle::Settler;
 use crate::events::Events;
 use crate::failpoint::{self, Point};
@@ -102,6 +103,7 @@ struct Running {
     schedules: Vec<Schedule>,
     turn: usize,
     pacer: Pacer,
+    pacing: Pacing,
     stats: Stats,
     tuned: Tuning,
     born: Instant,
@@ -140,7 +142,10 @@ impl Work for Running {
             limit = Some(STOP_STEP);
         } else if !stopping {
             self.write_logs()?;
+            let now = self.now();
+            let look = self.pacing.look(&self.setting.gate, &self.stats, &mut self.pacer, now);
             let pause = self.settle()?;
+            let pause = look.map_or(pause, |look| pause.min(look));
             limit = Some(pause.min(self.begin_copies()?.unwrap_or(pause)));
         }
         self.tell();
@@ -196,6 +201,7 @@ impl Running {
             schedules: parts.iter().map(|_| Schedule::new()).collect(),
             turn: 0,
             pacer: Pacer::new(WINDOW, None, Nanos(0)),
+            pacing: Pacing::default(),
             stats: Stats::new(Nanos(0)),
             tuned: Tuning::default(),
             born: now,
@@ -312,9 +318,7 @@ impl Running {
         let taken = self.shared.tuning.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(tuning) = taken else { return };
         let now = self.now();
-        if let Some(rate) = tuning.max_rate {
-            self.pacer.set_rate((rate > 0).then_some(rate), now);
-        }
+        self.pacing.tune(tuning, WINDOW, &mut self.pacer, now);
         if let Some(paused) = tuning.paused {
             self.pacer.set_paused(paused);
         }

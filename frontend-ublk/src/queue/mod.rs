@@ -4,6 +4,7 @@
 //! whoever cannot go on now is put on one of two lists and tried again after a wake-up.
 
 mod flush;
+mod latency;
 mod mirrored;
 mod plain;
 #[cfg_attr(feature = "sim", path = "../sim/ready.rs")]
@@ -16,11 +17,12 @@ use std::time::Duration;
 
 use lvshift_core::chunk::QueueId;
 
+pub(crate) use self::latency::QueueLatencies;
 pub(crate) use self::ready::make_ready;
 use self::tag::{Tag, User, What, Work};
 use crate::gate::{Bell, Gate};
 use crate::live::{LiveTable, LiveTarget};
-use crate::os::Work as ThreadWork;
+use crate::os::{Instant, Work as ThreadWork};
 use crate::ring::{Descriptors, Handle, Ring, Slot};
 use crate::uapi::{io_command, op};
 
@@ -64,6 +66,10 @@ pub(crate) struct Queue {
     open: bool,
     /// The slots that the table's devices have in the ring.
     named: Vec<Slot>,
+    /// When the thread began, and how many nanoseconds later it has looked up last: what has come
+    /// or ended since is of that moment. One reading of the clock for all of them.
+    born: Instant,
+    now: u64,
 }
 
 impl ThreadWork for Queue {
@@ -77,6 +83,7 @@ impl ThreadWork for Queue {
     }
 
     fn after_wait(&mut self) -> io::Result<()> {
+        self.now = u64::try_from(self.born.elapsed().as_nanos()).unwrap_or(u64::MAX);
         while let Some((user, result)) = self.ring.completion() {
             let user = User(user);
             match user.what() {
@@ -141,6 +148,8 @@ impl Queue {
             epoch,
             open: epoch.is_multiple_of(2),
             named: Vec::new(),
+            born: Instant::now(),
+            now: 0,
         };
         queue.name_lowers()?;
         Ok(queue)
@@ -192,7 +201,10 @@ impl Queue {
             return Ok(());
         }
         let request = self.descriptors.get(tag);
-        self.tags[usize::from(tag)] = Tag { request, ..Tag::default() };
+        self.tags[usize::from(tag)] = Tag { request, since: self.now, ..Tag::default() };
+        if request.has_data() {
+            self.latencies().begun();
+        }
         self.serve(tag)
     }
 
@@ -306,6 +318,10 @@ impl Queue {
     }
 
     fn hand_back(&mut self, tag: u16, result: i32) -> io::Result<()> {
+        let slot = &self.tags[usize::from(tag)];
+        if slot.request.has_data() {
+            self.latencies().ended(self.now.saturating_sub(slot.since));
+        }
         let buffer = tag::buffer(tag);
         let user = User::new(What::Fetch, tag, 0).0;
         self.ring.ublk(
@@ -316,5 +332,9 @@ impl Queue {
             buffer,
             user,
         )
+    }
+
+    fn latencies(&self) -> &QueueLatencies {
+        &self.gate.latencies()[usize::from(self.number)]
     }
 }

@@ -28,6 +28,8 @@ pub(super) const fn index_of(leg: Leg) -> usize {
 #[derive(Debug)]
 pub(super) struct Tag {
     pub(super) request: Descriptor,
+    /// When it came, on the queue's clock.
+    pub(super) since: u64,
     /// Sectors of it that are done.
     pub(super) done: u64,
     /// Sectors of the piece that is on its way.
@@ -97,7 +99,7 @@ impl Default for Tag {
         let request =
             Descriptor { op: op::FLUSH, fua: false, no_unmap: false, sectors: 0, start: 0 };
         let legs = [LegWork::default(); 2];
-        Tag { request, done: 0, piece: 0, legs, work: Work::Idle, flush: None }
+        Tag { request, since: 0, done: 0, piece: 0, legs, work: Work::Idle, flush: None }
     }
 }
 
@@ -130,7 +132,7 @@ impl Tag {
 
     /// Whether it is an operation that is served, with data that fits the buffer.
     pub(super) fn makes_sense(&self) -> bool {
-        let has_data = matches!(self.request.op, op::READ | op::WRITE);
+        let has_data = self.request.has_data();
         let fits = u64::from(self.request.sectors) * 512 <= u64::from(MAX_IO_BYTES);
         if has_data { fits } else { self.write_op().is_some() }
     }

@@ -39,7 +39,7 @@ mod uapi;
 
 pub use host::{Completion, Host, Io, IoOp, Killed, Request, set_host};
 pub use os::Work;
-pub use process::{front_end, is_alive, is_serving, kill, set_source_first, start};
+pub use process::{front_end, is_alive, is_serving, kill, set_pace, start};
 pub use ring::Handle;
 
 /// Requests that a queue takes at once.

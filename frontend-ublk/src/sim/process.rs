@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use lvshift_core::copier::Factor;
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::error::Result;
 use lvshift_frontend_common::front_end::{FrontEnd, Pace};
@@ -28,12 +29,13 @@ pub fn front_end() -> Box<dyn FrontEnd> {
     Box::new(Ublk::default())
 }
 
-/// Sets the write policy of a front end.
+/// Sets the write policy of a front end, and whether its copies are paced.
 ///
 /// # Errors
 /// None that is known.
-pub fn set_source_first(front_end: &mut dyn FrontEnd, source_first: bool) -> Result<()> {
-    front_end.set_pace(Pace { max_rate: None, source_first: Some(source_first) })
+pub fn set_pace(front_end: &mut dyn FrontEnd, source_first: bool, paced: bool) -> Result<()> {
+    let factor = Factor::from_hundredths(150).filter(|_| paced);
+    front_end.set_pace(Pace { source_first: Some(source_first), factor, ..Pace::default() })
 }
 
 /// Whether there is a daemon.

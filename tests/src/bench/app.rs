@@ -12,9 +12,9 @@ use super::moves::succeed;
 use super::prober::Prober;
 
 /// Extents are 4 MiB.
-const EXTENT_MIB: u64 = 4;
+pub(super) const EXTENT_MIB: u64 = 4;
 /// What fio needs until it is at work.
-const WARM_UP: Duration = Duration::from_secs(3);
+pub(super) const WARM_UP: Duration = Duration::from_secs(3);
 /// After the move, for the plot.
 const AFTER: Duration = Duration::from_secs(1);
 /// Time for which one point of a plot stands, in ms.
@@ -51,7 +51,7 @@ fn under(lab: &mut Lab, load: Load, word: &str) -> Result<()> {
         volume.lies_on(1)?;
         volume.remove()?;
         lab.sample(tool.name(), &format!("{word}, move"), "s", took.as_secs_f64());
-        report(lab, tool, word, &requests, idle, moving)?;
+        report(lab, tool.name(), word, &requests, idle, moving)?;
     }
     Ok(())
 }
@@ -72,7 +72,7 @@ pub(super) fn pause(lab: &mut Lab) -> Result<()> {
         let requests = prober.stop()?;
         volume.lies_on(1)?;
         volume.remove()?;
-        report(lab, tool, "one request", &requests, idle, moving)?;
+        report(lab, tool.name(), "one request", &requests, idle, moving)?;
         // Either swap lies at an end of the move.
         let middle = (moving.0 + moving.1) / 2.0;
         for (what, window) in
@@ -92,17 +92,18 @@ fn moved(volume: &Volume) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-fn report(
+/// Hands out what the application saw in two windows (ms), before and during a move.
+pub(super) fn report(
     lab: &Lab,
-    tool: Tool,
+    name: &str,
     word: &str,
     requests: &[(f64, f64)],
     idle: (f64, f64),
     moving: (f64, f64),
 ) -> Result<()> {
-    let name = tool.name();
     let mut rates = [0.0; 2];
     let mut worsts = [0.0; 2];
+    let mut p99s = [0.0; 2];
     for (n, (when, window)) in [("idle", idle), ("moving", moving)].into_iter().enumerate() {
         let mut took = within(requests, window);
         ensure!(!took.is_empty(), "{name}: the application did nothing while {when}");
@@ -113,9 +114,13 @@ fn report(
         for (what, share) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("worst", 1.0)] {
             let at = ((took.len() - 1) as f64 * share).round() as usize;
             lab.sample(name, &format!("{word}, {when}, {what}"), "ms", took[at]);
+            if what == "p99" {
+                p99s[n] = took[at];
+            }
         }
     }
     lab.sample(name, &format!("{word}, requests kept"), "of idle", rates[1] / rates[0]);
+    lab.sample(name, &format!("{word}, p99"), "x idle", p99s[1] / p99s[0]);
     lab.sample(name, &format!("{word}, worst latency"), "x idle", worsts[1] / worsts[0]);
     let marks = vec![(moving.0 - idle.0) / 1000.0, (moving.1 - idle.0) / 1000.0];
     lab.series(

@@ -1,7 +1,7 @@
 //! The contestants: LVM2 and both front ends, which all take the same commands.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -98,6 +98,12 @@ impl Volume {
         self.command(&words)
     }
 
+    /// Starts that command. What it says is not for our own standard output, which is records.
+    pub(super) fn begin_move(&self, options: &[&str]) -> Result<Child> {
+        let mut command = self.pvmove(options);
+        command.stdout(Stdio::null()).spawn().context("starting a move")
+    }
+
     /// The command that carries on what was interrupted, not yet started.
     pub(super) fn carry_on(&self, options: &[&str]) -> Command {
         self.command(&[&["pvmove"], options].concat())
@@ -120,6 +126,16 @@ impl Volume {
             "the LV should lie on {here} alone, lvs says: {shown}"
         );
         Ok(())
+    }
+
+    /// How much of a running move is copied.
+    pub(super) fn copy_percent(&self) -> Result<f64> {
+        let mut show = self.command(&["lvs", "--noheadings", "-o", "copy_percent", VG]);
+        let output = show.output().context("starting lvs")?;
+        ensure!(output.status.success(), "lvs: {}", String::from_utf8_lossy(&output.stderr));
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        // Without a move there is none.
+        Ok(shown.trim().parse().unwrap_or(100.0))
     }
 
     /// Takes it down.

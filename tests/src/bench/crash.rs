@@ -28,7 +28,7 @@ pub(super) fn at_90_percent(lab: &mut Lab) -> Result<()> {
         let below = real(&devices[1])?;
         let before = bytes_written(&below)?;
         let options: &[&str] = if tool == Tool::Lvm { &["-i1"] } else { &[] };
-        let mut mover = volume.pvmove(options).spawn().context("starting a move")?;
+        let mut mover = volume.begin_move(options)?;
         let start = Instant::now();
         while bytes_written(&below)? - before < mib * MIB / 10 * 9 {
             if let Some(status) = mover.try_wait().context("looking at the move")? {

@@ -29,7 +29,7 @@ impl Scale {
     /// How often everything is repeated.
     #[must_use]
     pub fn rounds(self) -> u32 {
-        if self.quick { 3 } else { 5 }
+        if self.quick { 2 } else { 5 }
     }
 }
 

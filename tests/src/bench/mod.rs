@@ -9,7 +9,9 @@ mod crash;
 mod disk;
 mod fio;
 mod lab;
+mod memory;
 mod moves;
+mod pace;
 mod prober;
 pub mod record;
 pub mod scenarios;
@@ -18,6 +20,7 @@ pub mod uring_copy;
 mod watch;
 
 pub use lab::{Lab, Scale};
+pub use memory::tracker_bytes_per_tib;
 
 use anyhow::Result;
 
@@ -68,6 +71,11 @@ pub const BENCHES: &[Bench] = &[
         name: "app-1m",
         about: "an application's sequential 1 MiB reads and writes, before and during a move",
         round: app::sequential_1m,
+    },
+    Bench {
+        name: "pace",
+        about: "an application's random 4 KiB reads and writes beside a move, paced and not",
+        round: pace::pace,
     },
     Bench {
         name: "pause",

@@ -51,6 +51,7 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
     "crash", 560, 112;
     "app-4k", 560, 112;
     "app-1m", 560, 112;
+    "pace", 1072, 176;
     "pause", 304, 80;
     "steady", 1072, 176;
 };

@@ -32,6 +32,7 @@ mod ublk_kill;
 mod ublk_late;
 mod ublk_model;
 mod ublk_overlap;
+mod ublk_pace;
 mod ublk_policy;
 mod ublk_rate;
 mod ublk_requests;
@@ -69,6 +70,7 @@ const LISTS: &[&[Scenario]] = &[
     ublk_requests::SCENARIOS,
     ublk_sparse::SCENARIOS,
     ublk_rate::SCENARIOS,
+    ublk_pace::SCENARIOS,
     ublk_policy::SCENARIOS,
     handover::SCENARIOS,
     nbd::SCENARIOS,

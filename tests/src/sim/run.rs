@@ -50,6 +50,8 @@ impl Worlds {
             depth: 1 + rng.index(4),
             queues: 1 + rng.below(2) as u16,
             source_first: rng.one_in(3),
+            // Not drawn: what a seed did before there was a pace, it does still.
+            paced: seed % 5 == 4,
             zeroes: rng.below(8) as u8,
             faults: if rng.one_in(3) { 8 } else { 0 },
             wishes: if rng.one_in(3) { 6 } else { 0 },
@@ -139,8 +141,8 @@ fn boot(world: &World, template: &Template) -> Result<Option<Outcome>, String> {
     }
     let mut vg = OpenVg::open("vg", Hold::Release).map_err(|error| format!("open: {error}"))?;
     let mut front_end = lvshift_ublk_sim::front_end();
-    let source_first = world.inner.borrow().plan.source_first;
-    lvshift_ublk_sim::set_source_first(&mut *front_end, source_first)
+    let Plan { source_first, paced, .. } = world.inner.borrow().plan;
+    lvshift_ublk_sim::set_pace(&mut *front_end, source_first, paced)
         .map_err(|error| format!("pace: {error}"))?;
     if let Err(error) = activation::activate(&mut vg, &mut *front_end, template.lv) {
         // A disk that fails while the record is confirmed: refused, and well after a repair.

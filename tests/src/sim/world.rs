@@ -25,6 +25,8 @@ pub struct Plan {
     pub queues: u16,
     /// The write policy is device-mapper's.
     pub source_first: bool,
+    /// The copy is paced by the application's latencies.
+    pub paced: bool,
     /// Disks that zero by themselves, as bits.
     pub zeroes: u8,
     /// What goes wrong, once in so many steps where it can; 0: nothing ever does.

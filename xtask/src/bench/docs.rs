@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::results::Results;
-use super::{goals, native, plot, table};
+use super::{goals, plot, table};
 use crate::paths;
 
 /// What stands around the part that is written; the rest of a document is people's.
@@ -14,7 +14,8 @@ const END: &str = "<!-- measured: end -->";
 
 /// Writes both.
 pub(super) fn write() -> Result<()> {
-    let names = lvshift_tests::bench::BENCHES.iter().map(|b| b.name).chain([native::COPY.0]);
+    let names =
+        lvshift_tests::bench::BENCHES.iter().map(|b| b.name).chain(super::NATIVE.map(|b| b.0));
     let all: Result<Vec<Option<Results>>> = names.map(Results::read).collect();
     let all: Vec<Results> = all?.into_iter().flatten().collect();
     ensure!(!all.is_empty(), "nothing was measured yet: cargo xtask bench");

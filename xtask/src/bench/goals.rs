@@ -37,6 +37,8 @@ const RAW: Option<(&str, &str)> = Some(("raw copy", "time"));
 const PVMOVE: Option<(&str, &str)> = Some(("pvmove", "time"));
 const DM: &str = "lvshift-dm";
 const UBLK: &str = "lvshift-ublk";
+const CORE: &str = "lvshift-core";
+const PACED: &str = "lvshift-ublk, paced";
 
 const GOALS: &[Goal] = &[
     goal("move-idle", DM, "time", RAW, AtMost(2.0)),
@@ -48,9 +50,10 @@ const GOALS: &[Goal] = &[
     goal("small-segments", DM, EIGHT, Some((DM, ONE)), AtMost(2.0)),
     goal("small-segments", UBLK, EIGHT, Some((UBLK, ONE)), AtMost(2.0)),
     goal("app-4k", DM, "depth 4, requests kept", None, AtLeast(0.90)),
-    goal("app-4k", UBLK, "depth 4, requests kept", None, AtLeast(0.95)),
+    goal("pace", PACED, "beside it, requests kept", None, AtLeast(0.95)),
     goal("app-4k", DM, "depth 4, worst latency", None, AtMost(2.0)),
-    goal("app-4k", UBLK, "depth 4, worst latency", None, AtMost(2.0)),
+    goal("pace", PACED, "beside it, worst latency", None, AtMost(2.0)),
+    goal("pace", PACED, "beside it, p99", None, AtMost(1.5)),
     goal("slow-disks", DM, "rate", Some(("pvmove", "rate")), AtLeast(4.0)),
     goal("slow-disks", UBLK, "rate", Some(("pvmove", "rate")), AtLeast(8.0)),
     goal("sparse", UBLK, "written to the destination, per 512 MiB", None, AtMost(40.0)),
@@ -58,6 +61,9 @@ const GOALS: &[Goal] = &[
     goal("steady", UBLK, DEEP, Some(("libublk loop", DEEP)), AtLeast(1.2)),
     goal("steady", UBLK, SINGLE, Some(("libublk loop", SINGLE)), AtLeast(1.0)),
     goal("steady", UBLK, LARGE, Some(("libublk loop", LARGE)), AtLeast(1.0)),
+    goal("core", CORE, "lookup/10000", None, AtMost(20.0)),
+    goal("core", CORE, "admit and end/random/1 thread", None, AtMost(60.0)),
+    goal("core", CORE, "memory per TiB in chunks of 1 MiB", None, AtMost(8192.0)),
     goal("native-copy", "lvshift-ublk copier", "time", Some(("QEMU mirror", "time")), AtMost(0.8)),
     goal("native-copy", "lvshift-ublk copier", "time", Some(("plain copy", "time")), AtMost(1.05)),
 ];
@@ -120,7 +126,7 @@ mod tests {
     fn every_goal_is_about_a_benchmark_that_there_is() {
         for goal in GOALS {
             let known = lvshift_tests::bench::find(goal.bench).is_some()
-                || goal.bench == crate::bench::native::COPY.0;
+                || crate::bench::NATIVE.iter().any(|b| b.0 == goal.bench);
             assert!(known, "no benchmark {}", goal.bench);
         }
     }

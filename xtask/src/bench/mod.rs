@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: where both front ends stand against LVM2 and against the floor.
 
+mod core_costs;
 mod docs;
 mod fio_root;
 mod goals;
@@ -20,6 +21,9 @@ use anyhow::{Result, bail};
 
 use self::results::Results;
 use crate::{Machine, paths};
+
+/// Those that need no disks and no VM.
+const NATIVE: [(&str, &str); 2] = [native::COPY, core_costs::CORE];
 
 /// What can be asked of it.
 #[derive(Debug, clap::Args)]
@@ -52,7 +56,7 @@ pub(crate) struct Options {
 /// Measures what was asked for. Exit status 3: there is no benchmark of that name.
 pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     let disks = lvshift_tests::bench::BENCHES.iter().map(|b| (b.name, b.about));
-    let known: Vec<(&str, &str)> = disks.chain([native::COPY]).collect();
+    let known: Vec<(&str, &str)> = disks.chain(NATIVE).collect();
     if options.list {
         known.iter().for_each(|(name, about)| println!("{name:16} {about}"));
         return Ok(ExitCode::SUCCESS);
@@ -79,6 +83,8 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     for name in chosen {
         let measured = if name == native::COPY.0 {
             native::copy(options.quick)
+        } else if name == core_costs::CORE.0 {
+            core_costs::measure(options.quick)
         } else if let [one, two] = options.disks.as_slice() {
             real::measure(name, options.quick, [one, two], options.yes)
         } else {

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use super::super::Context;
 use crate::cli::pv_args::{Pvmove, WritePolicy};
 use crate::error::{Error, Kind, Result};
+use crate::factor;
 use crate::lock::run_directory;
 use crate::vg::OpenVg;
 
@@ -39,6 +40,9 @@ pub(super) fn leave(
     }
     if let Some(rate) = args.max_rate {
         command.arg(format!("--max-rate={}s", rate.0));
+    }
+    if let Some(factor) = args.pace {
+        command.arg(format!("--pace={}", factor::text(factor)));
     }
     if let Some(policy) = args.write_policy {
         command.arg(match policy {

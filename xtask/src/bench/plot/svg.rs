@@ -51,7 +51,7 @@ pub(super) fn lines(plot: &Lines<'_>) -> String {
         text(&mut out, (LEFT - 6.0, y(at_y) + 4.0), "end", &short(at_y));
         text(&mut out, (x(at_x), TOP + HEIGHT + 18.0), "middle", &short(at_x));
     }
-    text(&mut out, (LEFT, TOP - 6.0), "end", plot.unit);
+    text(&mut out, (LEFT - 6.0, TOP - 14.0), "end", plot.unit);
     text(&mut out, (WIDTH - RIGHT, TOP + HEIGHT + 34.0), "end", "seconds");
     for (n, line) in plot.lines.iter().enumerate() {
         let colour = COLOURS[n % COLOURS.len()];

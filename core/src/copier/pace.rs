@@ -1,0 +1,305 @@
+//! A pace that the application can live with: a closed loop over the latencies that it sees.
+//!
+//! What its 99th percentile would be without the copy is not a matter of the past: loads change. So
+//! the copy *rests* from time to time, for as long as a measurement takes, and what is measured then
+//! is the baseline. Between the rests the copy is as fast as it can be while the percentile stays
+//! within a factor of the baseline: after every good window a little faster, after a bad one half
+//! as fast. An application that does nothing is not waited for at all, and the copy never stands
+//! still for good: it keeps [`FLOOR`], else a baseline that cannot be kept would end no move.
+
+#[cfg(all(test, not(loom)))]
+mod plant;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+use super::latency::Latencies;
+use super::throttle::Nanos;
+
+const MS: u64 = 1_000_000;
+const SECOND: u64 = 1000 * MS;
+
+/// The slowest that a paced copy gets, in bytes per second, whatever the application suffers.
+pub const FLOOR: u64 = 1 << 20;
+/// The first pace beside an application about which nothing is known.
+const START: u64 = 4 << 20;
+/// How often the latencies are looked at.
+const LOOK: u64 = 100 * MS;
+/// So many requests make a percentile that can be compared.
+const ENOUGH: u32 = 400;
+/// A window is at least so long,
+const SHORTEST: u64 = 2 * LOOK;
+/// and ends then, whatever it has, if a copy has ended in it,
+const LONGEST: u64 = 2 * SECOND;
+/// and here even if none has.
+const LONGEST_OF_ALL: u64 = 10 * SECOND;
+/// Without a request for so long, and none in flight, nobody is there.
+const QUIET: u64 = 3 * LOOK;
+/// One request says nothing about the share of time for which somebody waits; this does.
+const LONG_ENOUGH: u64 = SECOND / 2;
+/// Fewer requests in a window of the longest kind are no application, unless they are what it waits
+/// for.
+const FEW: u32 = 16;
+/// How long the application is given to get over the last copy before a rest is measured.
+const AFTER_COPY: u64 = 100 * MS;
+/// The next rest comes after this at the latest,
+const REST_EVERY: u64 = 20 * SECOND;
+/// or after this, if the percentile is missed at the slowest pace: perhaps the load has changed.
+const REST_AGAIN: u64 = 5 * SECOND;
+/// Bad windows at the slowest pace after which that is done.
+const MISSES: u8 = 3;
+
+/// How many times its percentile without the copy the application may have beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Factor(u32);
+
+impl Factor {
+    /// In hundredths, from 1.10 to 100. Less than a bucket's width cannot be told from nothing.
+    pub const fn from_hundredths(hundredths: u32) -> Option<Factor> {
+        if hundredths >= 110 && hundredths <= 10_000 { Some(Factor(hundredths)) } else { None }
+    }
+
+    /// In hundredths.
+    pub const fn hundredths(self) -> u32 {
+        self.0
+    }
+
+    const fn times(self, base: Nanos) -> Nanos {
+        Nanos(base.0.saturating_mul(self.0 as u64) / 100)
+    }
+}
+
+/// What is known at a look.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// All that the queues have counted.
+    pub latencies: &'a Latencies,
+    /// Bytes copied ever.
+    pub copied: u64,
+    /// Copies in flight.
+    pub in_flight: u16,
+}
+
+/// How the copy may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Speed {
+    /// Not at all for now: what the application sees without it is being measured.
+    pub rest: bool,
+    /// Bytes per second; `None` is as fast as it goes.
+    pub rate: Option<u64>,
+    /// Chunks at once.
+    pub window: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The last copies end, then the application gets over them.
+    Settle { until: Nanos },
+    /// The copy rests and the baseline is measured.
+    Rest,
+    /// Nobody is there.
+    Idle,
+    /// Somebody is there.
+    Busy,
+}
+
+/// The pace of one LV's copy. `Latencies` come in as they are, whole.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    factor: Factor,
+    /// Chunks at once where nobody is there.
+    full: u16,
+    phase: Phase,
+    baseline: Option<Nanos>,
+    rested: Nanos,
+    rate: u64,
+    /// Up to here the rate doubles.
+    known_good: u64,
+    window: u16,
+    misses: u8,
+    /// The window that is being measured: its begin, and what was known then.
+    since: Nanos,
+    before: Latencies,
+    copied_before: u64,
+    next: Nanos,
+    /// Requests that had ended at the last look, and when that count was another one last.
+    ended: u32,
+    active: Nanos,
+}
+
+impl Pace {
+    /// Begins with a rest. `full` chunks at once are as many as there may be.
+    pub fn new(factor: Factor, full: u16, now: Nanos) -> Pace {
+        Pace {
+            factor,
+            full: full.max(1),
+            phase: Phase::Settle { until: now },
+            baseline: None,
+            rested: now,
+            rate: START,
+            known_good: u64::MAX,
+            window: 1,
+            misses: 0,
+            since: now,
+            before: Latencies::new(),
+            copied_before: 0,
+            next: now,
+            ended: 0,
+            active: now,
+        }
+    }
+
+    /// Another factor, with what is known of the application.
+    pub const fn set_factor(&mut self, factor: Factor) {
+        self.factor = factor;
+    }
+
+    /// When to look again.
+    pub const fn next_look(&self) -> Nanos {
+        self.next
+    }
+
+    /// The 99th percentile without the copy, if it is known.
+    pub const fn baseline(&self) -> Option<Nanos> {
+        self.baseline
+    }
+
+    /// How the copy may go on now.
+    pub fn speed(&self) -> Speed {
+        match self.phase {
+            Phase::Settle { .. } | Phase::Rest => {
+                Speed { rest: true, rate: Some(self.rate), window: 1 }
+            }
+            Phase::Idle => Speed { rest: false, rate: None, window: self.full },
+            Phase::Busy => Speed { rest: false, rate: Some(self.rate), window: self.window },
+        }
+    }
+
+    /// Looks at what has happened.
+    pub fn look(&mut self, seen: Seen<'_>, now: Nanos) -> Speed {
+        self.next = Nanos(now.0.saturating_add(LOOK));
+        let passed = now.0.saturating_sub(self.since.0);
+        let new = seen.latencies.since(&self.before);
+        let ended = seen.latencies.total();
+        if ended != self.ended || seen.latencies.in_flight() > 0 {
+            (self.ended, self.active) = (ended, now);
+        }
+        match self.phase {
+            Phase::Settle { .. } if seen.in_flight > 0 => self.settle(now),
+            Phase::Settle { until } if now >= until => self.open(Phase::Rest, seen, now),
+            Phase::Settle { .. } => {}
+            Phase::Rest => {
+                let all = new.total() >= ENOUGH && passed >= SHORTEST;
+                if self.is_absent(&new, seen, passed, now) {
+                    self.open(Phase::Idle, seen, now);
+                } else if all || passed >= LONGEST {
+                    self.take_baseline(&new, now);
+                    self.open(Phase::Busy, seen, now);
+                }
+            }
+            Phase::Idle => {
+                let back = new.total() >= FEW || waits(&new, passed);
+                if back && (self.baseline.is_none() || self.rest_is_due(now)) {
+                    self.settle(now);
+                } else if back {
+                    self.rate = (self.known_good.min(self.rate) / 2).max(FLOOR);
+                    self.window = 1;
+                    self.open(Phase::Busy, seen, now);
+                } else if passed >= LONGEST {
+                    self.open(Phase::Idle, seen, now);
+                }
+            }
+            Phase::Busy => self.busy(&new, seen, passed, now),
+        }
+        self.speed()
+    }
+
+    fn busy(&mut self, new: &Latencies, seen: Seen<'_>, passed: u64, now: Nanos) {
+        let copied = seen.copied.saturating_sub(self.copied_before);
+        let count = new.total();
+        if self.is_absent(new, seen, passed, now) {
+            return self.open(Phase::Idle, seen, now);
+        }
+        let Some(baseline) = self.baseline else { return self.settle(now) };
+        let long = new.longer_than(self.factor.times(baseline));
+        let over = (count >= ENOUGH && passed >= SHORTEST) || passed >= LONGEST;
+        // What is as bad as this will not become good any more.
+        let bad_already = long > new.outliers().max(ENOUGH / 100) * 3;
+        if !bad_already && (!over || (copied == 0 && passed < LONGEST_OF_ALL)) {
+            return;
+        }
+        let bytes = u128::from(copied) * u128::from(SECOND) / u128::from(passed.max(1));
+        let achieved = u64::try_from(bytes).unwrap_or(u64::MAX);
+        if long > new.outliers() {
+            self.slower(achieved);
+        } else if count > 0 {
+            self.faster(achieved);
+        }
+        if self.rest_is_due(now) {
+            self.settle(now);
+        } else {
+            self.open(Phase::Busy, seen, now);
+        }
+    }
+
+    fn slower(&mut self, achieved: u64) {
+        self.misses = if self.rate <= FLOOR { self.misses.saturating_add(1) } else { 0 };
+        // A limit that did not bind says nothing about what was too much.
+        let real = if achieved < self.rate / 2 { achieved } else { self.rate };
+        self.known_good = (real / 4 * 3).max(FLOOR);
+        self.rate = (real / 2).max(FLOOR);
+        self.window = (self.window / 2).max(1);
+    }
+
+    fn faster(&mut self, achieved: u64) {
+        self.misses = 0;
+        if achieved < self.rate / 2 {
+            // Something else holds it up: more at once, if that may be.
+            self.window = self.window.saturating_add(1).min(self.full);
+        } else if self.rate < self.known_good {
+            self.rate = self.rate.saturating_mul(2).min(self.known_good);
+        } else {
+            self.rate = self.rate.saturating_add(self.rate / 16);
+        }
+    }
+
+    /// What is measured varies; a load that has changed does not have to be believed twice.
+    fn take_baseline(&mut self, new: &Latencies, now: Nanos) {
+        self.rested = now;
+        self.misses = 0;
+        let Some(found) = new.p99() else { return };
+        self.baseline = Some(match self.baseline {
+            Some(old) if found.0 / 2 <= old.0 && old.0 / 2 <= found.0 => {
+                Nanos(old.0 / 2 + found.0 / 2)
+            }
+            _ => found,
+        });
+    }
+
+    /// Whether nobody is there whom a copy could disturb. Who waits for a request is there.
+    fn is_absent(&self, new: &Latencies, seen: Seen<'_>, passed: u64, now: Nanos) -> bool {
+        let few = passed >= LONGEST && new.total() < FEW && !waits(new, passed);
+        (few && seen.latencies.in_flight() == 0) || now.0.saturating_sub(self.active.0) >= QUIET
+    }
+
+    fn rest_is_due(&self, now: Nanos) -> bool {
+        let passed = now.0.saturating_sub(self.rested.0);
+        passed >= REST_EVERY || (self.misses >= MISSES && passed >= REST_AGAIN)
+    }
+
+    fn settle(&mut self, now: Nanos) {
+        self.phase = Phase::Settle { until: Nanos(now.0.saturating_add(AFTER_COPY)) };
+    }
+
+    fn open(&mut self, phase: Phase, seen: Seen<'_>, now: Nanos) {
+        self.phase = phase;
+        self.since = now;
+        self.before.clone_from(seen.latencies);
+        self.copied_before = seen.copied;
+    }
+}
+
+/// Whether the application spends a good part of its time waiting for the LV, however few requests
+/// it has.
+fn waits(new: &Latencies, passed: u64) -> bool {
+    passed >= LONG_ENOUGH && new.waited().0 > passed / 4
+}

@@ -1,0 +1,76 @@
+//! What an application sees of a move that makes way for it, and of one that does not.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::app::{self, EXTENT_MIB, WARM_UP};
+use super::contestant::{Tool, Volume};
+use super::fio::{Load, Running, now_ms};
+use super::lab::Lab;
+
+/// As in `app-4k`, at its lower depth.
+const LOAD: Load = Load { pattern: "randrw", block: "4k", depth: 4 };
+const LIMIT: Duration = Duration::from_secs(1800);
+
+/// The contestants, and the options of their moves.
+const CASES: &[(&str, &[&str])] = &[("lvshift-ublk", &[]), ("lvshift-ublk, paced", &["--pace"])];
+
+/// An application before the move and in its first part; then it goes, and the rest is copied
+/// without it.
+pub(super) fn pace(lab: &mut Lab) -> Result<()> {
+    let mib = lab.scale.mib(1024);
+    lab.noise(mib)?;
+    let disks = lab.disks.clone();
+    for (name, options) in lab.turns(CASES) {
+        let volume = Volume::new(Tool::Ublk, &disks, mib / EXTENT_MIB, "")?;
+        let fio = Running::start(LOAD, &volume.node, LIMIT)?;
+        std::thread::sleep(WARM_UP);
+        let idle_from = now_ms();
+        std::thread::sleep(Duration::from_secs_f64(lab.scale.seconds(15.0)));
+        let idle = (idle_from, now_ms());
+        // What the read check does to the application is not the copy's doing.
+        let options = [&["--skip-read-check"], options].concat();
+        let mut moving = volume.begin_move(&options)?;
+        let start = Instant::now();
+        let beside = Duration::from_secs_f64(lab.scale.seconds(45.0));
+        let mut ended = None;
+        while ended.is_none() && start.elapsed() < beside {
+            std::thread::sleep(Duration::from_millis(20));
+            ended = moving.try_wait().context("looking at the move")?;
+        }
+        let under_load = (idle.1, now_ms());
+        let percent = if ended.is_none() { volume.copy_percent()? } else { 100.0 };
+        let requests = fio.stop()?;
+        let alone = Instant::now();
+        let status = match ended {
+            Some(status) => status,
+            None => waited(&mut moving)?,
+        };
+        let alone = alone.elapsed().as_secs_f64();
+        ensure!(status.success(), "{name}: the move ended with {status}");
+        volume.lies_on(1)?;
+        volume.remove()?;
+        app::report(lab, name, "beside it", &requests, idle, under_load)?;
+        let seconds = (under_load.1 - under_load.0) / 1000.0;
+        let done = mib as f64 * percent / 100.0;
+        lab.sample(name, "copied beside the application", "MiB/s", done / seconds);
+        if percent < 90.0 {
+            lab.sample(name, "copied without it", "MiB/s", (mib as f64 - done) / alone);
+        }
+    }
+    Ok(())
+}
+
+fn waited(moving: &mut std::process::Child) -> Result<std::process::ExitStatus> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = moving.try_wait().context("looking at the move")? {
+            return Ok(status);
+        }
+        if start.elapsed() > LIMIT {
+            bail!("the move does not end although nobody is there");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
