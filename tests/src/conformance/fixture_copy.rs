@@ -60,7 +60,8 @@ impl Rig<'_> {
     /// # Errors
     /// If it does not happen, or is over.
     pub(super) fn wait_for_mid_copy(&self) -> Result<()> {
-        self.guest.wait_for("the move is in mid-copy", HANG, || {
+        // No hang: under memory pressure it takes long until a command has begun at all.
+        self.guest.wait_for("the move is in mid-copy", HANG * 3, || {
             // While it is being written it may disagree for a moment.
             let Ok(meta) = self.meta() else { return Ok(false) };
             if !meta.states().contains(&MoveState::Copying) {
@@ -83,7 +84,10 @@ impl Rig<'_> {
     }
 
     /// How much of the moves is equal, as `lvs` says; 0 if nothing moves yet.
-    fn percent(&self) -> Result<f64> {
+    ///
+    /// # Errors
+    /// If the report cannot be had.
+    pub(super) fn percent(&self) -> Result<f64> {
         let run = self.guest.lvshift(&["lvs", "--noheadings", "-o", "copy_percent", VG])?.ok()?;
         Ok(run.stdout.split_whitespace().find_map(|word| word.parse().ok()).unwrap_or(0.0))
     }

@@ -80,7 +80,10 @@ fn seen(guest: &Guest) -> Result<BTreeMap<PathBuf, String>> {
         let Ok(entries) = std::fs::read_dir(dir) else { continue };
         for entry in entries {
             let path = entry?.path();
-            if path.ends_with("control") {
+            // udevd makes its links under a name of this kind and renames them.
+            let is_scratch =
+                path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".#"));
+            if path.ends_with("control") || is_scratch {
                 continue;
             }
             // A link that leads nowhere is a leftover, and seen as such.
