@@ -38,10 +38,14 @@ impl<S: Cells> Tracker<S> {
         let wake = step.wake;
         let ticket = |route| WriteTicket { chunk, piece, route, guarded };
         match step.outcome {
-            Outcome::Admitted(Route::Source) => Ok(self.to_source(ticket(Route::Source), wake)),
+            Outcome::Admitted(Route::Source) => {
+                Ok(self.to_source(ticket(Route::Source), Effects::waking(wake)))
+            }
             Outcome::AdmittedDemoting => {
                 self.count_demoted(chunk);
-                Ok(self.to_source(ticket(Route::Source), wake))
+                // It may have found nothing to copy and gone to sleep.
+                let effects = Effects { wake, copier: true, log: false };
+                Ok(self.to_source(ticket(Route::Source), effects))
             }
             Outcome::Admitted(route) => {
                 Ok(Admission::Admitted(ticket(route), Effects::waking(wake)))
@@ -77,8 +81,7 @@ impl<S: Cells> Tracker<S> {
 
     /// The last look before a write goes to the source alone: the source must be in charge. The
     /// chunk is not mirrored and counted so, therefore a seal that this does not see sees the chunk.
-    fn to_source(&self, ticket: WriteTicket, wake: QueueMask) -> Admission {
-        let effects = Effects::waking(wake);
+    fn to_source(&self, ticket: WriteTicket, effects: Effects) -> Admission {
         if self.health.authority_after() == Authority::Source {
             return Admission::Admitted(ticket, effects);
         }

@@ -194,9 +194,10 @@ impl<S: Cells> Tracker<S> {
         self.health.fault().is_some()
     }
 
-    /// Before the commit of step 7, after a flush of the destination: from now on a write that the
-    /// destination does not take is not acknowledged until [`Tracker::decided`]. Where the answer
-    /// is not [`Sealed::Sealed`], all is as before.
+    /// Before the commit of step 7, and before the flush of the destination that this rests on: what
+    /// is copied between such a flush and the seal would not be durable. From now on a write that
+    /// the destination does not take is not acknowledged until [`Tracker::decided`]. Where the
+    /// answer is not [`Sealed::Sealed`], all is as before.
     pub fn seal(&self) -> (Sealed, Effects) {
         if !crate::planted::is("seal-forgotten") {
             self.health.set_authority(Authority::Undecided);

@@ -265,6 +265,22 @@ fn a_discard_that_nobody_can_foretell_makes_the_chunk_be_copied_again() {
 }
 
 #[test]
+fn the_copier_is_told_of_a_chunk_that_a_discard_has_demoted() {
+    let tracker = part(64);
+    let _ = copy(&tracker, 0);
+    let discard = tracker.admit(piece(0, 8), Content::Undefined, queue(0), WritePolicy::CopyFirst);
+    let Ok(Admission::Admitted(ticket, effects)) = discard else { panic!("{discard:?}") };
+    assert!(effects.copier, "it sleeps, and all is never equal again");
+    let _ = ticket.complete(&tracker, WriteOutcome::Done);
+    // Nor is it forgotten where the discard has to wait for the commit.
+    let _ = copy(&tracker, 0);
+    assert_eq!(tracker.seal().0, Sealed::Sealed);
+    let discard = tracker.admit(piece(0, 8), Content::Undefined, queue(0), WritePolicy::CopyFirst);
+    let (why, effects) = parked(discard.unwrap());
+    assert!(why == Parked::ForCommit && effects.copier);
+}
+
+#[test]
 fn once_sealed_no_write_is_acknowledged_that_the_destination_did_not_take() {
     let tracker = part(64);
     assert_eq!(tracker.seal().0, Sealed::NotEqual);

@@ -1,0 +1,68 @@
+//! The gate before all queues, as the ublk front end has it: closed, drained, another table, open.
+
+use shuttle::sync::atomic::{AtomicU32, Ordering};
+use shuttle::sync::{Condvar, Mutex};
+
+use super::{Bell, QUEUES};
+use crate::mover::Leg;
+
+/// What the LV is served from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    Mirror,
+    Plain(Leg),
+}
+
+pub(super) struct Gate {
+    /// Odd: closed.
+    epoch: AtomicU32,
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+struct Inner {
+    table: Table,
+    drained: u8,
+    gone: u8,
+}
+
+impl Gate {
+    pub(super) fn new() -> Gate {
+        let inner = Inner { table: Table::Mirror, drained: 0, gone: 0 };
+        Gate { epoch: AtomicU32::new(0), inner: Mutex::new(inner), changed: Condvar::new() }
+    }
+
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    pub(super) fn table(&self) -> Table {
+        self.inner.lock().expect("no panic").table
+    }
+
+    /// Closes it and waits until nothing is on its way; `then` is done while it is closed.
+    pub(super) fn swap(&self, bells: &[Bell], table: Table, then: impl FnOnce()) {
+        let mut inner = self.inner.lock().expect("no panic");
+        inner.drained = 0;
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        bells.iter().for_each(Bell::ring);
+        while inner.drained + inner.gone < QUEUES {
+            inner = self.changed.wait(inner).expect("no panic");
+        }
+        then();
+        inner.table = table;
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        bells.iter().for_each(Bell::ring);
+    }
+
+    pub(super) fn drained(&self) {
+        self.inner.lock().expect("no panic").drained += 1;
+        self.changed.notify_all();
+    }
+
+    /// A queue has nothing more to do, ever.
+    pub(super) fn left(&self) {
+        self.inner.lock().expect("no panic").gone += 1;
+        self.changed.notify_all();
+    }
+}

@@ -1,0 +1,218 @@
+//! The tracker at the size of a system, under shuttle: four queues with overlapping writes and flushes,
+//! a copier, a log writer, settle rounds, and a mover that hands over or goes back.
+//!
+//! `RUSTFLAGS="--cfg shuttle" cargo test -p lvshift-core --release --lib --target-dir target/shuttle shuttle`
+//!
+//! What runs is the tracker, the plans and the flush gate; what is made up are the threads' loops,
+//! which are those of the ublk front end in small, and the disks. At every change of a disk: were the power to
+//! fail now, the log would not lie and nothing flushed would be lost. At every end of a write or a copy: a
+//! mirrored chunk that nobody writes is equal on both legs, so overlapping writes came to both in one
+//! order. A wake-up that is lost is a deadlock, which shuttle reports.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use std::vec::Vec;
+
+use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use shuttle::sync::atomic::{AtomicU32, Ordering};
+use shuttle::sync::{Arc, Condvar, Mutex as SharedMutex};
+use shuttle::{Config, Runner, thread};
+
+use super::*;
+use crate::units::Sectors;
+use disks::{CHUNK, Disks, LENGTH};
+use plan::Plan;
+
+mod disks;
+mod gate;
+mod mirror;
+mod mover;
+mod plan;
+mod queues;
+
+/// Queue threads.
+const QUEUES: u8 = 4;
+/// Executions for each seed: PCT learns from one how long the next will be.
+const BATCH: usize = 50;
+
+struct Part {
+    cells: Vec<ChunkCell>,
+    groups: Vec<Group>,
+}
+
+impl Cells for Part {
+    fn cells(&self) -> &[ChunkCell] {
+        &self.cells
+    }
+
+    fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+}
+
+/// How a thread is told that it has something to do.
+struct Bell {
+    rung: SharedMutex<bool>,
+    changed: Condvar,
+}
+
+impl Bell {
+    fn new() -> Bell {
+        Bell { rung: SharedMutex::new(false), changed: Condvar::new() }
+    }
+
+    fn ring(&self) {
+        *self.rung.lock().expect("nobody panics with it") = true;
+        self.changed.notify_one();
+    }
+
+    /// Whether it was rung since the last look.
+    fn take(&self) -> bool {
+        std::mem::take(&mut *self.rung.lock().expect("nobody panics with it"))
+    }
+
+    fn wait(&self) {
+        let mut rung = self.rung.lock().expect("nobody panics with it");
+        while !*rung {
+            rung = self.changed.wait(rung).expect("nobody panics with it");
+        }
+        *rung = false;
+    }
+}
+
+/// All that the threads share.
+struct System {
+    plan: Plan,
+    tracker: Tracker<Part>,
+    disks: Mutex<Disks>,
+    flushes: FlushGate,
+    /// Flushes of the destination that are under way or not told of yet.
+    flushing: AtomicU32,
+    gate: gate::Gate,
+    queues: [Bell; QUEUES as usize],
+    copier: Bell,
+    log: Bell,
+    mover: Bell,
+    /// 1: the copier is to end; 2: it has.
+    copier_stops: AtomicU32,
+    log_stops: AtomicU32,
+}
+
+impl System {
+    fn new(plan: Plan) -> System {
+        let geometry = Geometry::new(Sectors(LENGTH), CHUNK).expect("a good size");
+        let cells = (0..geometry.chunks()).map(|_| ChunkCell::new()).collect();
+        let groups = (0..geometry.groups()).map(|_| Group::new()).collect();
+        let tracker = Tracker::new(geometry, Part { cells, groups }).expect("memory enough");
+        tracker.load_log_bits(ChunkIndex(0), &[plan.clean]);
+        System {
+            disks: Mutex::new(Disks::new(plan.clean)),
+            plan,
+            tracker,
+            flushes: FlushGate::new(),
+            flushing: AtomicU32::new(0),
+            gate: gate::Gate::new(),
+            queues: std::array::from_fn(|_| Bell::new()),
+            copier: Bell::new(),
+            log: Bell::new(),
+            mover: Bell::new(),
+            copier_stops: AtomicU32::new(0),
+            log_stops: AtomicU32::new(0),
+        }
+    }
+
+    fn disks(&self) -> MutexGuard<'_, Disks> {
+        self.disks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pass_on(&self, effects: Effects) {
+        for queue in effects.wake.iter() {
+            if let Some(bell) = self.queues.get(usize::from(queue.number())) {
+                bell.ring();
+            }
+        }
+        if effects.copier {
+            self.copier.ring();
+            self.mover.ring();
+        }
+        if effects.log {
+            self.log.ring();
+        }
+    }
+
+    fn check_equal(&self, chunk: u32) {
+        // Nobody else runs between the word and the disks, nor while these are locked.
+        let word = self.tracker.word(ChunkIndex(chunk)).expect("in the part");
+        self.disks().check_equal(word, chunk);
+    }
+}
+
+/// One execution.
+fn run() {
+    let system = Arc::new(System::new(Plan::draw()));
+    let spawn = |work: fn(&System)| {
+        let system = Arc::clone(&system);
+        thread::spawn(move || work(&system))
+    };
+    let queues: Vec<_> = (0..QUEUES)
+        .map(|number| {
+            let system = Arc::clone(&system);
+            thread::spawn(move || queues::run(&system, number))
+        })
+        .collect();
+    let (copier, log) = (spawn(mirror::copy), spawn(mirror::write_log));
+    let (settler, mover) = (spawn(mirror::settle), spawn(mover::run));
+    for queue in queues {
+        queue.join().expect("a queue");
+    }
+    for thread in [mover, copier, settler] {
+        thread.join().expect("a thread");
+    }
+    system.log_stops.store(1, Ordering::SeqCst);
+    system.log.ring();
+    log.join().expect("a thread");
+    for chunk in 0..system.tracker.geometry().chunks() {
+        let word = system.tracker.word(ChunkIndex(chunk)).expect("in the part");
+        assert_eq!(word.writers(), 0, "a write that has ended is still counted");
+    }
+}
+
+/// Runs batches of executions until the time is over; says which seed failed.
+fn check<S: Scheduler + 'static>(name: &str, scheduler: impl Fn(u64) -> S) {
+    let full = std::env::var("LVSHIFT_SCORECARD").is_ok_and(|form| form == "full");
+    let time = Duration::from_secs(if full { 600 } else { 11 });
+    let only = std::env::var("LVSHIFT_SHUTTLE_SEED").ok().and_then(|seed| seed.parse().ok());
+    let first: u64 = only.unwrap_or(1);
+    let start = Instant::now();
+    let mut executions = 0;
+    for seed in first.. {
+        let mut config = Config::new();
+        config.stack_size = 1 << 17;
+        config.silence_warnings = true;
+        config.failure_persistence = shuttle::FailurePersistence::None;
+        let runner = Runner::new(scheduler(seed), config);
+        let batch = std::panic::AssertUnwindSafe(|| runner.run(run));
+        match std::panic::catch_unwind(batch) {
+            Ok(count) => executions += count,
+            Err(panic) => {
+                std::println!("FAIL {name}: again with LVSHIFT_SHUTTLE_SEED={seed}");
+                std::panic::resume_unwind(panic);
+            }
+        }
+        if only.is_some() || start.elapsed() > time {
+            break;
+        }
+    }
+    std::println!("{name}: figure=shuttle-executions {executions} seed={first}");
+}
+
+#[test]
+fn shuttle_a_whole_move_under_random_schedules() {
+    check("random", |seed| RandomScheduler::new_from_seed(seed, BATCH));
+}
+
+#[test]
+fn shuttle_a_whole_move_under_pct_schedules() {
+    // How many changes of priority a bug needs: few, and in turn.
+    check("pct", |seed| PctScheduler::new_from_seed(seed, 2 + (seed % 4) as usize, BATCH));
+}
