@@ -61,14 +61,15 @@ impl<S: Cells> Tracker<S> {
     }
 
     /// The first chunk at or after `from` that is not mirrored and not being copied: with no writer
-    /// in, or `busy`, pending with writers in.
+    /// in, or `busy`, also with writers in. A search for busy ones alone would miss the chunk whose
+    /// last writer has left since the search for the others.
     pub fn next_unmirrored(&self, from: ChunkIndex, busy: bool) -> Option<ChunkIndex> {
         self.find(
             from,
             |group| group.left() > 0,
             |word| match word.phase() {
-                Phase::Pending => busy == (word.writers() > 0),
-                Phase::Draining => !busy && word.writers() == 0,
+                Phase::Pending => busy || word.writers() == 0,
+                Phase::Draining => word.writers() == 0,
                 _ => false,
             },
         )
