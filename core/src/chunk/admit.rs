@@ -1,5 +1,6 @@
 //! Letting write pieces in, and what their ends lead to.
 
+use super::cell::ChunkCell;
 use super::geometry::{ChunkIndex, Piece, RangeError};
 use super::health::Authority;
 use super::queue::{QueueId, QueueMask};
@@ -8,6 +9,19 @@ use super::ticket::{AppResult, Completed, WriteOutcome, WriteTicket};
 use super::tracker::{Admission, AdmitError, Cells, Content, Effects, Parked, Tracker};
 use crate::mover::{Leg, LegFault};
 use crate::planted;
+
+/// Where else a read may go that has failed on the source.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fallback {
+    /// To the destination, which holds the same.
+    Destination,
+    /// There too, but for a write in flight: what it leaves on one leg and not yet on the other must
+    /// not be seen. Try again, the source first.
+    Later,
+    /// Nowhere.
+    None,
+}
 
 impl<S: Cells> Tracker<S> {
     /// Asks for a write piece to be let in. It must lie in one chunk.
@@ -153,27 +167,29 @@ impl<S: Cells> Tracker<S> {
     }
 
     /// Whether a read that failed on the source may be served from the destination: every chunk of
-    /// the piece is mirrored, no write is in flight in it, and the destination has not
-    /// failed at anything. The
-    /// piece may span chunks.
-    pub fn may_read_destination(&self, piece: Piece) -> bool {
+    /// the piece is mirrored, no write is in flight in it, and the destination has not failed at
+    /// anything. The piece may span chunks.
+    pub fn may_read_destination(&self, piece: Piece) -> Fallback {
         if planted::is("reads-destination-unasked") {
-            return true;
+            return Fallback::Destination;
         }
-        let Some(end) = piece.first.0.checked_add(piece.count.0) else { return false };
+        let Some(end) = piece.first.0.checked_add(piece.count.0) else { return Fallback::None };
         if piece.count.0 == 0 || end > self.geometry.length().0 {
-            return false;
+            return Fallback::None;
         }
         if self.fault().is_some_and(|fault| fault.leg == Leg::Destination) {
-            return false;
+            return Fallback::None;
         }
         let size = u64::from(self.geometry.chunk_sectors());
-        (piece.first.0 / size..=(end - 1) / size).all(|chunk| {
+        let mut answer = Fallback::Destination;
+        for chunk in piece.first.0 / size..=(end - 1) / size {
             let cell = u32::try_from(chunk).ok().and_then(|chunk| self.cell(ChunkIndex(chunk)));
-            cell.is_some_and(|cell| {
-                let word = cell.load();
-                word.phase().is_mirrored() && word.writers() == 0
-            })
-        })
+            match cell.map(ChunkCell::load) {
+                Some(word) if word.phase().is_mirrored() && word.writers() == 0 => {}
+                Some(word) if word.phase().is_mirrored() => answer = Fallback::Later,
+                _ => return Fallback::None,
+            }
+        }
+        answer
     }
 }

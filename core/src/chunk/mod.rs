@@ -29,6 +29,7 @@ mod small_world;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+pub use admit::Fallback;
 pub use cell::ChunkCell;
 pub use flushes::{FlushGate, FlushTicket, Turn};
 pub use geometry::{ChunkIndex, Geometry, GeometryError, Piece, RangeError};

@@ -3,7 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
-use lvshift_core::chunk::{Admission, AppResult, Authority, Content, Parked, Piece, WriteOutcome};
+use lvshift_core::chunk::{
+    Admission, AppResult, Authority, Content, Fallback, Parked, Piece, WriteOutcome,
+};
 use lvshift_core::io::{LegOp, ReadPlan, ReadStep, WriteProgress, plan_write};
 use lvshift_core::mover::Leg;
 use lvshift_core::units::Sectors;
@@ -11,6 +13,9 @@ use lvshift_core::units::Sectors;
 use super::Queue;
 use super::tag::{LEGS, LegTask, LegWork, Work, index_of};
 use crate::mirror::Part;
+
+/// How often a request's reads that failed on the source are tried again because of writes in flight.
+const MAX_REREADS: u8 = 200;
 
 impl Queue {
     /// Issues the next piece of a request in a mirrored part, or parks it.
@@ -85,8 +90,16 @@ impl Queue {
             ReadStep::Done => self.piece_done(tag),
             ReadStep::TryDestination => {
                 let piece = Piece { first: Sectors(first), count: Sectors(slot.piece) };
-                if !part.tracker.may_read_destination(piece) {
-                    return self.piece_failed(tag, verdict);
+                match part.tracker.may_read_destination(piece) {
+                    Fallback::Destination => {}
+                    // The write in flight is over before long; a failed read takes its time, too.
+                    Fallback::Later if slot.rereads < MAX_REREADS => {
+                        slot.rereads += 1;
+                        slot.work = Work::Idle;
+                        self.leave_below(tag);
+                        return self.serve(tag);
+                    }
+                    Fallback::Later | Fallback::None => return self.piece_failed(tag, verdict),
                 }
                 let at = part.at(Leg::Destination, first);
                 self.issue(tag, 0, LegWork { at, op: LegTask::Read, bytes: 0, stalls: 0 })

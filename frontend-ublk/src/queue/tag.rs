@@ -36,6 +36,8 @@ pub(super) struct Tag {
     pub(super) piece: u64,
     pub(super) legs: [LegWork; 2],
     pub(super) work: Work,
+    /// How often it was read again from the source.
+    pub(super) rereads: u8,
     /// While a flush of a device may be on its way for it: neither settle rounds nor the seal
     /// overtake it.
     pub(super) flush: Option<FlushTicket>,
@@ -99,7 +101,16 @@ impl Default for Tag {
         let request =
             Descriptor { op: op::FLUSH, fua: false, no_unmap: false, sectors: 0, start: 0 };
         let legs = [LegWork::default(); 2];
-        Tag { request, since: 0, done: 0, piece: 0, legs, work: Work::Idle, flush: None }
+        Tag {
+            request,
+            since: 0,
+            done: 0,
+            piece: 0,
+            legs,
+            work: Work::Idle,
+            rereads: 0,
+            flush: None,
+        }
     }
 }
 

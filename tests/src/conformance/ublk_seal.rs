@@ -35,9 +35,10 @@ fn dies_in_commit(guest: &mut Guest) -> Result<()> {
         let run = rig.pvmove_at(point, &[&rig.pv(1), &rig.pv(2)])?;
         ensure!(run.signal == Some(9), "it was to be killed: {run}");
         // Nobody types anything: the daemon finds out from the disks what became of the commit.
-        for _ in 0..3 {
-            served(&writer)?;
-        }
+        let of = format!("of={}", lv.display());
+        let flush = ["dd", "if=/dev/null", &of, "conv=notrunc,fsync"];
+        guest.spawn_env(&[], "busybox", &flush)?.wait(HANG)?.ok()?;
+        served(&writer)?;
         if home == 1 {
             rig.pvmove(&["--abort"])?.ok()?;
         } else {

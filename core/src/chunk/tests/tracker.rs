@@ -311,18 +311,18 @@ fn a_discard_after_the_seal_waits_for_the_commit() {
 #[test]
 fn the_destination_serves_a_read_only_where_it_holds_the_bytes() {
     let tracker = part(128);
-    assert!(!tracker.may_read_destination(piece(0, 8)));
+    assert_eq!(tracker.may_read_destination(piece(0, 8)), Fallback::None);
     let _ = copy(&tracker, 0);
-    assert!(tracker.may_read_destination(piece(0, 64)));
-    assert!(!tracker.may_read_destination(piece(60, 8)));
-    assert!(!tracker.may_read_destination(piece(127, 2)));
-    assert!(!tracker.may_read_destination(piece(u64::MAX, 2)));
+    assert_eq!(tracker.may_read_destination(piece(0, 64)), Fallback::Destination);
+    assert_eq!(tracker.may_read_destination(piece(60, 8)), Fallback::None);
+    assert_eq!(tracker.may_read_destination(piece(127, 2)), Fallback::None);
+    assert_eq!(tracker.may_read_destination(piece(u64::MAX, 2)), Fallback::None);
     let _ = copy(&tracker, 1);
-    assert!(tracker.may_read_destination(piece(60, 8)));
+    assert_eq!(tracker.may_read_destination(piece(60, 8)), Fallback::Destination);
     let ticket = admitted(admit(&tracker, piece(0, 8), WritePolicy::CopyFirst));
-    assert!(!tracker.may_read_destination(piece(32, 8)));
+    assert_eq!(tracker.may_read_destination(piece(32, 8)), Fallback::Later);
     let _ = ticket.complete(&tracker, WriteOutcome::Done);
-    assert!(tracker.may_read_destination(piece(0, 8)));
+    assert_eq!(tracker.may_read_destination(piece(0, 8)), Fallback::Destination);
 }
 
 #[test]
