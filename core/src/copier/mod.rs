@@ -10,7 +10,7 @@ mod stats;
 mod throttle;
 mod window;
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
 pub use pacer::{May, Pacer};
