@@ -38,7 +38,7 @@ use Form::{Cargo, Own};
 use Target::{AtLeast, Exactly};
 
 /// All checks, cheap ones first.
-pub(super) const ALL: &[Check] = &[PANICS, FUZZ, LOOM, SIM, PLANTED];
+pub(super) const ALL: &[Check] = &[PANICS, FUZZ, LOOM, SHUTTLE, SIM, PLANTED];
 
 const PANICS: Check = Check {
     name: "panics",
@@ -106,6 +106,33 @@ const LOOM: Check = Check {
         says: "executions of the tracker's models",
         quick: AtLeast(10_000),
         full: AtLeast(1_000_000),
+    }],
+};
+
+const SHUTTLE_TEST: &[&str] = &[
+    "test",
+    "--quiet",
+    "-p",
+    "lvshift-core",
+    "--release",
+    "--lib",
+    "--target-dir",
+    "target/shuttle",
+    "shuttle",
+    "--",
+    "--nocapture",
+];
+
+const SHUTTLE: Check = Check {
+    name: "shuttle",
+    says: "four queues, copier, log, flushes and the end of a move keep the legs equal and wake all",
+    quick: Some(Cargo(SHUTTLE_TEST, &[("RUSTFLAGS", "--cfg shuttle")])),
+    full: Cargo(SHUTTLE_TEST, &[("RUSTFLAGS", "--cfg shuttle")]),
+    figures: &[Figure {
+        id: "shuttle-executions",
+        says: "moves of the whole tracker, random and PCT schedules",
+        quick: AtLeast(1_000),
+        full: AtLeast(200_000),
     }],
 };
 
