@@ -7,6 +7,7 @@
 mod checks;
 mod figure;
 mod fuzz;
+mod miri;
 mod panics;
 
 use std::process::ExitCode;
