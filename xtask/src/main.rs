@@ -13,6 +13,7 @@ mod initramfs;
 mod kernel;
 mod modules;
 mod paths;
+mod planted;
 mod power;
 mod qemu;
 mod run_guest;
@@ -54,7 +55,7 @@ enum Command {
     Demo(demo::Options),
     /// Simulate moves with a power cut at every step
     Sim(sim::Options),
-    /// Switch each planted bug on and look whether the simulator finds it
+    /// Switch each planted bug on and look which check finds it
     Planted,
     /// Measure moves against LVM2's pvmove and against the floor
     Bench(bench::Options),
@@ -117,7 +118,7 @@ fn main() -> ExitCode {
         Command::Power(options) => power::main(&options),
         Command::Demo(options) => demo::main(&options),
         Command::Sim(options) => sim::main(&options),
-        Command::Planted => sim::planted(),
+        Command::Planted => planted::main(),
         Command::Bench(options) => bench::main(&options),
         Command::Test(options) => test::main(&options),
         Command::Scorecard(options) => scorecard::main(&options),

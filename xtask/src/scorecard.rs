@@ -10,6 +10,7 @@ mod figure;
 mod fuzz;
 mod honesty;
 mod liveness;
+mod miri;
 mod panics;
 mod scenarios;
 

@@ -1,4 +1,4 @@
-//! `cargo xtask sim` and `cargo xtask planted`: the simulator, built for speed.
+//! `cargo xtask sim`: the simulator, built for speed.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -53,12 +53,6 @@ pub(crate) fn planted_bugs() -> Result<Command> {
     let mut command = command("planted")?;
     command.args(["--planted", "--points", &PATIENCE.to_string()]);
     Ok(command)
-}
-
-/// Switches each planted bug on and looks whether the simulator finds it.
-pub(crate) fn planted() -> Result<ExitCode> {
-    let status = planted_bugs()?.status()?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Builds the simulator with this feature; in a directory of its own, so that a planted bug is never

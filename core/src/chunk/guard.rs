@@ -15,9 +15,9 @@ const BLOCKS_PER_WORD: u64 = 32;
 const PARKED_SHIFT: u32 = 32;
 const BLOCKS_MASK: u64 = u32::MAX as u64;
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const WORDS: usize = 1024;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 const WORDS: usize = 2;
 
 /// The longest piece that the table can hold without meeting itself, so the largest chunk.
@@ -134,5 +134,5 @@ impl Iterator for Words {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;

@@ -24,9 +24,11 @@ mod word;
 
 #[cfg(all(test, loom))]
 mod loom_models;
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, shuttle))]
+mod shuttle_models;
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod small_world;
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
 pub use admit::Fallback;

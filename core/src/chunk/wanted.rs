@@ -6,9 +6,9 @@
 use super::geometry::ChunkIndex;
 use crate::sync::{AtomicU32, Ordering};
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const SLOTS: usize = 256;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 const SLOTS: usize = 2;
 
 const EMPTY: u32 = u32::MAX;

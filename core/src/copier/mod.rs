@@ -12,7 +12,7 @@ mod stats;
 mod throttle;
 mod window;
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
 pub use latency::{LATENCY_BUCKETS, Latencies, latency_bucket};

@@ -55,14 +55,28 @@ impl Gate {
         bells.iter().for_each(Bell::ring);
     }
 
+    /// Waits until no queue has anything to do any more.
+    pub(super) fn wait_for_all_to_leave(&self) {
+        let mut inner = self.inner.lock().expect("no panic");
+        while inner.gone < QUEUES {
+            inner = self.changed.wait(inner).expect("no panic");
+        }
+    }
+
     pub(super) fn drained(&self) {
         self.inner.lock().expect("no panic").drained += 1;
         self.changed.notify_all();
     }
 
-    /// A queue has nothing more to do, ever.
-    pub(super) fn left(&self) {
-        self.inner.lock().expect("no panic").gone += 1;
+    /// A queue has nothing more to do, ever. It counts once, though it may have said already that
+    /// it has drained in the epoch it has seen.
+    pub(super) fn left(&self, seen: u32) {
+        let mut inner = self.inner.lock().expect("no panic");
+        if !seen.is_multiple_of(2) && seen == self.epoch() {
+            inner.drained -= 1;
+        }
+        inner.gone += 1;
+        drop(inner);
         self.changed.notify_all();
     }
 }

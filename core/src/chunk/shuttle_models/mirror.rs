@@ -5,56 +5,24 @@ use std::vec::Vec;
 use shuttle::sync::atomic::Ordering;
 use shuttle::thread;
 
-use super::disks::{CHUNKS, Span};
+use super::disks::Span;
 use super::plan::{Dice, Fault};
 use super::{ChunkIndex, CopyOutcome, CopyTicket, System};
+use crate::copier::{Allowed, Pick, Schedule};
 use crate::mover::Leg;
 
 /// Copies what is wanted, and what the scan finds.
 pub(super) fn copy(system: &System) {
-    let mut dice = Dice::new(system.plan.seed ^ 0xC0);
+    let allowed = if system.plan.scans { Allowed::All } else { Allowed::Wanted };
+    let mut schedule = Schedule::new();
     while system.copier_stops.load(Ordering::SeqCst) == 0 {
-        match next(system, &mut dice) {
-            Some(ticket) => copy_one(system, ticket),
-            None => system.copier.wait(),
+        match schedule.next(&system.tracker, allowed) {
+            Pick::Copy(ticket) => copy_one(system, ticket),
+            Pick::Wait | Pick::AllMirrored | Pick::Abandoned => system.copier.wait(),
         }
     }
     system.copier_stops.store(2, Ordering::SeqCst);
     system.mover.ring();
-}
-
-fn next(system: &System, dice: &mut Dice) -> Option<CopyTicket> {
-    let tracker = &system.tracker;
-    while let Some(chunk) = tracker.next_wanted() {
-        if let Some(ticket) = tracker.begin_copy(chunk, true) {
-            return Some(ticket);
-        }
-    }
-    if tracker.wanted_overflowed() {
-        let mut from = ChunkIndex(0);
-        while let Some(chunk) = tracker.find_drained(from) {
-            if let Some(ticket) = tracker.begin_copy(chunk, true) {
-                // There may be more of them.
-                system.copier.ring();
-                return Some(ticket);
-            }
-            from = ChunkIndex(chunk.0 + 1);
-        }
-    }
-    if !system.plan.scans {
-        return None;
-    }
-    let from = ChunkIndex(dice.below(u64::from(CHUNKS)) as u32);
-    for busy in [false, true] {
-        for from in [from, ChunkIndex(0)] {
-            if let Some(chunk) = tracker.next_unmirrored(from, busy)
-                && let Some(ticket) = tracker.begin_copy(chunk, false)
-            {
-                return Some(ticket);
-            }
-        }
-    }
-    None
 }
 
 fn copy_one(system: &System, ticket: CopyTicket) {
@@ -144,7 +112,7 @@ pub(super) fn settle(system: &System) {
         }
         let turn = system.flushes.turn();
         while !system.flushes.is_over(turn) {
-            thread::yield_now();
+            system.settler.wait();
         }
         let (cleaned, effects) = tracker.finish_settle(round, flushed);
         system.flushing.fetch_sub(1, Ordering::SeqCst);

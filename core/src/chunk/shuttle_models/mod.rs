@@ -9,6 +9,7 @@
 //! mirrored chunk that nobody writes is equal on both legs, so overlapping writes came to both in one
 //! order. A wake-up that is lost is a deadlock, which shuttle reports.
 
+use std::string::String;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::vec::Vec;
@@ -92,6 +93,7 @@ struct System {
     queues: [Bell; QUEUES as usize],
     copier: Bell,
     log: Bell,
+    settler: Bell,
     mover: Bell,
     /// 1: the copier is to end; 2: it has.
     copier_stops: AtomicU32,
@@ -115,6 +117,7 @@ impl System {
             queues: std::array::from_fn(|_| Bell::new()),
             copier: Bell::new(),
             log: Bell::new(),
+            settler: Bell::new(),
             mover: Bell::new(),
             copier_stops: AtomicU32::new(0),
             log_stops: AtomicU32::new(0),
@@ -147,9 +150,14 @@ impl System {
     }
 }
 
+/// What the last execution was about, for whoever looks at a failure.
+static LAST: Mutex<String> = Mutex::new(String::new());
+
 /// One execution.
 fn run() {
-    let system = Arc::new(System::new(Plan::draw()));
+    let plan = Plan::draw();
+    *LAST.lock().unwrap_or_else(PoisonError::into_inner) = std::format!("{plan:?}");
+    let system = Arc::new(System::new(plan));
     let spawn = |work: fn(&System)| {
         let system = Arc::clone(&system);
         thread::spawn(move || work(&system))
@@ -195,6 +203,8 @@ fn check<S: Scheduler + 'static>(name: &str, scheduler: impl Fn(u64) -> S) {
         match std::panic::catch_unwind(batch) {
             Ok(count) => executions += count,
             Err(panic) => {
+                let plan = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+                std::println!("FAIL {name}: {plan}");
                 std::println!("FAIL {name}: again with LVSHIFT_SHUTTLE_SEED={seed}");
                 std::panic::resume_unwind(panic);
             }

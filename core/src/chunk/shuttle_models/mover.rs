@@ -10,6 +10,9 @@ use super::{Authority, Sealed, System};
 use crate::mover::Leg;
 
 pub(super) fn run(system: &System) {
+    if system.plan.patient {
+        system.gate.wait_for_all_to_leave();
+    }
     let moved = match system.plan.ending {
         Ending::Abort(after) => {
             (0..after).for_each(|_| thread::yield_now());

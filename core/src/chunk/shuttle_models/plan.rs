@@ -49,6 +49,8 @@ pub(super) struct Plan {
     pub(super) scans: bool,
     pub(super) settles: u64,
     pub(super) fault: Fault,
+    /// The mover begins when all requests are answered: its gate would wake who is forgotten.
+    pub(super) patient: bool,
     pub(super) ending: Ending,
     /// For the threads' own choices.
     pub(super) seed: u64,
@@ -106,6 +108,7 @@ impl Plan {
             scans: scans || ending == Ending::HandOver,
             settles: dice.below(4),
             fault,
+            patient: fault == Fault::None && dice.one_in(2),
             ending,
             seed: dice.below(u64::MAX),
         }

@@ -3,12 +3,14 @@
 use std::vec::Vec;
 
 use shuttle::sync::atomic::Ordering;
+use shuttle::thread;
 
 use super::disks::{Flush, Promise, Span};
 use super::gate::Table;
 use super::plan::{Dice, Fault, Request};
 use super::{
-    Admission, AppResult, Authority, Content, FlushTicket, QueueId, System, WriteOutcome, WriteTicket,
+    Admission, AppResult, Authority, Content, FlushTicket, QueueId, System, WriteOutcome,
+    WriteTicket,
 };
 use crate::io::{Discards, FlushProgress, FlushResult, WriteOp, WriteProgress, plan_write};
 use crate::mover::Leg;
@@ -81,7 +83,7 @@ pub(super) fn run(system: &System, number: u8) {
     while !queue.is_done() {
         queue.turn();
     }
-    system.gate.left();
+    system.gate.left(queue.epoch);
 }
 
 impl Queue<'_> {
@@ -94,7 +96,9 @@ impl Queue<'_> {
         if self.system.queues[usize::from(self.id.number())].take() {
             self.look_at_gate();
             self.retry();
-            return;
+            // A piece that the guard has stopped at its second word may wake its own queue, so
+            // others must get on before the next look.
+            thread::yield_now();
         }
         let room = self.flying.len() + self.waiting.len() < DEPTH;
         let begins = !self.todo.is_empty() && room;
@@ -137,7 +141,7 @@ impl Queue<'_> {
                     self.answer_write(span, value, app);
                 }
                 Waiting::HeldFlush(result, promise) => {
-                    let app = result.app(self.system.tracker.authority());
+                    let app = result.app(self.system.tracker.authority(), true);
                     self.answer_flush(result, promise, app);
                 }
             }
@@ -274,7 +278,11 @@ impl Queue<'_> {
         match app {
             AppResult::Done => self.system.disks().acknowledge(span, value),
             AppResult::Failed => self.system.disks().fail(span),
-            AppResult::Held => self.waiting.push(Waiting::HeldWrite(span, value)),
+            AppResult::Held => {
+                // If the destination comes to be in charge, the application is told of a failure.
+                self.system.disks().fail(span);
+                self.waiting.push(Waiting::HeldWrite(span, value));
+            }
         }
     }
 
@@ -303,13 +311,14 @@ impl Queue<'_> {
             return Some(Flying::Flush { ticket, progress, promise, legs });
         };
         self.system.flushes.end(ticket);
+        self.system.settler.ring();
         self.system.flushing.fetch_sub(1, Ordering::SeqCst);
         self.system.mover.ring();
         let authority = match self.table {
             Table::Mirror => self.system.tracker.authority(),
             Table::Plain(_) => Authority::Source,
         };
-        self.answer_flush(result, promise, result.app(authority));
+        self.answer_flush(result, promise, result.app(authority, true));
         None
     }
 
