@@ -28,6 +28,8 @@ mod loom_models;
 mod small_world;
 #[cfg(all(test, not(loom)))]
 mod tests;
+#[cfg(all(test, not(loom)))]
+mod whole_world;
 
 pub use cell::ChunkCell;
 pub use flushes::{FlushGate, FlushTicket, Turn};
