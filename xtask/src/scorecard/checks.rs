@@ -177,14 +177,20 @@ const EXHAUSTIVE: Check = Check {
         Figure {
             id: "exhaustive-states",
             says: "states of a move with clients, each with its power cuts",
-            quick: AtLeast(100_000),
+            quick: AtLeast(1_500_000),
             full: AtLeast(10_000_000),
         },
         Figure {
             id: "exhaustive-subsets",
             says: "sets of sectors that may survive in them",
-            quick: AtLeast(1_000_000),
+            quick: AtLeast(10_000_000),
             full: AtLeast(100_000_000),
+        },
+        Figure {
+            id: "exhaustive-unfinished",
+            says: "worlds not walked to their end: more states or time than allowed",
+            quick: Exactly(0),
+            full: AtLeast(0),
         },
     ],
 };
