@@ -112,7 +112,8 @@ const LOOM: Check = Check {
 const METADATA: Check = Check {
     name: "metadata",
     says: "torn, damaged, stale, missing or cloned metadata never give a wrong mapping",
-    quick: Some(Own(|size| listen(&mut sim::metadata()?, size))),
+    // Not in the ordinary tests until it was seen to its end, and each of its parts failing once.
+    quick: None,
     full: Own(|size| listen(&mut sim::metadata()?, size)),
     figures: &[
         Figure {

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
             .map(|(salt, (name, part))| {
                 let work = move || {
                     let start = Instant::now();
-                    let mut told = part(full, salt).unwrap_or_else(|error| {
+                    let told = part(full, salt).unwrap_or_else(|error| {
                         let mut told = Told::default();
                         told.broken(|| format!("{name}: no history can be made: {error}"));
                         told
