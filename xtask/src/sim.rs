@@ -37,34 +37,39 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
             vec!["--points".to_owned(), points, "--first".to_owned(), first]
         }
     };
-    let status = command("sim")?.args(words).status().context("starting the simulator")?;
+    let status = command("sim", "sim")?.args(words).status().context("starting the simulator")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The simulator over so many crash points, to be started.
 pub(crate) fn many(points: u64) -> Result<Command> {
-    let mut command = command("sim")?;
+    let mut command = command("sim", "sim")?;
     command.args(["--points", &points.to_string()]);
     Ok(command)
 }
 
 /// The simulator over each planted bug in turn, to be started.
 pub(crate) fn planted_bugs() -> Result<Command> {
-    let mut command = command("planted")?;
+    let mut command = command("planted", "sim")?;
     command.args(["--planted", "--points", &PATIENCE.to_string()]);
     Ok(command)
 }
 
-/// Builds the simulator with this feature; in a directory of its own, so that a planted bug is never
+/// The enumeration of what a move's metadata may become, to be started.
+pub(crate) fn metadata() -> Result<Command> {
+    command("sim", "metadata")
+}
+
+/// Builds a program of the simulator with this feature; in a directory of its own, so that a planted bug is never
 /// in a program that somebody else runs.
-fn command(feature: &str) -> Result<Command> {
+fn command(feature: &str, program: &str) -> Result<Command> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let target = paths::root().join("target").join(feature);
     let mut build = Command::new(cargo);
     build.current_dir(paths::root()).args(["build", "--quiet", "--release", "-p"]);
-    build.args(["lvshift-tests", "--bin", "sim", "--features", feature, "--target-dir"]);
+    build.args(["lvshift-tests", "--bin", program, "--features", feature, "--target-dir"]);
     crate::run(build.arg(&target))?;
-    let program: PathBuf = target.join("release/sim");
+    let program: PathBuf = target.join("release").join(program);
     let mut command = Command::new(program);
     // A VG in memory is large; giving it back to the kernel each time would take most of the time.
     for (name, value) in [

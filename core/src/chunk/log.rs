@@ -25,7 +25,7 @@ use crate::sync::Ordering;
 /// A settle round under way; both legs are to be flushed now, and then it ends.
 #[must_use = "no chunk becomes clean until the round is finished"]
 #[derive(Debug)]
-pub struct SettleRound(());
+pub struct SettleRound(pub(super) ());
 
 impl<S: Cells> Tracker<S> {
     /// Takes a piece of the log on disk over, before the part is served: bit 1 is clean, bit 0

@@ -30,6 +30,8 @@ mod shuttle_models;
 mod small_world;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
+#[cfg(all(test, not(loom)))]
+mod whole_world;
 
 pub use admit::Fallback;
 pub use cell::ChunkCell;

@@ -42,8 +42,9 @@ use Form::{Cargo, Own, Scenarios, Vm};
 use Target::{AtLeast, AtMost, Exactly};
 
 /// All checks, cheap ones first.
-pub(super) const ALL: &[Check] =
-    &[PANICS, FUZZ, LOOM, SHUTTLE, SIM, MIRI, PLANTED, POWER, HONESTY, LIVENESS];
+pub(super) const ALL: &[Check] = &[
+    PANICS, FUZZ, LOOM, SHUTTLE, METADATA, EXHAUSTIVE, SIM, MIRI, PLANTED, POWER, HONESTY, LIVENESS,
+];
 
 const PANICS: Check = Check {
     name: "panics",
@@ -112,6 +113,93 @@ const LOOM: Check = Check {
         quick: AtLeast(10_000),
         full: AtLeast(1_000_000),
     }],
+};
+
+const METADATA: Check = Check {
+    name: "metadata",
+    says: "torn, damaged, stale, missing or cloned metadata never give a wrong mapping",
+    // Not in the ordinary tests until it was seen to its end, and each of its parts failing once.
+    quick: None,
+    full: Own(|size| listen(&mut sim::metadata()?, size)),
+    figures: &[
+        Figure {
+            id: "metadata-torn-images",
+            says: "torn slots of a move's commits: exactly old, exactly new, or bad",
+            quick: AtLeast(400_000),
+            full: AtLeast(4_000_000),
+        },
+        Figure {
+            id: "metadata-flips",
+            says: "bit flips in labels and slots, noticed or without meaning",
+            quick: AtLeast(1_000_000),
+            full: AtLeast(10_000_000),
+        },
+        Figure {
+            id: "metadata-damage-opened",
+            says: "flips and zeroed sectors on all PVs but one: the right mapping opens",
+            quick: AtLeast(15_000),
+            full: AtLeast(1_000_000),
+        },
+        Figure {
+            id: "metadata-combinations",
+            says: "stale, missing, cloned, corrupt over three PVs: right or refused",
+            quick: AtLeast(9_000),
+            full: AtLeast(300_000),
+        },
+        Figure {
+            id: "metadata-crash-states",
+            says: "states left by power cuts in commits and in recoveries, 3 deep",
+            quick: AtLeast(300),
+            full: AtLeast(300),
+        },
+        Figure {
+            id: "metadata-wrong",
+            says: "of all these, wrong",
+            quick: Exactly(0),
+            full: Exactly(0),
+        },
+    ],
+};
+
+const EXHAUSTIVE_TEST: &[&str] = &[
+    "test",
+    "--quiet",
+    "-p",
+    "lvshift-core",
+    "--release",
+    "--lib",
+    "--target-dir",
+    "target/exhaustive",
+    "exhaustive",
+    "--",
+    "--nocapture",
+];
+
+const EXHAUSTIVE: Check = Check {
+    name: "exhaustive",
+    says: "a whole small move: every interleaving, every power cut, every surviving subset",
+    quick: Some(Cargo(EXHAUSTIVE_TEST, &[])),
+    full: Cargo(EXHAUSTIVE_TEST, &[]),
+    figures: &[
+        Figure {
+            id: "exhaustive-states",
+            says: "states of a move with clients, each with its power cuts",
+            quick: AtLeast(1_500_000),
+            full: AtLeast(10_000_000),
+        },
+        Figure {
+            id: "exhaustive-subsets",
+            says: "sets of sectors that may survive in them",
+            quick: AtLeast(10_000_000),
+            full: AtLeast(100_000_000),
+        },
+        Figure {
+            id: "exhaustive-unfinished",
+            says: "worlds not walked to their end: more states or time than allowed",
+            quick: Exactly(0),
+            full: AtLeast(0),
+        },
+    ],
 };
 
 const SHUTTLE_TEST: &[&str] = &[

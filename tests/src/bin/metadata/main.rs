@@ -1,0 +1,142 @@
+//! `metadata`: what a move's metadata may become on disk, enumerated: torn writes, damage, PVs that
+//! are stale, missing, cloned or corrupt, and power cuts in every commit and every recovery.
+//!
+//! The commits, the opening of the VG and the choice among the slots are the commands' own. What is
+//! enumerated and what is not stands in `docs/testing.md`, "The scorecard".
+
+mod combos;
+mod damage;
+mod disk;
+mod history;
+mod recovery;
+mod told;
+mod torn;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use lvshift_frontend_common::error::Error;
+
+use history::{PVS, WAYS, make};
+use recovery::Walk;
+use told::Told;
+use torn::Under;
+
+/// How often the power may fail after it has failed in the move.
+const DEPTH: u32 = 3;
+
+fn main() -> ExitCode {
+    let full = std::env::var("LVSHIFT_SCORECARD").is_ok_and(|size| size == "full");
+    let only = std::env::args().nth(1);
+    #[cfg(feature = "planted")]
+    lvshift_core::planted::plant(&std::env::args().nth(2).unwrap_or_default());
+    let directory =
+        std::path::Path::new("/dev/shm").join(format!("lvshift-metadata-{}", std::process::id()));
+    lvshift_frontend_common::simulation::set_directory(&directory);
+    let parts: [(&str, fn(bool, u8) -> Result<Told, Error>); 4] = [
+        ("torn", torn_writes),
+        ("damage", damages),
+        ("combinations", combinations),
+        ("recovery", recoveries),
+    ];
+    let mut all = Told::default();
+    let told = std::thread::scope(|scope| {
+        let threads: Vec<_> = (1u8..)
+            .zip(parts)
+            .filter(|(_, (name, _))| {
+                only.as_deref().is_none_or(|only| [*name, "all"].contains(&only))
+            })
+            .map(|(salt, (name, part))| {
+                let work = move || {
+                    let start = Instant::now();
+                    let told = part(full, salt).unwrap_or_else(|error| {
+                        let mut told = Told::default();
+                        told.broken(|| format!("{name}: no history can be made: {error}"));
+                        told
+                    });
+                    let seconds = start.elapsed().as_secs_f64();
+                    println!("metadata: {name}: {seconds:.1} s: {}", told.counts());
+                    told
+                };
+                // A VG in memory is some hundred KiB and is moved about on the stack.
+                let thread = std::thread::Builder::new().stack_size(64 << 20);
+                thread.spawn_scoped(scope, work).expect("a thread")
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect::<Vec<Told>>()
+    });
+    told.into_iter().for_each(|told| all.join(told));
+    let _ = std::fs::remove_dir_all(&directory);
+    if all.print() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Small VGs in all ways; one whose commits are too large for all subsets.
+fn torn_writes(full: bool, salt: u8) -> Result<Told, Error> {
+    let mut told = Told::default();
+    for way in 0..WAYS.len() {
+        let small = make(way, 1, salt)?;
+        torn::run(&small, Under::AsItWas, PVS, &mut told);
+        // Every sector differs: 2^16 subsets of a write.
+        if full || way == 0 {
+            torn::run(&small, Under::Leftover, if full { PVS } else { 1 }, &mut told);
+        }
+    }
+    let large = make(0, if full { 120 } else { 40 }, salt)?;
+    torn::run(&large, Under::AsItWas, if full { PVS } else { 1 }, &mut told);
+    told.note(
+        "torn: all subsets of the changed sectors of a write where these are 16 at most, else all \
+         prefixes and suffixes, one or two sectors alone or missing, and random subsets (seed 7)"
+            .into(),
+    );
+    Ok(told)
+}
+
+/// In the quick form only while the record says Copying and Moved.
+fn damages(full: bool, salt: u8) -> Result<Told, Error> {
+    let mut told = Told::default();
+    for way in 0..if full { WAYS.len() } else { 1 } {
+        let history = make(way, 1, salt)?;
+        for step in history.steps.iter().skip(1) {
+            if full || ["begin", "moved"].contains(&step.name) {
+                damage::every_bit(&history, step, &mut told);
+                damage::whole(&history, step, if full { 60_000 } else { 3_000 }, &mut told);
+            }
+            if full && way == 0 && step.name == "moved" {
+                (0..PVS).for_each(|pv| damage::every_bit_opened(&history, step, pv, &mut told));
+            }
+        }
+    }
+    Ok(told)
+}
+
+/// In the quick form only after Copying and Moved were committed.
+fn combinations(full: bool, salt: u8) -> Result<Told, Error> {
+    let mut told = Told::default();
+    for way in 0..if full { WAYS.len() } else { 1 } {
+        let history = make(way, 1, salt)?;
+        for (at, step) in history.steps.iter().enumerate().skip(2) {
+            if full || ["begin", "moved"].contains(&step.name) {
+                for base in combos::bases(step, full) {
+                    combos::run(&history, at, &base, &mut told);
+                }
+            }
+        }
+    }
+    Ok(told)
+}
+
+/// The full form goes on until no power cut leaves anything new.
+fn recoveries(full: bool, salt: u8) -> Result<Told, Error> {
+    let mut told = Told::default();
+    for way in 0..WAYS.len() {
+        let history = make(way, 1, salt)?;
+        let depth = if full { 50 } else { DEPTH };
+        let reached = Walk::run(&history, depth, &mut told);
+        told.note(format!(
+            "recovery: {}: something new down to a depth of {reached}, at most {depth}",
+            history.name
+        ));
+    }
+    told.add("metadata-crash-depth", u64::from(DEPTH));
+    Ok(told)
+}
