@@ -104,6 +104,11 @@ struct Machine {
     accel: accel::Choice,
 }
 
+impl Machine {
+    /// The one that is booted unless another is asked for.
+    const USUAL: Self = Self { kernel: None, modules: None, accel: accel::Choice::Auto };
+}
+
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Setup => setup::everything().map(|()| ExitCode::SUCCESS),

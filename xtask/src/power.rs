@@ -18,7 +18,7 @@ use crate::{FrontendArg, Machine, paths, seconds, vm_test};
 /// How many images the quick form checks.
 pub(crate) const QUICK: u64 = 4_000;
 /// How many the full form checks at least, on each front end.
-const FULL: u64 = 80_000;
+pub(crate) const FULL: u64 = 80_000;
 
 /// What can be asked of it.
 #[derive(Debug, clap::Args)]
@@ -35,14 +35,14 @@ pub(crate) struct Options {
     /// A killed and an aborted move, too, and many more images
     #[arg(long)]
     full: bool,
-    /// How many crash images of each file system to boot [default: 2 of ext4, with --full 8 of ext4,
+    /// How many crash images of each file system to boot [default: 1 of ext4, with --full 8 of ext4,
     /// xfs and btrfs]
     #[arg(long, value_name = "N")]
     boots: Option<usize>,
     /// Check the images of a log that --save wrote; nothing is booted
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Write the log of the disks to a file
+    /// Write the log of the disks to a file; with --full one for each recording, with its name behind
     #[arg(long, value_name = "FILE", conflicts_with = "log")]
     save: Option<PathBuf>,
     #[command(flatten)]
@@ -61,19 +61,28 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
         return Ok(code(figures.wrong == 0));
     }
     let setting = vm_test::prepare(frontend, &options.machine)?;
-    let name = if options.full { "power-record" } else { "power-record-short" };
-    let log = record(&setting, name)?;
-    if let Some(path) = &options.save {
-        log.save(path)?;
-        println!("power: the log is in {}", path.display());
+    let names = if options.full { LONG } else { SHORT };
+    let mut wrong = 0;
+    for name in names {
+        let log = record(&setting, name)?;
+        if let Some(path) = &options.save {
+            let path = if names.len() > 1 { path.with_extension(name) } else { path.clone() };
+            log.save(&path)?;
+            println!("power: the log is in {}", path.display());
+        }
+        let images = plan.images.div_ceil(names.len() as u64);
+        wrong += check(frontend, &log, Plan { images, ..plan })?.wrong;
     }
-    let figures = check(frontend, &log, plan)?;
-    let (names, count) = if options.full { (FILE_SYSTEMS, 8) } else { (&FILE_SYSTEMS[..1], 2) };
+    let (names, count) = if options.full { (FILE_SYSTEMS, 8) } else { (&FILE_SYSTEMS[..1], 1) };
     let failed = boot(&setting, names, options.boots.unwrap_or(count), options.seed)?;
     std::fs::remove_file(&setting.initramfs).ok();
-    Ok(code(figures.wrong == 0 && failed == 0))
+    Ok(code(wrong == 0 && failed == 0))
 }
 
+/// What is recorded in the quick form.
+const SHORT: &[&str] = &["power-record-short"];
+/// What is recorded in the full one; the images are shared out.
+const LONG: &[&str] = &["power-record", "power-record-4k"];
 const FILE_SYSTEMS: &[&str] = &["power-fs-ext4", "power-fs-xfs", "power-fs-btrfs"];
 
 fn code(good: bool) -> ExitCode {

@@ -5,9 +5,13 @@
 //! `seed=SEED` behind where there is one; here they are compared with what was aimed at.
 
 mod checks;
+mod cuts;
 mod figure;
 mod fuzz;
+mod honesty;
+mod liveness;
 mod panics;
+mod scenarios;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -15,7 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::{fetch, seconds};
-use checks::{ALL, Check};
+use checks::{ALL, Check, Form};
 use figure::Reached;
 
 /// What can be asked of it.
@@ -90,9 +94,18 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The quick form of every check that has one, for `cargo xtask test`: its name and how to run it.
-pub(crate) fn quick() -> impl Iterator<Item = (&'static str, impl FnOnce() -> Result<String>)> {
-    ALL.iter().filter(|check| check.quick.is_some()).map(|check| {
+/// The quick form of every check that has one, for `cargo xtask test`: its name and how to run it. Not
+/// those that are made of scenarios, since it runs them anyway; and if `vm` is false none that boots
+/// one.
+pub(crate) fn quick(
+    vm: bool,
+) -> impl Iterator<Item = (&'static str, impl FnOnce() -> Result<String>)> {
+    let chosen = move |check: &&Check| match check.quick {
+        None | Some(Form::Scenarios(_)) => false,
+        Some(Form::Vm(_)) => vm,
+        Some(Form::Cargo(..) | Form::Own(_)) => true,
+    };
+    ALL.iter().filter(chosen).map(|check| {
         (check.name, move || {
             let row = run(check, Size::Quick);
             let figures: Vec<String> = row.reached.iter().map(Reached::to_string).collect();

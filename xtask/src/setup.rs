@@ -55,7 +55,7 @@ pub(crate) fn everything() -> Result<()> {
     for_building()?;
     for_tests()?;
     for_fuzzing()?;
-    for_vm(&Machine { kernel: None, modules: None, accel: crate::accel::Choice::Auto })?;
+    for_vm(&Machine::USUAL)?;
     for_the_bench()?;
     no_std_target()?;
     println!("setup: nothing is missing");

@@ -41,10 +41,14 @@ pub(crate) struct Options {
 }
 
 /// The numbers at the end.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) passed: usize,
     pub(crate) failed: usize,
+    /// The names of those that passed.
+    pub(crate) good: Vec<&'static str>,
+    /// The lines with figures that they logged.
+    pub(crate) figures: Vec<String>,
 }
 
 impl std::fmt::Display for Tally {
@@ -129,7 +133,7 @@ fn build() -> Result<PathBuf> {
 /// must fail passes by failing as it must.
 pub(crate) fn run_all(
     setting: &Setting,
-    chosen: &[&Scenario],
+    chosen: &[&'static Scenario],
     jobs: usize,
     keep: bool,
     turned: bool,
@@ -149,6 +153,8 @@ pub(crate) fn run_all(
             let mut tally = lock();
             if outcome.failures.is_empty() {
                 tally.passed += 1;
+                tally.good.push(scenario.name);
+                tally.figures.extend(outcome.figures().map(str::to_owned));
             } else {
                 tally.failed += 1;
             }
@@ -168,11 +174,17 @@ pub(crate) fn run_all(
         // The image stays: whoever made it may run more on it.
         std::fs::remove_dir_all(&runs).ok();
     }
-    let tally = *lock();
+    let tally = std::mem::take(&mut *lock());
     Ok(tally)
 }
 
 impl Outcome {
+    /// The lines with figures in its log.
+    fn figures(&self) -> impl Iterator<Item = &str> {
+        let lines = self.log.iter().flat_map(|text| text.lines());
+        lines.filter_map(|line| line.find("figure=").map(|at| &line[at..]))
+    }
+
     fn turn(&mut self, expected: &str) {
         if self.failures.iter().any(|why| why.contains(expected)) {
             self.failures.clear();
@@ -185,6 +197,7 @@ impl Outcome {
 fn print(scenario: &Scenario, outcome: &Outcome, kept: Option<&PathBuf>) {
     let word = if outcome.failures.is_empty() { "ok  " } else { "FAIL" };
     println!("{word} {:32} {:>8}", scenario.name, seconds(outcome.took));
+    outcome.figures().for_each(|line| println!("     {line}"));
     if !outcome.failures.is_empty() {
         section("why", outcome.failures.iter().map(String::as_str));
         section("log", outcome.log.iter().map(String::as_str));

@@ -72,19 +72,20 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 /// sector `DATA + s` of its PV, and of the destination if that was empty.
 const EXTENTS: u32 = 12;
 /// Eight sectors of the LV, a block of 4096 bytes, in its third extent...
-const EARLY: u64 = 2 * EXTENT + 800;
+pub(super) const EARLY: u64 = 2 * EXTENT + 800;
 /// ... and in its last.
 const LATE: u64 = 11 * EXTENT + 800;
 
-struct Bench<'g> {
-    rig: Rig<'g>,
-    source: Faulty<'g>,
-    destination: Faulty<'g>,
-    writer: Writer,
+/// An LV on the first of three PVs, of which the first two can fail, and an application on it.
+pub(super) struct Bench<'g> {
+    pub(super) rig: Rig<'g>,
+    pub(super) source: Faulty<'g>,
+    pub(super) destination: Faulty<'g>,
+    pub(super) writer: Writer,
 }
 
 impl<'g> Bench<'g> {
-    fn new(guest: &'g Guest, seed: u64) -> Result<Bench<'g>> {
+    pub(super) fn new(guest: &'g Guest, seed: u64) -> Result<Bench<'g>> {
         let (source, destination) = (guest.faulty("pv1")?, guest.faulty("pv2")?);
         let rig = Rig::over(guest, vec![source.path(), destination.path(), guest.disk("pv3")?])?;
         let lv = rig.lv("lv", EXTENTS, &[rig.pv(1)])?;
@@ -92,19 +93,19 @@ impl<'g> Bench<'g> {
         Ok(Bench { rig, source, destination, writer })
     }
 
-    fn move_to_pv2(&self) -> Result<Run> {
+    pub(super) fn move_to_pv2(&self) -> Result<Run> {
         self.rig.pvmove(&[&self.rig.pv(1), &self.rig.pv(2)])
     }
 
     /// The source is in charge, nothing is left over, the application is served.
-    fn on_the_source(&self) -> Result<()> {
+    pub(super) fn on_the_source(&self) -> Result<()> {
         fixture::served(&self.writer)?;
         self.rig.at_rest()?;
         self.rig.lies("lv", &[(1, 0, EXTENTS)])
     }
 
     /// To another PV it works, and every sector is right.
-    fn retry_and_end(self) -> Result<()> {
+    pub(super) fn retry_and_end(self) -> Result<()> {
         self.rig.pvmove(&[&self.rig.pv(1), &self.rig.pv(3)])?.ok()?;
         self.rig.at_rest()?;
         self.rig.lies("lv", &[(3, 0, EXTENTS)])?;
@@ -122,13 +123,13 @@ impl<'g> Bench<'g> {
         Ok(())
     }
 
-    fn no_error_seen(&self) -> Result<()> {
+    pub(super) fn no_error_seen(&self) -> Result<()> {
         self.writer.outcome().clean().map(drop)
     }
 }
 
 /// Status 5, and standard error names the PV, the LV, and these eight sectors of the PV.
-fn names(run: Run, pv: &str, sector: u64) -> Result<Run> {
+pub(super) fn names(run: Run, pv: &str, sector: u64) -> Result<Run> {
     let run = run.fails_with(5)?.stderr_has(pv)?.stderr_has("vg/lv")?;
     let range = format!("{}-{}", DATA + sector, DATA + sector + 7);
     run.stderr_has(&range)?.stderr_has("in charge")

@@ -83,7 +83,10 @@ impl Rig<'_> {
     }
 
     /// How much of the moves is equal, as `lvs` says; 0 if nothing moves yet.
-    fn percent(&self) -> Result<f64> {
+    ///
+    /// # Errors
+    /// If the report cannot be had.
+    pub(super) fn percent(&self) -> Result<f64> {
         let run = self.guest.lvshift(&["lvs", "--noheadings", "-o", "copy_percent", VG])?.ok()?;
         Ok(run.stdout.split_whitespace().find_map(|word| word.parse().ok()).unwrap_or(0.0))
     }

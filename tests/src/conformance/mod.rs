@@ -13,7 +13,14 @@ mod fixture_copy;
 mod fixture_meta;
 mod fixture_wait;
 mod handover;
+pub mod honesty;
+mod honesty_control;
+mod honesty_disks;
+mod honesty_flush;
+mod honesty_lvm2;
+mod honesty_space;
 mod kill;
+mod liveness;
 mod nbd;
 mod outline;
 mod placement;
@@ -58,12 +65,14 @@ const LISTS: &[&[Scenario]] = &[
     faults::SCENARIOS,
     faults_more::SCENARIOS,
     control::SCENARIOS,
+    honesty::SCENARIOS,
     refusals::SCENARIOS,
     damage::SCENARIOS,
     reboot::SCENARIOS,
     commands::SCENARIOS,
     udev::SCENARIOS,
     pressure::SCENARIOS,
+    liveness::SCENARIOS,
     ublk_chunk::SCENARIOS,
     ublk_overlap::SCENARIOS,
     ublk_requests::SCENARIOS,

@@ -113,6 +113,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..Scenario::DEFAULT
     },
     Scenario {
+        name: "self-silent-device",
+        about: "must fail: an LV has a daemon, and that answers nothing",
+        hidden: true,
+        must_fail: Some("answers no read"),
+        disks: &[Disk::new("pv1", 32)],
+        run: silent_device,
+        ..Scenario::DEFAULT
+    },
+    Scenario {
         name: "self-stuck-task",
         about: "must fail: a task hangs in uninterruptible sleep",
         hidden: true,
@@ -274,5 +283,16 @@ fn file_systems(guest: &mut Guest) -> Result<()> {
         guest.sh(&line)?;
         ensure!(guest.fsck(fs, &device).is_err(), "{} damaged, and fsck is content", fs.word());
     }
+    Ok(())
+}
+
+fn silent_device(guest: &mut Guest) -> Result<()> {
+    let disk = guest.disk("pv1")?.display().to_string();
+    let ublk = |args: &[&str]| guest.lvshift_as(Frontend::Ublk, args)?.ok().map(drop);
+    ublk(&["pvcreate", &disk])?;
+    ublk(&["vgcreate", "-s", "1m", "vg", &disk])?;
+    ublk(&["lvcreate", "-n", "lv", "-l", "2", "vg"])?;
+    // The guardian first: it would see that the daemon has stopped.
+    guest.sh("kill -STOP $(pidof @lvshift-ublk lvshift-ublk)")?;
     Ok(())
 }

@@ -71,7 +71,7 @@ pub fn points(log: &Log) -> Result<Vec<usize>> {
 }
 
 /// How often the log is gone through before it is clear that it has no more images.
-const ROUNDS: u64 = 12;
+const ROUNDS: u64 = 40;
 
 /// Makes the images of a log and checks each.
 ///

@@ -225,6 +225,11 @@ impl Writer {
         lock(&self.shared.state).outcome.counters
     }
 
+    /// The slowest request is looked for from now on.
+    pub fn forget_worst(&self) {
+        lock(&self.shared.state).outcome.counters.worst = Duration::ZERO;
+    }
+
     /// All it saw so far.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
@@ -245,6 +250,18 @@ impl Writer {
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
+    }
+
+    /// Writes the block that starts at this sector, now, paused or not, and returns when it was answered;
+    /// an error is in the [`Outcome`], as for every other write.
+    pub fn write_now(&self, sector: u64) {
+        let shared = &self.shared;
+        let block = usize::try_from(sector).expect("a sector of it") / shared.sectors_per_block();
+        while std::mem::replace(&mut lock(&shared.state).busy[block], true) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        shared.write_block(block, &mut Aligned::new(shared.config.block));
+        lock(&shared.state).busy[block] = false;
     }
 
     /// Flushes the device, then writes down what was acknowledged before the flush.

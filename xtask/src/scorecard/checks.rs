@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result, bail};
 
 use super::Size;
 use super::figure::{self, Figure, Reached, Target};
-use super::{fuzz, panics};
-use crate::{paths, sim};
+use super::{cuts, fuzz, honesty, liveness, panics};
+use crate::{paths, power, sim};
 
 /// One check.
 pub(super) struct Check {
@@ -32,13 +32,17 @@ pub(super) enum Form {
     Cargo(&'static [&'static str], &'static [(&'static str, &'static str)]),
     /// By code of xtask.
     Own(fn(Size) -> Result<Vec<Reached>>),
+    /// The same, and it boots virtual machines.
+    Vm(fn(Size) -> Result<Vec<Reached>>),
+    /// The same, and it is made of scenarios that `cargo xtask test` runs anyway.
+    Scenarios(fn(Size) -> Result<Vec<Reached>>),
 }
 
-use Form::{Cargo, Own};
-use Target::{AtLeast, Exactly};
+use Form::{Cargo, Own, Scenarios, Vm};
+use Target::{AtLeast, AtMost, Exactly};
 
 /// All checks, cheap ones first.
-pub(super) const ALL: &[Check] = &[PANICS, FUZZ, LOOM, SIM, PLANTED];
+pub(super) const ALL: &[Check] = &[PANICS, FUZZ, LOOM, SIM, PLANTED, POWER, HONESTY, LIVENESS];
 
 const PANICS: Check = Check {
     name: "panics",
@@ -152,6 +156,95 @@ const PLANTED: Check = Check {
     ],
 };
 
+const POWER: Check = Check {
+    name: "power",
+    says: "on a real kernel, too, a power cut at any moment loses nothing that was flushed",
+    quick: Some(Vm(cuts::check)),
+    full: Vm(cuts::check),
+    figures: &[
+        images("power-images-dm", "different crash images of lvshift-dm, checked natively"),
+        images("power-images-ublk", "different crash images of lvshift-ublk, checked natively"),
+        none("power-wrong-dm", "of these, images of lvshift-dm that are wrong"),
+        none("power-wrong-ublk", "of these, images of lvshift-ublk that are wrong"),
+        boots("power-boots-dm", "crash images of lvshift-dm, booted and recovered"),
+        boots("power-boots-ublk", "crash images of lvshift-ublk, booted and recovered"),
+        none("power-boots-failed-dm", "crash images of lvshift-dm, booted and not recovered"),
+        none("power-boots-failed-ublk", "crash images of lvshift-ublk, booted and not recovered"),
+    ],
+};
+
+const fn images(id: &'static str, says: &'static str) -> Figure {
+    Figure { id, says, quick: AtLeast(power::QUICK), full: AtLeast(power::FULL) }
+}
+
+const fn boots(id: &'static str, says: &'static str) -> Figure {
+    Figure { id, says, quick: AtLeast(1), full: AtLeast(20) }
+}
+
+const fn none(id: &'static str, says: &'static str) -> Figure {
+    Figure { id, says, quick: Exactly(0), full: Exactly(0) }
+}
+
+const HONESTY: Check = Check {
+    name: "honesty",
+    says: "whatever fails while an LV moves is said, and loses nothing; LVM2's pvmove beside it",
+    quick: Some(Scenarios(honesty::check)),
+    full: Scenarios(honesty::check),
+    figures: &[
+        Figure {
+            id: "honesty-cells",
+            says: "faults that both front ends report, of 28",
+            quick: Exactly(28),
+            full: Exactly(28),
+        },
+        Figure {
+            id: "honesty-control-cells",
+            says: "the same faults under LVM2's pvmove",
+            quick: Exactly(14),
+            full: Exactly(14),
+        },
+        Figure {
+            id: "honesty-control-lossy",
+            says: "of these, faults under which it loses sectors",
+            quick: AtLeast(1),
+            full: AtLeast(1),
+        },
+        Figure {
+            id: "honesty-control-lost-sectors",
+            says: "sectors that it loses under them",
+            quick: AtLeast(8),
+            full: AtLeast(8),
+        },
+        Figure {
+            id: "honesty-control-said-done",
+            says: "faults under which it ends with status 0",
+            quick: AtLeast(1),
+            full: AtLeast(1),
+        },
+    ],
+};
+
+const LIVENESS: Check = Check {
+    name: "liveness",
+    says: "nothing hangs for long: the application without a daemon, the copy under load",
+    quick: Some(Scenarios(liveness::check)),
+    full: Scenarios(liveness::check),
+    figures: &[
+        at_most("kill-gap-idle-ms", "ms without service after a kill of the daemon, worst", 15_000),
+        at_most("kill-gap-move-ms", "the same while a move is mirrored", 15_000),
+        at_most(
+            "copy-standstill-dm-ms",
+            "ms without progress under a saturating writer, dm",
+            5_000,
+        ),
+        at_most("copy-standstill-ublk-ms", "the same, ublk", 5_000),
+    ],
+};
+
+const fn at_most(id: &'static str, says: &'static str, most: u64) -> Figure {
+    Figure { id, says, quick: AtMost(most), full: AtMost(most) }
+}
+
 impl Check {
     pub(super) fn form(&self, size: Size) -> Option<Form> {
         match size {
@@ -170,7 +263,7 @@ impl Form {
                 command.args(args).envs(env.iter().copied());
                 listen(&mut command, size)
             }
-            Own(run) => run(size),
+            Own(run) | Vm(run) | Scenarios(run) => run(size),
         }
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Figure {
 pub(super) enum Target {
     /// So much has to be covered.
     AtLeast(u64),
+    /// No more than this: a time.
+    AtMost(u64),
     /// So much and nothing else: 0 survivors, or as many as were tried.
     Exactly(u64),
 }
@@ -49,6 +51,7 @@ impl Figure {
         };
         let good = match target {
             Target::AtLeast(least) => found.count >= least,
+            Target::AtMost(most) => found.count <= most,
             Target::Exactly(count) => found.count == count,
         };
         (!good).then(|| format!("{}: {target} was due, {} is reached", self.says, found.count))
@@ -59,6 +62,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::AtLeast(count) => f.pad(&format!(">= {}", grouped(*count))),
+            Target::AtMost(count) => f.pad(&format!("<= {}", grouped(*count))),
             Target::Exactly(count) => f.pad(&grouped(*count)),
         }
     }

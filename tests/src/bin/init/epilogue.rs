@@ -14,14 +14,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// may take to go.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// True if no device is suspended or without its daemon, every LV can be deactivated, and no task is
-/// stuck; else it has reported.
+/// True if no device is suspended or without its daemon, every LV answers and can be deactivated, and
+/// no task is stuck; else it has reported.
 pub(crate) fn check(channel: &Channel) -> bool {
     let mut good = true;
     // While the daemons live: without them whoever uses their devices hangs, and so does this.
-    let unserved = unserved_devices();
-    let left = if unserved.is_empty() { take_down() } else { Vec::new() };
-    let wrong = unserved.into_iter().chain(left).chain(suspended_devices()).chain(stuck_tasks());
+    let suspended = suspended_devices();
+    let mut wrong = unserved_devices();
+    if wrong.is_empty() && suspended.is_empty() {
+        wrong = silent_devices();
+    }
+    if wrong.is_empty() {
+        wrong = take_down();
+    }
+    let wrong = wrong.into_iter().chain(suspended).chain(stuck_tasks());
     for wrong in wrong {
         channel.send(&Report::Fail(format!("after the scenario: {wrong}")));
         good = false;
@@ -50,6 +56,48 @@ fn unserved_devices() -> Vec<String> {
         }
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// The nodes of all devices of ours, of either front end.
+fn our_nodes() -> Vec<String> {
+    let names = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let ours = names.filter(|entry| {
+        let uuid = std::fs::read_to_string(entry.path().join("dm/uuid")).unwrap_or_default();
+        uuid.starts_with("LVSHIFT-")
+    });
+    let ours = ours.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    ours.chain(ublk_devices()).map(|name| format!("/dev/{name}")).collect()
+}
+
+/// The devices of ours that do not answer a read, be it with an error.
+fn silent_devices() -> Vec<String> {
+    let read = |node: String| {
+        let child = Command::new("dd")
+            .args([&format!("if={node}"), "of=/dev/null", "bs=4096", "count=1", "iflag=direct"])
+            .env("PATH", "/usr/local/bin:/usr/sbin:/usr/bin:/bbin")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        (node, child)
+    };
+    let start = Instant::now();
+    let reads: Vec<_> = our_nodes().into_iter().map(read).collect();
+    let mut silent = Vec::new();
+    for (node, child) in reads {
+        match child {
+            Ok(mut child) => {
+                while start.elapsed() < LIMIT && matches!(child.try_wait(), Ok(None)) {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                if matches!(child.try_wait(), Ok(None)) {
+                    silent.push(format!("device {node} answers no read"));
+                }
+            }
+            Err(error) => silent.push(format!("dd of {node}: {error}")),
+        }
+    }
+    silent
 }
 
 /// Whether a process has it open.
