@@ -16,7 +16,7 @@ use crate::writer::Writer;
 /// Where eight sectors of the LV are.
 const PLACE: u64 = 10_000;
 /// How long a pvmove may take; then it is killed, and counted as hanging.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(12);
 /// How long a disk is gone that comes back.
 const MOMENT: Duration = Duration::from_millis(500);
 
@@ -133,9 +133,9 @@ impl<'g> Control<'g> {
                 });
             }
             Fault::DestinationGone | Fault::SourceGone => {
-                self.two.delay_writes(100)?;
+                self.two.delay_writes(300)?;
                 let moving = lvm.spawn_move(&["-i1"])?;
-                lvm.wait_for_chunks(|done, all| done > 0 && done < all)?;
+                lvm.wait_for_chunks(|done, _| done > 0)?;
                 let gone = fault == Fault::DestinationGone;
                 let gone = if gone { &mut self.two } else { &mut self.one };
                 writer.unpause();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::fixture::{HANG, served};
 use crate::guest::{Background, Guest};
@@ -85,6 +85,10 @@ impl<'g> Lvm2<'g> {
             }
             Ok(self.ours()?.is_empty())
         })?;
+        // Without udev nobody else takes the links away, and vgcreate minds them.
+        if Path::new("/dev/cvg").exists() {
+            std::fs::remove_dir_all("/dev/cvg").context("removing LVM2's links")?;
+        }
         for pv in &self.pvs {
             self.guest.sh(&format!("dd if=/dev/zero of={pv} bs=1M count=1 oflag=direct"))?;
         }

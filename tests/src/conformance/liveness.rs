@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use lvshift_on_disk_format::record::MoveState;
 
 use super::fixture::{self, HANG, Rig};
 use super::ublk_fixture::{Victims, kill};
@@ -91,11 +92,13 @@ fn copy_progress(guest: &mut Guest) -> Result<()> {
     writer.wait_for_writes(200, HANG)?;
     let before = writer.counters().writes;
     let mut moving = guest.spawn(&["pvmove", &rig.pv(1), &rig.pv(2)])?;
+    // What comes before is no copy: reading the source once, writing the log.
+    rig.wait_for_state(MoveState::Copying)?;
     let begun = Instant::now();
     let (mut most, mut since, mut longest) = (0.0, Duration::ZERO, Duration::ZERO);
     while moving.is_running()? {
         let percent = rig.percent()?;
-        // Since its last growth, or since the command was given.
+        // Since its last growth, or since the copy was begun.
         let now = begun.elapsed();
         if most < 100.0 {
             longest = longest.max(now.saturating_sub(since));
@@ -107,7 +110,7 @@ fn copy_progress(guest: &mut Guest) -> Result<()> {
     }
     moving.wait(HANG)?.ok()?;
     let (took, writes) = (begun.elapsed(), writer.counters().writes - before);
-    guest.log(format!("the move took {took:?}; {writes} writes were answered meanwhile"));
+    guest.log(format!("the copy took {took:?}; {writes} writes were answered meanwhile"));
     let word = guest.frontend().word();
     guest.log(format!("figure=copy-standstill-{word}-ms {}", longest.as_millis()));
     guest.log(format!("figure=copy-took-{word}-ms {}", took.as_millis()));
