@@ -30,7 +30,7 @@ mod shuttle_models;
 mod small_world;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod whole_world;
 
 pub use admit::Fallback;

@@ -99,7 +99,7 @@ fn explore(scenario: &Scenario, limit: Limit, counts: &mut Counts) -> Option<Res
     add(World::new(scenario), &mut seen, &mut todo);
     while let Some(world) = todo.pop() {
         let failed = |what: Broken| Some(Err(Failure { what, world: world.clone() }));
-        let look = counts.states % 1024 == 0;
+        let look = counts.states.is_multiple_of(1024);
         if seen.len() > limit.states || look && Instant::now() > limit.until {
             return None;
         }

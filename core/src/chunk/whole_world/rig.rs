@@ -28,9 +28,9 @@ impl Rig {
         // One for each scenario: they are few.
         let cells: &'static [ChunkCell] = Box::leak(cells.into_boxed_slice());
         let groups: &'static [Group] = Box::leak(Box::new([Group::new()]));
-        let geometry =
-            Geometry::new(Sectors(CHUNK * scenario.chunks as u64), CHUNK as u32).unwrap();
-        let tracker = Tracker::new(geometry, Borrowed { cells, groups }).unwrap();
+        let geometry = Geometry::new(Sectors(CHUNK * scenario.chunks as u64), CHUNK as u32)
+            .expect("a small part");
+        let tracker = Tracker::new(geometry, Borrowed { cells, groups }).expect("room for all");
         Rig { tracker, chunks: scenario.chunks }
     }
 
@@ -66,7 +66,7 @@ impl Rig {
                     _ => false,
                 };
                 if in_guard && let Some(piece) = piece(scenario, usize::from(queue)) {
-                    let _ = tracker.guard.take(piece, QueueId::new(queue).unwrap());
+                    let _ = tracker.guard.take(piece, QueueId::new(queue).expect("a small number"));
                 }
             }
         }

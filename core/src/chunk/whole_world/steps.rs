@@ -227,7 +227,8 @@ impl World {
             _ => {
                 world.with_tracker(ground, |rig| {
                     let chunk = crate::chunk::ChunkIndex(at as u32);
-                    let piece = rig.tracker.geometry().piece_of(chunk).unwrap();
+                    let piece =
+                        rig.tracker.geometry().piece_of(chunk).expect("a chunk of the part");
                     let ticket = CopyTicket { chunk, piece, wanted: true };
                     ((), ticket.complete(&rig.tracker, CopyOutcome::Copied))
                 });
@@ -312,5 +313,5 @@ impl World {
 }
 
 fn queue(number: u8) -> QueueId {
-    QueueId::new(number).unwrap()
+    QueueId::new(number).expect("a small number")
 }

@@ -25,6 +25,9 @@ use torn::Under;
 /// How often the power may fail after it has failed in the move.
 const DEPTH: u32 = 3;
 
+/// One part: in its full form or not, and what tells its VGs from those of the others.
+type Part = fn(bool, u8) -> Result<Told, Error>;
+
 fn main() -> ExitCode {
     let full = std::env::var("LVSHIFT_SCORECARD").is_ok_and(|size| size == "full");
     let only = std::env::args().nth(1);
@@ -33,7 +36,7 @@ fn main() -> ExitCode {
     let directory =
         std::path::Path::new("/dev/shm").join(format!("lvshift-metadata-{}", std::process::id()));
     lvshift_frontend_common::simulation::set_directory(&directory);
-    let parts: [(&str, fn(bool, u8) -> Result<Told, Error>); 4] = [
+    let parts: [(&str, Part); 4] = [
         ("torn", torn_writes),
         ("damage", damages),
         ("combinations", combinations),
