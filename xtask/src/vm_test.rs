@@ -13,7 +13,7 @@ use crate::run_guest::{Outcome, Setting};
 use crate::{FrontendArg, Machine, accel, initramfs, kernel, paths, run_guest, seconds, setup};
 
 /// How many virtual machines run side by side unless told otherwise.
-pub(crate) const JOBS: usize = 2;
+pub(crate) const JOBS: usize = 3;
 
 /// What can be asked of it.
 #[derive(Debug, clap::Args)]
