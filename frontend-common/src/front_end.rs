@@ -156,6 +156,13 @@ pub trait FrontEnd {
         Ok(true)
     }
 
+    /// Under the metadata lock, right before the commit of `Moved` is written: whether what
+    /// [`FrontEnd::seal`] promised for it still holds. Waits for nobody who may wait for the lock.
+    fn is_sealed(&mut self, vg: &Vg, of: MoveIndex) -> bool {
+        let _ = (vg, of);
+        true
+    }
+
     /// The places that the copy of this move could not read, as of the last `copy_status`, where
     /// the front end makes the copy itself and knows.
     fn bad_places(&mut self, view: View<'_>, of: MoveIndex) -> Vec<BadPlace> {

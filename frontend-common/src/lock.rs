@@ -170,6 +170,16 @@ pub fn metadata_shared(vg: Uuid) -> Result<Lock> {
     Ok(Lock { file })
 }
 
+/// The same, but `None` where somebody has it who may be writing, for as long as this thread waits.
+///
+/// # Errors
+/// As [`metadata`].
+pub fn metadata_shared_if_free(vg: Uuid) -> Result<Option<Lock>> {
+    let file = open(vg, Purpose::Metadata)?;
+    let limit = LIMIT.get().unwrap_or_default();
+    Ok(try_for(limit, || file.try_lock_shared())?.then_some(Lock { file }))
+}
+
 /// The lock of what belongs to no VG: taken by whoever makes or wipes a PV or makes a VG.
 ///
 /// # Errors

@@ -39,6 +39,8 @@ pub(crate) struct Wanted {
     /// How its copies are made.
     pub(crate) tuning: Tuning,
     pub(crate) table: WireTable,
+    /// Whether the source is in charge of what is mirrored is not certain.
+    pub(crate) undecided: bool,
 }
 
 /// A device that is served.
@@ -73,7 +75,7 @@ impl Device {
     /// Makes a device with this table, or takes over the one of this number.
     pub(crate) fn start(
         control: &mut Control,
-        Wanted { existing, tuning, table: wire }: Wanted,
+        Wanted { existing, tuning, table: wire, undecided }: Wanted,
         shadow: Option<&WireTable>,
         lowers: &[Arc<Lower>],
         events: &Arc<Events>,
@@ -81,6 +83,12 @@ impl Device {
     ) -> Result<Device> {
         let bell = Arc::new(Bell::new().map_err(no_thread)?);
         let table = Arc::new(compile(&wire, shadow, lowers, &bell)?);
+        if undecided {
+            // Nobody parks here yet, so nobody is to be woken.
+            table.parts.iter().for_each(|part| {
+                let _ = part.tracker.decided(Authority::Undecided);
+            });
+        }
         let (id, queues) = match existing {
             Some(id) => (id, take_over(control, id, table.sectors())?),
             None => {

@@ -143,7 +143,14 @@ pub(crate) enum Request {
     /// The devices there are.
     List,
     /// Give the LV a device with this table, or take over the one that a dead daemon left.
-    Activate { lv: [u8; 16], name: String, table: WireTable, shadow: Option<WireTable> },
+    /// `undecided`: what is mirrored waits for `Decide`, since a commit may be under way.
+    Activate {
+        lv: [u8; 16],
+        name: String,
+        table: WireTable,
+        shadow: Option<WireTable>,
+        undecided: bool,
+    },
     /// Take its device down.
     Deactivate { lv: [u8; 16] },
     /// Swap this table in now; it may be longer than the one before.

@@ -244,8 +244,13 @@ impl<'a> Driver<'a> {
         }
         let of = self.of;
         let one_side = OneSide::default();
+        let front_end = &mut *self.front_end;
+        let may_commit = |vg: &Vg| {
+            change != Change::Moved
+                || vg.move_by_uuid(of).is_some_and(|index| front_end.is_sealed(vg, index))
+        };
         self.vg.commit_without(
-            |vg| match vg.apply(of, change) {
+            |vg| match if_so(may_commit, vg)?.apply(of, change) {
                 // Written once more all the same: perhaps not every PV holds it.
                 Ok(()) | Err(ApplyError::AlreadyDone { .. }) => Ok(()),
                 Err(ApplyError::NoSuchMove) if change == Change::Forget => Ok(()),
@@ -441,6 +446,15 @@ fn way_back(vg: &Vg, of: Uuid, change: Change) -> bool {
         Change::Forget | Change::Confirm => state == Some(Recorded::Aborting),
         Change::Begin | Change::Moved => false,
     }
+}
+
+/// Nothing is committed behind the back of whoever serves the LV.
+fn if_so(may_commit: impl FnOnce(&Vg) -> bool, vg: &mut Vg) -> Result<&mut Vg> {
+    if may_commit(vg) {
+        return Ok(vg);
+    }
+    Err(Error::new(Kind::State, "who serves the LV was replaced right before the commit")
+        .state("nothing was committed; the legs are looked at again"))
 }
 
 /// Which side of a move a commit of its way back did without. One side may be gone: without the

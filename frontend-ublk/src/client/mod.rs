@@ -51,6 +51,8 @@ pub(crate) struct Ublk {
     pace: Pace,
     /// The move whose daemon has been told so.
     paced: Option<Uuid>,
+    /// A commit may be under way while LVs are taken over: who is in charge is decided by it.
+    pub(crate) in_doubt: bool,
 }
 
 impl Ublk {
@@ -180,7 +182,8 @@ impl FrontEnd for Ublk {
             None => {
                 let of = view.vg.move_of_lv(lv);
                 let (table, shadow) = Self::made(view, lv, of, mapping)?;
-                let request = Request::Activate { lv: uuid.0, name: name.clone(), table, shadow };
+                let (name, undecided) = (name.clone(), self.in_doubt);
+                let request = Request::Activate { lv: uuid.0, name, table, shadow, undecided };
                 match self.ask(vg, &request)? {
                     Answer::Device(device) => device,
                     _ => return Err(not_understood()),
@@ -327,6 +330,14 @@ impl FrontEnd for Ublk {
             Answer::Sealed(sealed) => Ok(sealed),
             _ => Err(not_understood()),
         }
+    }
+
+    fn is_sealed(&mut self, vg: &Vg, of: MoveIndex) -> bool {
+        // On the connection that there is: the daemon behind another may wait for the lock.
+        let request = Request::Seal { lvs: lvs_of(vg, of), commit: true };
+        let connection = self.connection.as_mut().filter(|other| other.vg() == vg.uuid());
+        let answer = connection.map(|connection| connection.ask(&request));
+        matches!(answer, Some(Ok(Answer::Sealed(true))))
     }
 
     fn bad_places(&mut self, view: View<'_>, of: MoveIndex) -> Vec<BadPlace> {

@@ -70,7 +70,11 @@ fn one(vg: &mut OpenVg, client: &mut Ublk, lv: Uuid, start: Instant) -> Result<(
         other => return other.map(|_| ()),
     }
     // A mover has the move in its hands and waits for us. It has begun nothing that the record
-    // does not say: what is recorded as Copying has an honest log, whatever was loaded.
+    // does not say: what is recorded as Copying has an honest log, whatever was loaded. But for the
+    // commit of Moved, which it makes under this lock, and only while the daemon is still there
+    // that it has sealed. With the lock the outcome is read; without it, it is waited for.
+    let lock = lock::metadata_shared_if_free(vg.vg().uuid())?;
+    client.in_doubt = lock.is_none();
     vg.reread()?;
     let agreed = vg.health().agrees_on(vg.vg().sequence());
     if !agreed && start.elapsed() < COMMIT_LIMIT {

@@ -78,8 +78,8 @@ impl State {
                 return Ok(Answer::Hello { version: VERSION, pid: std::process::id() });
             }
             Request::List => return Ok(Answer::Devices(self.list())),
-            Request::Activate { lv, name, table, shadow } => {
-                return self.activate(lv, name, table, shadow);
+            Request::Activate { lv, name, table, shadow, undecided } => {
+                return self.activate(lv, name, (table, shadow), undecided);
             }
             Request::Deactivate { lv } => self.deactivate(lv)?,
             Request::Refresh { lv, table } => self.refresh(lv, table)?,
@@ -176,8 +176,8 @@ impl State {
         &mut self,
         lv: Id,
         name: String,
-        table: WireTable,
-        shadow: Option<WireTable>,
+        (table, shadow): (WireTable, Option<WireTable>),
+        undecided: bool,
     ) -> Result<Answer> {
         let there = self.entries.get(&lv).is_some_and(|entry| entry.device.is_some());
         if !there {
@@ -186,7 +186,7 @@ impl State {
             if shadow.is_some() {
                 entry.shadow = shadow;
             }
-            self.start(lv, table)?;
+            self.start(lv, table, undecided)?;
         }
         let entry = self.entry(lv)?;
         match wire_device(lv, entry) {
@@ -195,7 +195,7 @@ impl State {
         }
     }
 
-    fn start(&mut self, lv: Id, table: WireTable) -> Result<()> {
+    fn start(&mut self, lv: Id, table: WireTable, undecided: bool) -> Result<()> {
         let existing = self.orphans.get(&lv).copied();
         let shadow = self.entries.get(&lv).and_then(|entry| entry.shadow.clone());
         let tables: Vec<&WireTable> = std::iter::once(&table).chain(shadow.as_ref()).collect();
@@ -204,7 +204,7 @@ impl State {
         let vg = self.vg.0;
         let started = Device::start(
             &mut self.control,
-            Wanted { existing, tuning: files::tuning(Uuid(lv)), table },
+            Wanted { existing, tuning: files::tuning(Uuid(lv)), table, undecided },
             shadow.as_ref(),
             &self.held.lowers,
             &self.events,
@@ -262,7 +262,7 @@ impl State {
         let Some(table) = entry.inactive.take() else { return Ok(()) };
         match &mut entry.device {
             Some(device) => device.swap(table, entry.shadow.as_ref(), &lowers)?,
-            None => self.start(lv, table)?,
+            None => self.start(lv, table, false)?,
         }
         drop(lowers);
         self.held.release();
