@@ -34,6 +34,29 @@ pub fn activate(
     front_end: &mut dyn FrontEnd,
     lv: Uuid,
 ) -> Result<(ActiveLv, Vec<String>)> {
+    with_table(vg, front_end, lv, false)
+}
+
+/// As [`activate`], for an LV that this host has served since it was booted and whose server has died:
+/// were its move not this host's own, it would have got its table only after the log was void. The
+/// journal is not asked, since a daemon may see no file systems.
+///
+/// # Errors
+/// As [`activate`].
+pub fn take_over(
+    vg: &mut OpenVg,
+    front_end: &mut dyn FrontEnd,
+    lv: Uuid,
+) -> Result<(ActiveLv, Vec<String>)> {
+    with_table(vg, front_end, lv, true)
+}
+
+fn with_table(
+    vg: &mut OpenVg,
+    front_end: &mut dyn FrontEnd,
+    lv: Uuid,
+    served: bool,
+) -> Result<(ActiveLv, Vec<String>)> {
     let index = find(vg, lv)?;
     if front_end.active(vg.vg(), index)?.is_some() {
         // The table stays; a link that is missing is made.
@@ -45,11 +68,11 @@ pub fn activate(
         None => (None, Mapping::Source),
         Some(_) => {
             // Nobody may begin or end the move while its LV gets its table.
-            let lock = lock::mover(vg.vg().uuid(), "activates an LV")?;
+            let lock = lock::mover(vg.vg().uuid(), lock::ACTIVATES)?;
             vg.reread()?;
             confirm(vg)?;
             match find(vg, lv).map(|index| vg.vg().move_of_lv(index))? {
-                Some(of) => (Some(lock), mapping_in_a_move(vg, lv, of, &mut notes)?),
+                Some(of) => (Some(lock), mapping_in_a_move(vg, lv, of, served, &mut notes)?),
                 None => (Some(lock), Mapping::Source),
             }
         }
@@ -79,6 +102,7 @@ fn mapping_in_a_move(
     vg: &mut OpenVg,
     lv: Uuid,
     of: MoveIndex,
+    served: bool,
     notes: &mut Vec<String>,
 ) -> Result<Mapping> {
     let Some(record) = vg.vg().move_at(of).cloned() else { return Ok(Mapping::Source) };
@@ -94,7 +118,7 @@ fn mapping_in_a_move(
             Ok(Mapping::Final)
         }
         Recorded::Copying => {
-            let known = Journal::open()?.knows(record.uuid);
+            let known = served || Journal::open()?.knows(record.uuid);
             if planted::is("copying-served-from-the-source") {
                 return Ok(Mapping::Source);
             }
@@ -186,13 +210,11 @@ pub fn deactivate(vg: &OpenVg, front_end: &mut dyn FrontEnd, lv: Uuid) -> Result
         return Ok(());
     }
     let _lock = match vg.vg().move_of_lv(index) {
-        Some(_) => {
-            Some(lock::mover(vg.vg().uuid(), "deactivates an LV").map_err(|mut error| {
-                let name = vg.vg().lv(index).map(|lv| lv.name.to_string()).unwrap_or_default();
-                error.what = format!("LV {}/{name} is being moved: {}", vg.vg().name(), error.what);
-                error
-            })?)
-        }
+        Some(_) => Some(lock::mover(vg.vg().uuid(), lock::DEACTIVATES).map_err(|mut error| {
+            let name = vg.vg().lv(index).map(|lv| lv.name.to_string()).unwrap_or_default();
+            error.what = format!("LV {}/{name} is being moved: {}", vg.vg().name(), error.what);
+            error
+        })?),
         None => None,
     };
     front_end.deactivate(vg.vg(), index)

@@ -188,18 +188,40 @@ pub fn orphans() -> Result<Lock> {
     metadata(Uuid([0; 16]))
 }
 
+/// Labels of holders that move nothing and are soon done: a daemon that takes over what another has
+/// left, say. They are waited for.
+pub const BRIEF: [&str; 3] = [ACTIVATES, DEACTIVATES, RESUMES];
+/// See [`BRIEF`].
+pub const ACTIVATES: &str = "activates an LV";
+/// See [`BRIEF`].
+pub const DEACTIVATES: &str = "deactivates an LV";
+/// See [`BRIEF`].
+pub const RESUMES: &str = "resumes a device";
+/// How long.
+const BRIEF_LIMIT: Duration = Duration::from_secs(10);
+
+fn is_brief(holder: &str) -> bool {
+    BRIEF.iter().any(|label| holder.ends_with(label))
+}
+
 /// The mover lock, or who holds it. `label` says for others what this mover does.
 ///
 /// # Errors
 /// `Kind::Locked` naming the process that holds it and what it said it does.
 pub fn mover(vg: Uuid, label: &str) -> Result<Lock> {
     let mut file = open(vg, Purpose::Mover)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // What the holder wrote is for the message only; without it the refusal stands.
-            let _ = file.read_to_string(&mut holder);
+    let start = Instant::now();
+    let patience = LIMIT.get().map_or(BRIEF_LIMIT, |limit| limit.min(BRIEF_LIMIT));
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(cannot_lock(error)),
+        }
+        let mut holder = String::new();
+        // What the holder wrote decides whether it is waited for; without it the refusal stands.
+        let _ = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut holder));
+        if !is_brief(holder.trim_end()) || start.elapsed() >= patience {
             return Err(Error::new(
                 Kind::Locked,
                 format!("another mover works on this VG: {}", holder.trim_end()),
@@ -207,7 +229,7 @@ pub fn mover(vg: Uuid, label: &str) -> Result<Lock> {
             .state("this command changed nothing")
             .next("wait for it, or stop it with pvmove --abort"));
         }
-        Err(TryLockError::Error(error)) => return Err(cannot_lock(error)),
+        std::thread::sleep(Duration::from_millis(20));
     }
     let text = format!("process {}, {label}\n", std::process::id());
     file.set_len(0)
@@ -237,6 +259,23 @@ impl Drop for Lock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_activates_is_waited_for_and_a_mover_is_not() {
+        crate::testing::use_scratch_locks();
+        let vg = Uuid([0x4d; 16]);
+        let brief = mover(vg, ACTIVATES).expect("nobody has it");
+        let waiting = std::thread::spawn(move || mover(vg, "pvmove").map(drop));
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!waiting.is_finished());
+        drop(brief);
+        assert!(waiting.join().expect("no panic").is_ok());
+        let _moving = mover(vg, "pvmove").expect("nobody has it");
+        let start = Instant::now();
+        let refused = mover(vg, ACTIVATES).expect_err("a mover works");
+        assert_eq!(refused.kind, Kind::Locked);
+        assert!(start.elapsed() < BRIEF_LIMIT);
+    }
 
     #[test]
     fn an_impatient_thread_reads_beside_a_holder_and_writes_nothing() {

@@ -131,7 +131,7 @@ impl Kernel {
                 continue;
             }
             let Some(vg) = names::vg_of(&info.uuid) else { continue };
-            let Ok(_lock) = lock::mover(vg, "resumes a device") else { continue };
+            let Ok(_lock) = lock::mover(vg, lock::RESUMES) else { continue };
             tracing::warn!(name = info.name, "was left suspended, is resumed");
             if info.loaded {
                 // Resuming would switch to it.

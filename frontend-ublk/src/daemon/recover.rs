@@ -65,7 +65,7 @@ fn open(uuid: Uuid) -> Result<OpenVg> {
 }
 
 fn one(vg: &mut OpenVg, client: &mut Ublk, lv: Uuid, start: Instant) -> Result<()> {
-    match activation::activate(vg, client, lv) {
+    match activation::take_over(vg, client, lv) {
         Err(error) if error.kind == Kind::Locked => {}
         other => return other.map(|_| ()),
     }
