@@ -12,7 +12,7 @@ use lvshift_on_disk_format::record::MoveState;
 
 use super::fixture::{self, Rig};
 use crate::guest::{Guest, Run};
-use crate::scenario::Scenario;
+use crate::scenario::{Frontend, Scenario};
 use crate::writer::{Config, Writer};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -238,9 +238,16 @@ fn recovery(guest: &mut Guest) -> Result<()> {
         let (source, destination) = (rig.pv(from), rig.pv(3 - from));
         let mut trial = || -> Result<()> {
             killed(&rig.pvmove_at(first, &["--atomic", &source, &destination])?)?;
-            killed(&rig.pvmove_at(&format!("before:{step}"), &[])?)?;
-            killed(&rig.pvmove_at(&format!("before:{step}"), &[])?)?;
-            killed(&rig.pvmove_at(&format!("after:{step}"), &[])?)?;
+            // A daemon whose mover dies in the hand-over starts anew and switches by the record: then
+            // there is nothing left to switch, and the move ends.
+            let by_itself = guest.frontend() == Frontend::Ublk && *step == "swap-final";
+            for at in ["before", "before", "after"] {
+                let run = rig.pvmove_at(&format!("{at}:{step}"), &[])?;
+                if by_itself && run.status == Some(0) {
+                    break;
+                }
+                killed(&run)?;
+            }
             bench.served()?;
             rig.pvmove(&[])?.ok()?;
             let to = 3 - from;

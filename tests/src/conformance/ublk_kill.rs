@@ -257,12 +257,18 @@ fn at_random(guest: &mut Guest) -> Result<()> {
         let victims = if n % 4 == 3 { Victims::Both } else { Victims::Daemon };
         let mut trial = || -> Result<()> {
             kill(guest, victims)?;
-            let runs = moving.as_mut().is_some_and(|m| m.is_running().unwrap_or(false));
-            if victims == Victims::Both && !runs {
-                // Nobody waits for the daemon but the application: the next command brings it back.
-                guest.lvshift(&["lvs"])?.ok()?;
+            let mut runs = || moving.as_mut().is_some_and(|m| m.is_running().unwrap_or(false));
+            // Where nobody waits for the daemon but the application, the next command brings it back.
+            let command = || guest.lvshift(&["lvs"])?.ok().map(drop);
+            let alone = victims == Victims::Both;
+            if alone && !runs() {
+                command()?;
             }
-            deep.served()
+            match deep.served() {
+                // A mover at its very end needs no daemon any more, and starts none.
+                Err(_) if alone && !runs() => command().and_then(|()| deep.served()),
+                served => served,
+            }
         };
         trial().with_context(|| format!("kill {n}, of {victims:?}, after {pause} ms"))?;
         if let Some(mut ended) = moving.take() {
