@@ -61,7 +61,13 @@ enum End {
     Failed,
     PowerCut,
     BootAgain,
+    /// The kernel died before anything of ours had run.
+    Stillborn(String),
 }
+
+/// How often a kernel that dies before anything of ours has run is booted again. Emulated on a busy
+/// machine, one in some hundred trips over the patching of its own code (`Oops: int3`).
+const STILLBORN: u32 = 2;
 
 /// Runs a scenario with its disks and logs in `dir`; `live` shows what it shows at once.
 pub(crate) fn scenario(
@@ -153,11 +159,23 @@ impl<'a> Run<'a> {
     fn boots(mut self, mut boot: u32) -> Result<Outcome> {
         let start = Instant::now();
         let mut console = String::new();
+        let mut stillborn = 0;
         loop {
             let file = self.dir.join(format!("console-{boot}"));
             let end = self.boot(boot, &file)?;
             console.push_str(&String::from_utf8_lossy(&std::fs::read(&file).unwrap_or_default()));
             match end {
+                End::Stillborn(sign) if stillborn < STILLBORN => {
+                    stillborn += 1;
+                    let name = self.scenario.name;
+                    let what = format!("boot {boot} died before anything of ours ran: {sign}");
+                    println!("note {name}: {what}; it is booted again");
+                    self.log.push(format!("--- {what}"));
+                }
+                End::Stillborn(sign) => {
+                    self.failures.push(format!("on the console: {sign}"));
+                    break;
+                }
                 End::Passed if self.failures.is_empty() => break,
                 End::Passed | End::Failed => {
                     if self.failures.is_empty() {
@@ -239,6 +257,7 @@ impl<'a> Run<'a> {
     ) -> Result<End> {
         let mut deadline = Instant::now() + BOOT_LIMIT;
         let mut what = "sign of life from the guest";
+        let mut alive = false;
         let mut passed = false;
         let mut console_read = 0;
         loop {
@@ -250,6 +269,9 @@ impl<'a> Run<'a> {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     if let Some(sign) = bad_sign(console, &mut console_read)? {
+                        if !alive {
+                            return Ok(End::Stillborn(sign));
+                        }
                         self.failures.push(format!("on the console: {sign}"));
                         // The rest of the message.
                         std::thread::sleep(Duration::from_millis(500));
@@ -276,6 +298,7 @@ impl<'a> Run<'a> {
             };
             match report {
                 Report::Hello(n) if n == boot => {
+                    alive = true;
                     let limit = u64::from(self.scenario.timeout_s);
                     deadline = Instant::now() + Duration::from_secs(limit) + GRACE;
                     what = "verdict";
