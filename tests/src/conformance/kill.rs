@@ -240,7 +240,8 @@ fn recovery(guest: &mut Guest) -> Result<()> {
             killed(&rig.pvmove_at(first, &["--atomic", &source, &destination])?)?;
             // A daemon whose mover dies in the hand-over starts anew and switches by the record: then
             // there is nothing left to switch, and the move ends.
-            let by_itself = guest.frontend() == Frontend::Ublk && *step == "swap-final";
+            let by_itself =
+                guest.frontend() == Frontend::Ublk && matches!(*step, "load-final" | "swap-final");
             for at in ["before", "before", "after"] {
                 let run = rig.pvmove_at(&format!("{at}:{step}"), &[])?;
                 if by_itself && run.status == Some(0) {

@@ -101,10 +101,13 @@ fn mid_copy(guest: &mut Guest) -> Result<()> {
     let rig = Rig::found(guest, disks?);
     let meta = rig.meta().context("a copy ran; no commit was cut short")?;
     ensure!(meta.states() == [MoveState::Copying], "recorded: {:?}", meta.states());
+    if guest.boot() == 2 {
+        // On device-mapper the copy goes on as soon as the LV is active.
+        slow_half(&side, "pv2")?;
+    }
     guest.lvshift(&["vgchange", "-a", "y"])?.ok()?;
     let writer = resume(guest, half(311))?;
     if guest.boot() == 2 {
-        slow_half(&side, "pv2")?;
         let _moving = rig.spawn_move(&[])?;
         rig.wait_for_mid_copy()?;
         writer.checkpoint(&guest.state("lv.checkpoint")?)?;
