@@ -115,7 +115,7 @@ impl Scenario {
         state_disk: false,
         volatile: false,
         boots: 1,
-        timeout_s: 60,
+        timeout_s: 120,
         cpus: 2,
         hidden: false,
         must_fail: None,

@@ -1,5 +1,7 @@
 //! Which kernel the guest runs.
 
+mod unpacked;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -40,7 +42,8 @@ pub(crate) fn fetched() -> Result<Kernel> {
         fetch::make_dir(&place, |dir| fetch::unpack(&[newest.to_owned()], dir))?;
     }
     let modules = place.join("lib/modules");
-    Ok(Kernel { image: find_image(&place.join("boot"))?, modules })
+    let image = unpacked::beside(&find_image(&place.join("boot"))?)?;
+    Ok(Kernel { image, modules })
 }
 
 fn find_image(dir: &Path) -> Result<PathBuf> {

@@ -13,7 +13,7 @@ use crate::run_guest::{Outcome, Setting};
 use crate::{FrontendArg, Machine, accel, initramfs, kernel, paths, run_guest, seconds, setup};
 
 /// How many virtual machines run side by side unless told otherwise.
-pub(crate) const JOBS: usize = 3;
+pub(crate) const JOBS: usize = 4;
 
 /// What can be asked of it.
 #[derive(Debug, clap::Args)]
@@ -139,6 +139,9 @@ pub(crate) fn run_all(
     turned: bool,
 ) -> Result<Tally> {
     let runs = paths::vm_dir("runs")?.join(std::process::id().to_string());
+    // What may take longest goes first, so that nothing long is left alone at the end.
+    let mut chosen = chosen.to_vec();
+    chosen.sort_by_key(|scenario| std::cmp::Reverse(scenario.boots * scenario.timeout_s));
     let next = AtomicUsize::new(0);
     let tally = Mutex::new(Tally::default());
     let lock = || tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

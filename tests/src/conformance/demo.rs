@@ -19,7 +19,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
         Disk::new("pv3", EACH_MIB + 16),
         Disk::new("pv4", EACH_MIB + 16),
     ],
-    timeout_s: 180,
+    timeout_s: 360,
     hidden: true,
     run: demo,
     ..Scenario::DEFAULT

@@ -43,7 +43,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "the destination takes seconds for each request: reports are quick, --abort works",
         frontends: Frontend::DM,
         disks: fixture::TWO,
-        timeout_s: 120,
+        timeout_s: 240,
         run: destination_stuck,
         ..Scenario::DEFAULT
     },

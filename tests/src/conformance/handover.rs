@@ -16,7 +16,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "handover-volume",
         about: "an LV made and written under this front end is served by the other, and back",
         disks: fixture::TWO,
-        timeout_s: 300,
+        timeout_s: 600,
         run: volume,
         ..Scenario::DEFAULT
     },
@@ -24,7 +24,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "handover-mid-copy",
         about: "a move begun under this front end is carried on by the other; no clean chunk is copied",
         disks: fixture::TWO,
-        timeout_s: 300,
+        timeout_s: 600,
         run: |guest| mid_copy(guest, false),
         ..Scenario::DEFAULT
     },
@@ -34,7 +34,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         disks: fixture::TWO,
         state_disk: true,
         boots: 2,
-        timeout_s: 300,
+        timeout_s: 600,
         run: |guest| mid_copy(guest, true),
         ..Scenario::DEFAULT
     },
@@ -42,7 +42,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "handover-active",
         about: "while this front end serves an LV the other refuses it, and says why",
         disks: fixture::TWO,
-        timeout_s: 300,
+        timeout_s: 600,
         run: active,
         ..Scenario::DEFAULT
     },

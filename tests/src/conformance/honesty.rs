@@ -155,7 +155,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
 ];
 
-const BASE: Scenario = Scenario { disks: fixture::THREE, timeout_s: 180, ..Scenario::DEFAULT };
+const BASE: Scenario = Scenario { disks: fixture::THREE, timeout_s: 360, ..Scenario::DEFAULT };
 
 #[cfg(test)]
 mod tests {

@@ -20,7 +20,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "kill-carry-on",
         about: "kill -9 before and after every step of a move; pvmove carries on",
         disks: fixture::TWO,
-        timeout_s: 600,
+        timeout_s: 1200,
         run: |guest| forward(guest, &[], End::Destination),
         ..Scenario::DEFAULT
     },
@@ -28,7 +28,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "kill-abort",
         about: "kill -9 before and after every step of a move; pvmove --abort goes back",
         disks: fixture::TWO,
-        timeout_s: 600,
+        timeout_s: 1200,
         run: |guest| forward(guest, &["--abort"], End::WhoeverIsInCharge),
         ..Scenario::DEFAULT
     },
@@ -36,7 +36,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "kill-way-back",
         about: "kill -9 before and after every step of an abort; pvmove finishes the abort",
         disks: fixture::TWO,
-        timeout_s: 600,
+        timeout_s: 1200,
         run: way_back,
         ..Scenario::DEFAULT
     },
@@ -44,7 +44,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "kill-recovery",
         about: "kill -9 before and after every step of the recovery, three times over",
         disks: fixture::TWO,
-        timeout_s: 600,
+        timeout_s: 1200,
         run: recovery,
         ..Scenario::DEFAULT
     },
@@ -52,7 +52,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "kill-step-fails",
         about: "every step fails in turn: the status says so, one side is in charge, a retry works",
         disks: fixture::TWO,
-        timeout_s: 600,
+        timeout_s: 1200,
         run: step_fails,
         ..Scenario::DEFAULT
     },

@@ -19,7 +19,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "how long the application waits when the daemon is killed, idle and in a move",
         frontends: Frontend::UBLK,
         disks: fixture::TWO,
-        timeout_s: 180,
+        timeout_s: 360,
         run: kill_gap,
         ..Scenario::DEFAULT
     },
@@ -27,7 +27,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "liveness-copy-progress",
         about: "a copy gets on in every 5 s under an application that writes all it can",
         disks: &[Disk::new("pv1", 112), Disk::new("pv2", 112)],
-        timeout_s: 180,
+        timeout_s: 360,
         run: copy_progress,
         ..Scenario::DEFAULT
     },

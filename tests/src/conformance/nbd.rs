@@ -14,7 +14,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "nbd-dies",
         about: "a move to a network disk: its export dies in mid-copy, comes back, the move is made",
         disks: fixture::TWO,
-        timeout_s: 300,
+        timeout_s: 600,
         run: dies,
         ..Scenario::DEFAULT
     },
@@ -22,7 +22,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "nbd-waits",
         about: "a move to a network disk waits while the export is away and then goes on",
         disks: fixture::TWO,
-        timeout_s: 300,
+        timeout_s: 600,
         run: waits,
         ..Scenario::DEFAULT
     },

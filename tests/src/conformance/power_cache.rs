@@ -24,7 +24,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         state_disk: true,
         volatile: true,
         boots: 3,
-        timeout_s: 120,
+        timeout_s: 240,
         run: mid_copy,
         ..Scenario::DEFAULT
     },
@@ -35,7 +35,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         state_disk: true,
         volatile: true,
         boots: STEPS.len() as u32 + 1,
-        timeout_s: 120,
+        timeout_s: 240,
         run: steps,
         ..Scenario::DEFAULT
     },

@@ -45,7 +45,7 @@ const BASE: Scenario = Scenario {
     state_disk: true,
     volatile: true,
     hidden: true,
-    timeout_s: 300,
+    timeout_s: 600,
     // One that records, and any number of recoveries that are told that they are the second.
     boots: 2,
     ..Scenario::DEFAULT

@@ -43,7 +43,7 @@ const RECORD: Scenario = Scenario {
     disks: fixture::TWO,
     state_disk: true,
     volatile: true,
-    timeout_s: 300,
+    timeout_s: 600,
     ..Scenario::DEFAULT
 };
 

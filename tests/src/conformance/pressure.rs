@@ -14,7 +14,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "pressure-swap-on-the-lv",
         about: "swap lies on the moved LV while memory is short: the move ends, nothing deadlocks",
         disks: &[Disk::new("pv1", 64), Disk::new("pv2", 64)],
-        timeout_s: 240,
+        timeout_s: 480,
         run: swap_on_the_lv,
         ..Scenario::DEFAULT
     },
@@ -22,7 +22,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "pressure-odd-sizes",
         about: "extents of 4 KiB to 1 MiB, LVs of one extent and with a short last chunk",
         disks: &[Disk::new("pv1", 32), Disk::new("pv2", 32)],
-        timeout_s: 120,
+        timeout_s: 240,
         run: odd_sizes,
         ..Scenario::DEFAULT
     },
@@ -37,7 +37,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "pressure-16-tib",
         about: "PVs of almost 16 TiB: extents past sector 2^32 are moved to where they belong",
         disks: &[Disk::new("host", 512)],
-        timeout_s: 120,
+        timeout_s: 240,
         run: sixteen_tib,
         ..Scenario::DEFAULT
     },

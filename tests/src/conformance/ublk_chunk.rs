@@ -18,7 +18,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     about: "four queues write one chunk while it is copied, again and again; none is left waiting",
     frontends: Frontend::UBLK,
     disks: &[Disk::new("pv1", 24), Disk::new("pv2", 24)],
-    timeout_s: 180,
+    timeout_s: 360,
     cpus: 4,
     run: hot_chunk,
     ..Scenario::DEFAULT

@@ -18,7 +18,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "chunks become clean while others are written all the time, and in short pauses",
         frontends: Frontend::UBLK,
         disks: fixture::TWO,
-        timeout_s: 180,
+        timeout_s: 360,
         run: settle_under_load,
         ..Scenario::DEFAULT
     },
@@ -35,7 +35,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "a paused and limited copy is that still when its daemon was killed",
         frontends: Frontend::UBLK,
         disks: fixture::TWO,
-        timeout_s: 180,
+        timeout_s: 360,
         run: pause_outlives_daemon,
         ..Scenario::DEFAULT
     },

@@ -53,7 +53,7 @@ const UBLK: Scenario = Scenario {
     frontends: Frontend::UBLK,
     disks: fixture::TWO,
     cpus: 4,
-    timeout_s: 400,
+    timeout_s: 800,
     ..Scenario::DEFAULT
 };
 

@@ -34,7 +34,7 @@ const UBLK: Scenario = Scenario {
     frontends: Frontend::UBLK,
     disks: fixture::TWO,
     cpus: 4,
-    timeout_s: 300,
+    timeout_s: 600,
     ..Scenario::DEFAULT
 };
 

@@ -14,7 +14,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     about: "overlapping writes of odd sizes at depth 64 under a move: the legs are equal afterwards",
     frontends: Frontend::UBLK,
     disks: &[Disk::new("pv1", 24), Disk::new("pv2", 24)],
-    timeout_s: 180,
+    timeout_s: 360,
     cpus: 4,
     run: overlap,
     ..Scenario::DEFAULT

@@ -22,7 +22,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     about: "a paced copy slows down beside an application, in the next daemon too, and only then",
     frontends: Frontend::UBLK,
     disks: &[Disk::new("pv2", 144)],
-    timeout_s: 300,
+    timeout_s: 600,
     run: pace,
     ..Scenario::DEFAULT
 }];

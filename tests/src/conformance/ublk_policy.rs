@@ -22,7 +22,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "a move under load whose writes go to the source first; the policy changes in flight",
         frontends: Frontend::UBLK,
         disks: &[Disk::new("pv1", 48), Disk::new("pv2", 48)],
-        timeout_s: 180,
+        timeout_s: 360,
         cpus: 4,
         run: source_first,
         ..Scenario::DEFAULT
@@ -32,7 +32,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "copy-first lets a write wait for the copy of its chunk, source-first does not",
         frontends: Frontend::UBLK,
         disks: &[Disk::new("pv1", 48), Disk::new("pv2", 48)],
-        timeout_s: 180,
+        timeout_s: 360,
         run: policy_waits,
         ..Scenario::DEFAULT
     },
@@ -41,7 +41,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "a write of a whole chunk needs no copy: its bytes reach the destination once",
         frontends: Frontend::UBLK,
         disks: &[Disk::new("pv1", 32), Disk::new("pv2", 32)],
-        timeout_s: 180,
+        timeout_s: 360,
         cpus: 4,
         run: whole_chunks,
         ..Scenario::DEFAULT

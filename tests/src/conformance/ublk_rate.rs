@@ -17,7 +17,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "a rate limit is kept within 10 %, changed in flight; paused, nothing is copied",
         frontends: Frontend::UBLK,
         disks: &[Disk::new("pv1", 96), Disk::new("pv2", 96)],
-        timeout_s: 180,
+        timeout_s: 360,
         run: rate,
         ..Scenario::DEFAULT
     },
@@ -26,7 +26,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "the events of a move for programs: valid, in order, with rate and time left",
         frontends: Frontend::UBLK,
         disks: &[Disk::new("pv1", 48), Disk::new("pv2", 48)],
-        timeout_s: 120,
+        timeout_s: 240,
         run: json_events,
         ..Scenario::DEFAULT
     },

@@ -20,7 +20,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "writes, FUA, zeroes, discards of odd sizes at every edge during a move, with a model",
         frontends: Frontend::UBLK,
         disks: &[Disk::new("pv1", 24), Disk::new("pv2", 24), Disk::new("pv3", 24)],
-        timeout_s: 240,
+        timeout_s: 480,
         cpus: 4,
         run: |guest| requests(guest, 1),
         ..Scenario::DEFAULT
@@ -30,7 +30,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "the same on disks with 4096-byte sectors; the destination cannot make zeroes itself",
         frontends: Frontend::UBLK,
         disks: &[Disk::new_4k("pv1", 24), Disk::new_4k("pv2", 24), Disk::new_4k("pv3", 24)],
-        timeout_s: 240,
+        timeout_s: 480,
         cpus: 4,
         run: |guest| requests(guest, 8),
         ..Scenario::DEFAULT

@@ -12,7 +12,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "all is equal and the mover is dead: a destination that fails holds nobody's writes up",
         frontends: Frontend::UBLK,
         disks: fixture::TWO,
-        timeout_s: 120,
+        timeout_s: 240,
         run: equal_without_mover,
         ..Scenario::DEFAULT
     },
@@ -21,7 +21,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "the mover dies before or behind its commit: flushes held for it go on by themselves",
         frontends: Frontend::UBLK,
         disks: fixture::TWO,
-        timeout_s: 180,
+        timeout_s: 360,
         run: dies_in_commit,
         ..Scenario::DEFAULT
     },

@@ -17,7 +17,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     about: "an LV of 512 MiB with 32 MiB of data fills at most 40 MiB of the destination",
     frontends: Frontend::UBLK,
     disks: &[Disk::new("pv1", 544)],
-    timeout_s: 180,
+    timeout_s: 360,
     run: sparse,
     ..Scenario::DEFAULT
 }];

@@ -22,7 +22,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     frontends: Frontend::UBLK,
     disks: fixture::TWO,
     cpus: 4,
-    timeout_s: 300,
+    timeout_s: 600,
     run: upgrade,
     ..Scenario::DEFAULT
 }];

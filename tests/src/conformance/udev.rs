@@ -25,7 +25,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "udev-openers",
         about: "moves and removals while udevd and blkid open every device again and again",
         disks: fixture::TWO,
-        timeout_s: 90,
+        timeout_s: 180,
         run: openers,
         ..Scenario::DEFAULT
     },
@@ -34,7 +34,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "udevd without dm's rules, stopped and killed in mid-copy: nothing hangs",
         frontends: Frontend::DM,
         disks: fixture::TWO,
-        timeout_s: 120,
+        timeout_s: 240,
         run: silent,
         ..Scenario::DEFAULT
     },

@@ -54,7 +54,7 @@ impl Config {
             block: 4096,
             threads: 2,
             read_percent: 25,
-            pace: Duration::from_millis(1),
+            pace: Duration::from_millis(5),
             fill: true,
             spread: false,
         }

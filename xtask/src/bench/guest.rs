@@ -86,7 +86,7 @@ impl Guest {
             }
         };
         let image = self.setting.kernel.image.file_name().unwrap_or_default().to_string_lossy();
-        Where::here(how, image.trim_start_matches("vmlinuz-").to_owned())
+        Where::here(how, image.trim_start_matches("vmlinux-").to_owned())
     }
 }
 
