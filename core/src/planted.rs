@@ -12,6 +12,7 @@ pub const NAMES: &[&str] = &[
     "whole-chunk-among-writers",
     "discard-does-not-demote",
     "draining-lets-in",
+    "late-copy-forgotten",
     "overlap-guard-off",
     "bit-cleared-late",
     "log-bit-off-by-one",

@@ -36,8 +36,13 @@ impl<S: Cells> Tracker<S> {
         if step.outcome == Outcome::Mirrored {
             self.count_mirrored(ticket.chunk);
         }
+        let wanted = step.outcome == Outcome::CopyWanted;
+        if wanted {
+            self.wanted.put(ticket.chunk);
+        }
         let failed = matches!(outcome, CopyOutcome::SourceFailed | CopyOutcome::DestinationFailed);
-        Effects::waking(if failed { QueueMask::ALL } else { step.wake })
+        let wake = if failed { QueueMask::ALL } else { step.wake };
+        Effects { wake, copier: wanted, log: false }
     }
 
     /// The next chunk that somebody waits for.
@@ -56,7 +61,7 @@ impl<S: Cells> Tracker<S> {
         self.find(
             from,
             |group| group.left() > 0,
-            |word| word.phase() == Phase::Draining && word.writers() == 0,
+            |word| word.phase() == Phase::Draining && is_free(word),
         )
     }
 
@@ -68,8 +73,8 @@ impl<S: Cells> Tracker<S> {
             from,
             |group| group.left() > 0,
             |word| match word.phase() {
-                Phase::Pending => busy || word.writers() == 0,
-                Phase::Draining => word.writers() == 0,
+                Phase::Pending => busy || is_free(word),
+                Phase::Draining => is_free(word),
                 _ => false,
             },
         )
@@ -98,4 +103,9 @@ impl<S: Cells> Tracker<S> {
         }
         None
     }
+}
+
+/// Whether nothing is in flight that a copy would have to wait for.
+fn is_free(word: Word) -> bool {
+    word.writers() == 0 && !word.is_late()
 }

@@ -131,18 +131,16 @@ pub fn step(word: Word, event: Event) -> Step {
         Event::Admit { intent, policy, queue } => admit(word, intent, policy, queue),
         Event::WriteDone | Event::WriteFailed => finish(word, matches!(event, Event::WriteFailed)),
         Event::BeginCopy => begin_copy(word),
+        Event::CopyDone | Event::CopyFailed if word.is_late() => end_late(word),
         Event::CopyDone => match word.phase() {
             Phase::Copying if planted::is("lost-wake-up") => {
                 stay(word.with_none_parked().with_phase(Phase::Dirty), Outcome::Mirrored)
             }
             Phase::Copying => wake(word.with_phase(Phase::Dirty), Outcome::Mirrored),
-            // An abandoned part took the chunk from its copy.
-            Phase::Pending => stay(word, Outcome::Nothing),
             _ => stay(word, Outcome::Rejected),
         },
         Event::CopyFailed => match word.phase() {
             Phase::Copying => wake(word.with_phase(Phase::Pending), Outcome::Nothing),
-            Phase::Pending => stay(word, Outcome::Nothing),
             _ => stay(word, Outcome::Rejected),
         },
         Event::Marked => match word.phase() {
@@ -172,7 +170,8 @@ fn admit(word: Word, intent: Intent, policy: WritePolicy, queue: QueueId) -> Ste
     if word.writers() >= MAX_WRITERS {
         return stay(word, Outcome::Refused);
     }
-    let alone = word.writers() == 0;
+    // A late copy may still write to the destination.
+    let alone = word.writers() == 0 && !word.is_late();
     let whole =
         matches!(intent, Intent::Whole) && (alone || planted::is("whole-chunk-among-writers"));
     let abandoned = matches!(policy, WritePolicy::Abandoned);
@@ -180,6 +179,9 @@ fn admit(word: Word, intent: Intent, policy: WritePolicy, queue: QueueId) -> Ste
         // Taken even from a copy that is stuck: nothing trusts the destination any more, and no
         // copy of this part begins again.
         Phase::Pending | Phase::Draining | Phase::Copying if abandoned => {
+            let taken =
+                matches!(word.phase(), Phase::Copying) && !planted::is("late-copy-forgotten");
+            let word = if taken { word.with_late() } else { word };
             wake(word.plus_writer().with_phase(Phase::Pending), Outcome::Admitted(Route::Source))
         }
         // It needs no copy: it is one.
@@ -190,7 +192,7 @@ fn admit(word: Word, intent: Intent, policy: WritePolicy, queue: QueueId) -> Ste
             let waits =
                 matches!(policy, WritePolicy::CopyFirst) && !matches!(intent, Intent::SourceOnly);
             if waits {
-                // With writers in, the last of them gets CopyWanted.
+                // With writers or a late copy in, the last of them gets CopyWanted.
                 let want = if alone { Want::Copy } else { Want::Nothing };
                 park(word.with_phase(Phase::Draining), queue, want)
             } else {
@@ -227,7 +229,9 @@ fn finish(word: Word, failed: bool) -> Step {
     }
     let less = word.minus_writer();
     match word.phase() {
-        Phase::Draining if less.writers() == 0 => stay(less, Outcome::CopyWanted),
+        Phase::Draining if less.writers() == 0 && !less.is_late() => {
+            stay(less, Outcome::CopyWanted)
+        }
         Phase::Dirty if failed => stay(less.with_phase(Phase::Pending), Outcome::Demoted),
         _ => stay(less, Outcome::Nothing),
     }
@@ -236,13 +240,23 @@ fn finish(word: Word, failed: bool) -> Step {
 fn begin_copy(word: Word) -> Step {
     match word.phase() {
         Phase::Pending | Phase::Draining => {
-            if word.writers() == 0 || planted::is("copy-without-draining") {
+            let drained = word.writers() == 0 && !word.is_late();
+            if drained || planted::is("copy-without-draining") {
                 stay(word.with_phase(Phase::Copying), Outcome::CopyStarted)
             } else {
                 stay(word.with_phase(Phase::Draining), Outcome::CopyWaits)
             }
         }
         _ => stay(word, Outcome::CopyNotNeeded),
+    }
+}
+
+/// The end of a copy that an abandoned part has taken the chunk from: it says nothing of the chunk.
+fn end_late(word: Word) -> Step {
+    let word = word.without_late();
+    match word.phase() {
+        Phase::Draining if word.writers() == 0 => stay(word, Outcome::CopyWanted),
+        _ => stay(word, Outcome::Nothing),
     }
 }
 

@@ -52,9 +52,7 @@ pub(super) fn words(writers: u32) -> Vec<Word> {
                 for number in (0..2).filter(|number| parked & (1 << number) != 0) {
                     word = word.with_parked(queue(number));
                 }
-                if word.is_legal() {
-                    words.push(word);
-                }
+                words.extend([word, word.with_late()].into_iter().filter(|word| word.is_legal()));
             }
         }
     }

@@ -1,11 +1,11 @@
 //! How one chunk's state is packed into 64 bits.
 //!
 //! ```text
-//! 63          36 35        20 19           3 2    0
-//! +-------------+------------+--------------+------+
-//! |  zero       | parked     | writers      | phase|
-//! |             | queues, 16 | count, 17    |  3   |
-//! +-------------+------------+--------------+------+
+//! 63       37  36   35        20 19           3 2    0
+//! +----------+------+------------+--------------+------+
+//! |  zero    | late | parked     | writers      | phase|
+//! |          |  1   | queues, 16 | count, 17    |  3   |
+//! +----------+------+------------+--------------+------+
 //! ```
 
 use core::fmt;
@@ -16,6 +16,8 @@ const PHASE_BITS: u32 = 3;
 const WRITER_BITS: u32 = 17;
 const WRITERS_SHIFT: u32 = PHASE_BITS;
 const PARKED_SHIFT: u32 = PHASE_BITS + WRITER_BITS;
+/// The copy that owned this chunk is still out, though a write on an abandoned part has taken it.
+const LATE: u64 = 1 << (PARKED_SHIFT + 16);
 const PHASE_MASK: u64 = (1 << PHASE_BITS) - 1;
 const WRITERS_MASK: u64 = (1 << WRITER_BITS) - 1;
 
@@ -23,7 +25,7 @@ const WRITERS_MASK: u64 = (1 << WRITER_BITS) - 1;
 /// (16 queues of 4096), so that the limit is never met in practice.
 pub const MAX_WRITERS: u32 = WRITERS_MASK as u32;
 
-const _: () = assert!(MAX_WRITERS >= 16 * 4096 && PARKED_SHIFT + 16 <= 64);
+const _: () = assert!(MAX_WRITERS >= 16 * 4096 && PARKED_SHIFT + 16 < 64);
 
 /// What a chunk is in the middle of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,6 +113,20 @@ impl Word {
         QueueMask((self.0 >> PARKED_SHIFT) as u16)
     }
 
+    /// Whether a copy is still out that has lost this chunk to a write on an abandoned part. Until it
+    /// ends no other begins, so that its end is never taken for that of another.
+    pub const fn is_late(self) -> bool {
+        self.0 & LATE != 0
+    }
+
+    pub(super) const fn with_late(self) -> Word {
+        Word(self.0 | LATE)
+    }
+
+    pub(super) const fn without_late(self) -> Word {
+        Word(self.0 & !LATE)
+    }
+
     pub(super) const fn with_phase(self, phase: Phase) -> Word {
         Word(self.0 & !PHASE_MASK | phase as u64)
     }
@@ -137,15 +153,18 @@ impl Word {
     pub const fn is_legal(self) -> bool {
         let writes = matches!(self.phase(), Phase::Pending | Phase::Draining | Phase::Dirty);
         let parks = matches!(self.phase(), Phase::Draining | Phase::Copying | Phase::Marking);
+        let differs = matches!(self.phase(), Phase::Pending | Phase::Draining);
         (writes || self.writers() == 0)
             && (parks || self.parked().is_empty())
-            && self.0 >> (PARKED_SHIFT + 16) == 0
+            && (differs || !self.is_late())
+            && self.0 >> (PARKED_SHIFT + 17) == 0
             && self.0 & PHASE_MASK != PHASE_MASK
     }
 }
 
 impl fmt::Debug for Word {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}+{}w{:?}", self.phase(), self.writers(), self.parked())
+        let late = if self.is_late() { "+late" } else { "" };
+        write!(f, "{:?}+{}w{:?}{late}", self.phase(), self.writers(), self.parked())
     }
 }

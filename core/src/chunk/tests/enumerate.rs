@@ -137,7 +137,23 @@ fn the_last_writer_out_of_a_draining_chunk_calls_for_its_copy() {
     for word in words(3).into_iter().filter(|word| word.writers() > 0) {
         for event in [Event::WriteDone, Event::WriteFailed] {
             let calls = step(word, event).outcome == Outcome::CopyWanted;
-            assert_eq!(calls, word.phase() == Phase::Draining && word.writers() == 1);
+            let last = word.writers() == 1 && !word.is_late();
+            assert_eq!(calls, word.phase() == Phase::Draining && last);
+        }
+    }
+}
+
+#[test]
+fn while_a_late_copy_is_out_no_other_begins_and_its_end_says_nothing_of_the_chunk() {
+    for word in words(3).into_iter().filter(|word| word.is_late()) {
+        for event in events() {
+            let next = step(word, event);
+            if matches!(event, Event::CopyDone | Event::CopyFailed) {
+                assert_eq!(next.word, word.without_late(), "{word:?} {event:?}");
+            } else {
+                assert!(next.word.is_late(), "{word:?} {event:?} -> {next:?}");
+                assert_ne!(next.word.phase(), Phase::Copying, "{word:?} {event:?}");
+            }
         }
     }
 }
