@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use lvshift_core::units::{DeviceNumber, SECTOR_SIZE};
@@ -94,5 +95,6 @@ fn lower(path: &Path, number: u32) -> std::io::Result<Arc<Lower>> {
         limits,
         file: Arc::new(file),
         slot: Slot(FIRST_LOWER + number),
+        flush_failures: AtomicU32::new(0),
     }))
 }

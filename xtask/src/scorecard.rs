@@ -17,11 +17,12 @@ mod scenarios;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 use crate::{fetch, seconds};
 use checks::{ALL, Check, Form};
 use figure::Reached;
+pub(crate) use scenarios::Seen;
 
 /// What can be asked of it.
 #[derive(Debug, clap::Args)]
@@ -96,8 +97,8 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
 }
 
 /// The quick form of every check that has one, for `cargo xtask test`: its name and how to run it. Not
-/// those that are made of scenarios, since it runs them anyway; and if `vm` is false none that boots
-/// one.
+/// those that are made of scenarios ([`of_scenarios`] counts them where all were run); and if `vm` is
+/// false none that boots one.
 pub(crate) fn quick(
     vm: bool,
 ) -> impl Iterator<Item = (&'static str, impl FnOnce() -> Result<String>)> {
@@ -115,6 +116,18 @@ pub(crate) fn quick(
                 Some(error) => bail!(error),
             }
         })
+    })
+}
+
+/// The checks that are made of scenarios, counted in a run of all scenarios: their names and what each
+/// found.
+pub(crate) fn of_scenarios(seen: &[Seen]) -> impl Iterator<Item = (&'static str, Result<String>)> {
+    ALL.iter().filter_map(move |check| {
+        let Some(Form::Scenarios(made)) = check.quick else { return None };
+        let reached = (made.count)(seen);
+        let figures: Vec<String> = reached.iter().map(Reached::to_string).collect();
+        let missed = check.figures.iter().find_map(|figure| figure.missed(Size::Quick, &reached));
+        Some((check.name, missed.map_or_else(|| Ok(figures.join(", ")), |why| Err(anyhow!(why)))))
     })
 }
 

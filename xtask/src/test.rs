@@ -8,7 +8,8 @@ use lvshift_tests::conformance;
 use lvshift_tests::scenario::{Frontend, Scenario};
 
 use crate::run_guest::Setting;
-use crate::vm_test::{self, JOBS};
+use crate::scorecard::Seen;
+use crate::vm_test::{self, JOBS, Tally};
 use crate::{Machine, paths, scorecard, seconds, setup, tidy};
 
 /// What can be asked of it.
@@ -62,13 +63,20 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     let lint = ["clippy", "--quiet", "-p", "lvshift-tests", "--features", "planted"];
     let lint = [&lint[..], &["--all-targets", "--", "-D", "warnings"]].concat();
     steps.step("clippy, simulator", || cargo(&lint, &[]));
+    let lint =
+        ["clippy", "--quiet", "-p", "lvshift-ublk", "--features", "bench", "--", "-D", "warnings"];
+    steps.step("clippy, benchmark", || cargo(&lint, &[]));
     steps.step("packages apart", apart);
     for (name, check) in scorecard::quick(!options.skip_vm) {
         steps.step(name, check);
     }
     if !options.skip_vm {
+        let mut seen = Vec::new();
         for frontend in Frontend::READY.iter().copied() {
-            vm_steps(&mut steps, frontend, machine);
+            vm_steps(&mut steps, frontend, machine, &mut seen);
+        }
+        for (name, found) in scorecard::of_scenarios(&seen) {
+            steps.step(name, || found);
         }
     }
     println!();
@@ -123,7 +131,7 @@ fn apart() -> Result<String> {
     cargo(&[&corpus[..], &fuzz].concat(), &[])
 }
 
-fn vm_steps(steps: &mut Steps, frontend: Frontend, machine: &Machine) {
+fn vm_steps(steps: &mut Steps, frontend: Frontend, machine: &Machine, seen: &mut Vec<Seen>) {
     let mut setting = None;
     steps.step(&format!("VM image, {}", frontend.word()), || {
         setting = Some(vm_test::prepare(frontend, machine)?);
@@ -132,17 +140,25 @@ fn vm_steps(steps: &mut Steps, frontend: Frontend, machine: &Machine) {
     let Some(setting) = setting else { return };
     if frontend == Frontend::READY[0] {
         let chosen: Vec<_> = vm_test::must_fail().collect();
-        steps.step("VM sees failures", || scenarios(&setting, &chosen, true));
+        steps.step("VM sees failures", || told(scenarios(&setting, &chosen, true)?));
     }
     let chosen: Vec<_> = conformance::of(frontend).collect();
     let name = format!("VM tests, {}", frontend.word());
-    steps.step(&name, || scenarios(&setting, &chosen, false));
+    steps.step(&name, || {
+        let tally = scenarios(&setting, &chosen, false)?;
+        seen.push((frontend, tally.clone()));
+        told(tally)
+    });
     std::fs::remove_file(&setting.initramfs).ok();
 }
 
-fn scenarios(setting: &Setting, chosen: &[&'static Scenario], turned: bool) -> Result<String> {
+fn scenarios(setting: &Setting, chosen: &[&'static Scenario], turned: bool) -> Result<Tally> {
     let tally = vm_test::run_all(setting, chosen, JOBS, false, turned)?;
     println!("{tally}");
+    Ok(tally)
+}
+
+fn told(tally: Tally) -> Result<String> {
     ensure!(tally.failed == 0, "{tally}");
     Ok(tally.to_string())
 }

@@ -14,7 +14,13 @@ mod tests;
 pub struct Table<'a, D = DeviceNumber> {
     pub(super) segments: &'a [Segment<D>],
     len: Sectors,
+    /// Segments for each sector, in 2^-64ths: multiplied with a sector, where its segment would be
+    /// if all were as long.
+    density: u64,
 }
+
+/// Segments on each side of that place among which the search begins.
+const NEAR: usize = 32;
 
 /// Why a list of segments is not a table. The index is that of the first offender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +93,9 @@ impl<'a, D: Copy> Table<'a, D> {
         if segments.is_empty() {
             return Err(TableError::Empty);
         }
-        Ok(Table { segments, len: end })
+        // There are no more segments than sectors; 2^64 where each maps one is rounded down.
+        let density = ((segments.len() as u128) << 64).checked_div(u128::from(end.0)).unwrap_or(0);
+        Ok(Table { segments, len: end, density: u64::try_from(density).unwrap_or(u64::MAX) })
     }
 
     /// How many sectors it maps.
@@ -115,8 +123,22 @@ impl<'a, D: Copy> Table<'a, D> {
         if sector >= self.len {
             return None;
         }
+        // The segments of an LV are of many lengths, but seldom so that all short ones lie together: a
+        // look at two places around the guess mostly leaves a search within a few cache lines, where
+        // one over all segments of a large table misses the cache at every step.
+        let guess = ((u128::from(sector.0) * u128::from(self.density)) >> 64) as usize;
+        let (from, to) = (guess.saturating_sub(NEAR), guess.saturating_add(NEAR));
+        let starts_behind =
+            |at: usize| self.segments.get(at).is_none_or(|segment| segment.start > sector);
         // The first segment starts at 0, so at least one start is not greater.
-        self.segments.partition_point(|segment| segment.start <= sector).checked_sub(1)
+        let (from, to) = match (starts_behind(from), starts_behind(to)) {
+            (true, _) => (0, from.min(self.segments.len())),
+            (false, true) => (from, to.min(self.segments.len())),
+            (false, false) => (to, self.segments.len()),
+        };
+        let among = self.segments.get(from..to)?;
+        let found = among.partition_point(|segment| segment.start <= sector);
+        from.saturating_add(found).checked_sub(1)
     }
 }
 

@@ -6,6 +6,7 @@
 mod app;
 mod contestant;
 mod crash;
+mod data_written;
 mod disk;
 mod fio;
 mod lab;

@@ -7,8 +7,9 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::contestant::{Tool, Volume};
+use super::data_written::Trace;
 use super::lab::{Lab, run, text};
-use super::watch::{Progress, busy_seconds, bytes_written};
+use super::watch::{Progress, busy_seconds};
 use super::{disk, uring_copy};
 
 const MIB: u64 = 1 << 20;
@@ -135,10 +136,10 @@ pub(super) fn sparse(lab: &mut Lab) -> Result<()> {
         }
         let volume = Volume::new(tool, &disks, mib / EXTENT_MIB, "")?;
         let print = disk::fingerprint(&volume.node, mib * MIB)?;
-        let (start, before) = (Instant::now(), bytes_written(&disks[1])?);
+        let (start, trace) = (Instant::now(), Trace::start(&disks[1])?);
         let options: &[&str] = if tool == Tool::Lvm { &["-i1"] } else { &[] };
         succeed(&mut volume.pvmove(options))?;
-        let (took, written) = (start.elapsed(), bytes_written(&disks[1])? - before);
+        let (took, written) = (start.elapsed(), trace.data()?);
         volume.lies_on(1)?;
         let same = disk::fingerprint(&volume.node, mib * MIB)? == print;
         ensure!(same, "{} moved other bytes than it should", tool.name());
@@ -147,7 +148,7 @@ pub(super) fn sparse(lab: &mut Lab) -> Result<()> {
         lab.sample(tool.name(), "time", "s", took.as_secs_f64());
         lab.sample(
             tool.name(),
-            "written to the destination, per 512 MiB",
+            "data written to the destination, per 512 MiB",
             "MiB",
             written as f64 / MIB as f64 * share,
         );

@@ -8,6 +8,8 @@ use super::app::{self, EXTENT_MIB, WARM_UP};
 use super::contestant::{Tool, Volume};
 use super::fio::{Load, Running, now_ms};
 use super::lab::Lab;
+use super::moves::real;
+use super::watch::Progress;
 
 /// As in `app-4k`, at its lower depth.
 const LOAD: Load = Load { pattern: "randrw", block: "4k", depth: 4 };
@@ -31,6 +33,7 @@ pub(super) fn pace(lab: &mut Lab) -> Result<()> {
         let idle = (idle_from, now_ms());
         // What the read check does to the application is not the copy's doing.
         let options = [&["--skip-read-check"], options].concat();
+        let progress = Progress::start(&real(&disks[1])?)?;
         let mut moving = volume.begin_move(&options)?;
         let start = Instant::now();
         let beside = Duration::from_secs_f64(lab.scale.seconds(45.0));
@@ -41,14 +44,16 @@ pub(super) fn pace(lab: &mut Lab) -> Result<()> {
         }
         let under_load = (idle.1, now_ms());
         let percent = if ended.is_none() { volume.copy_percent()? } else { 100.0 };
+        let (alone, left_at) = (Instant::now(), start.elapsed().as_secs_f64());
         let requests = fio.stop()?;
-        let alone = Instant::now();
         let status = match ended {
             Some(status) => status,
             None => waited(&mut moving)?,
         };
         let alone = alone.elapsed().as_secs_f64();
         ensure!(status.success(), "{name}: the move ended with {status}");
+        // The mark is where the application went away.
+        lab.series(name, "progress", "MiB", vec![left_at], progress.stop()?);
         volume.lies_on(1)?;
         volume.remove()?;
         app::report(lab, name, "beside it", &requests, idle, under_load)?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -77,7 +78,9 @@ impl LoopTarget {
     fn over(disk: &Path) -> Result<LoopTarget> {
         let before = disks()?;
         let args = ["add", "-n", "-1", "-q", "2", "-d", "64", "-f", &text(disk)];
-        let status = command(LOOP, &args).status().with_context(|| format!("starting {LOOP}"))?;
+        // Its standard output would be ours, which is records; a pipe its daemon would keep open.
+        let status = command(LOOP, &args).stdout(Stdio::null()).status();
+        let status = status.with_context(|| format!("starting {LOOP}"))?;
         ensure!(status.success(), "{LOOP}: {status}");
         let start = Instant::now();
         loop {

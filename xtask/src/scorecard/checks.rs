@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::Size;
 use super::figure::{self, Figure, Reached, Target};
+use super::scenarios::Made;
 use super::{cuts, fuzz, honesty, liveness, miri, panics};
 use crate::{paths, planted, power, sim};
 
@@ -34,8 +35,8 @@ pub(super) enum Form {
     Own(fn(Size) -> Result<Vec<Reached>>),
     /// The same, and it boots virtual machines.
     Vm(fn(Size) -> Result<Vec<Reached>>),
-    /// The same, and it is made of scenarios that `cargo xtask test` runs anyway.
-    Scenarios(fn(Size) -> Result<Vec<Reached>>),
+    /// Made of scenarios, which `cargo xtask test` runs anyway.
+    Scenarios(Made),
 }
 
 use Form::{Cargo, Own, Scenarios, Vm};
@@ -325,8 +326,8 @@ const fn none(id: &'static str, says: &'static str) -> Figure {
 const HONESTY: Check = Check {
     name: "honesty",
     says: "whatever fails while an LV moves is said, and loses nothing; LVM2's pvmove beside it",
-    quick: Some(Scenarios(honesty::check)),
-    full: Scenarios(honesty::check),
+    quick: Some(Scenarios(honesty::MADE)),
+    full: Scenarios(honesty::MADE),
     figures: &[
         Figure {
             id: "honesty-cells",
@@ -364,8 +365,8 @@ const HONESTY: Check = Check {
 const LIVENESS: Check = Check {
     name: "liveness",
     says: "nothing hangs for long: the application without a daemon, the copy under load",
-    quick: Some(Scenarios(liveness::check)),
-    full: Scenarios(liveness::check),
+    quick: Some(Scenarios(liveness::MADE)),
+    full: Scenarios(liveness::MADE),
     figures: &[
         at_most("kill-gap-idle-ms", "ms without service after a kill of the daemon, worst", 15_000),
         at_most("kill-gap-move-ms", "the same while a move is mirrored", 15_000),
@@ -407,7 +408,8 @@ impl Form {
                 command.args(args).envs(env.iter().copied());
                 listen(&mut command, size)
             }
-            Own(run) | Vm(run) | Scenarios(run) => run(size),
+            Own(run) | Vm(run) => run(size),
+            Scenarios(made) => made.run(),
         }
     }
 }

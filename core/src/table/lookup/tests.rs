@@ -92,3 +92,36 @@ fn the_lookup_equals_a_search_from_the_front() {
         }
     }
 }
+
+#[test]
+fn the_search_finds_it_wherever_the_short_segments_lie() {
+    let few = [0usize, 1, 2, NEAR - 1, NEAR, NEAR + 1, 3 * NEAR, 400];
+    let shapes: [fn(u64) -> u64; 5] = [
+        |_| 1,
+        |_| 4096,
+        |i| if i == 0 { 1 << 40 } else { 1 },
+        |i| 1 << (i / 12),
+        |i| 1 << (40 - i / 12),
+    ];
+    for count in few {
+        for shape in shapes {
+            let mut start = 0;
+            let mut segments = Vec::new();
+            for i in 0..=count as u64 {
+                segments.push(linear(start, shape(i)));
+                start += shape(i);
+            }
+            let table = Table::new(&segments).expect("contiguous");
+            for (index, segment) in segments.iter().enumerate() {
+                for sector in [
+                    segment.start.0,
+                    segment.start.0 + segment.len.0 / 2,
+                    segment.start.0 + segment.len.0 - 1,
+                ] {
+                    assert_eq!(table.position(Sectors(sector)), Some(index), "of {count}");
+                }
+            }
+            assert_eq!(table.position(Sectors(start)), None);
+        }
+    }
+}
