@@ -172,15 +172,27 @@ fn vg_name(bytes: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(payload.vg.name.as_bytes()).into_owned())
 }
 
-/// The bytes of a slot, as far as its header says that they mean something.
+/// What is read of a slot at once: most metadata end before it. A command reads slots dozens of times,
+/// and each read is a wait for the disk.
+const FIRST_READ: u64 = 16 << 10;
+
+/// The bytes of a slot: all that mean something by its header, perhaps more.
 pub(crate) fn read_slot(device: &BlockDevice, label: &Label, index: SlotIndex) -> Result<Aligned> {
     let area = label.geometry().slot(index);
-    let mut head = Aligned::zeroed(SlotHeader::SIZE);
-    device.read(Sectors(area.start), &mut head)?;
+    let first = usize::try_from(FIRST_READ.min(area.size * 512)).unwrap_or(SlotHeader::SIZE);
+    let mut head = Aligned::zeroed(first);
+    if device.read(Sectors(area.start), &mut head).is_err() {
+        // What cannot be read may lie behind what means something.
+        head = Aligned::zeroed(SlotHeader::SIZE);
+        device.read(Sectors(area.start), &mut head)?;
+    }
     let header = head.first_chunk().map(SlotHeader::decode);
     let Some(Ok(Some(header))) = header else { return Ok(head) };
     let wanted = SlotHeader::SIZE as u64 + u64::from(header.payload_size);
     let size = wanted.next_multiple_of(4096).min(area.size * 512);
+    if size <= head.len() as u64 {
+        return Ok(head);
+    }
     let mut all = Aligned::zeroed(usize::try_from(size).unwrap_or(SlotHeader::SIZE));
     device.read(Sectors(area.start), &mut all)?;
     Ok(all)

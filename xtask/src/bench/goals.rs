@@ -113,7 +113,13 @@ fn judge(goal: &Goal, results: &Results) -> Option<Verdict> {
     };
     Some(Verdict {
         met,
-        goal: format!("{}, {}: {bound}{}", goal.contestant, goal.metric, unit.trim_end()),
+        goal: format!(
+            "`{}`: {}, {}: {bound}{}",
+            goal.bench,
+            goal.contestant,
+            goal.metric,
+            unit.trim_end()
+        ),
         found: number(found.median),
     })
 }
