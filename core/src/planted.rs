@@ -27,6 +27,7 @@ pub const NAMES: &[&str] = &[
     // core/src/metadata
     "slot-parity",
     "commit-without-flush",
+    "commit-without-settling",
     "oldest-metadata-win",
     "moved-keeps-the-source",
     // core/src/mover
@@ -35,7 +36,6 @@ pub const NAMES: &[&str] = &[
     "final-before-commit",
     "forget-before-switching-back",
     // frontend-common
-    "log-image-not-flushed",
     "destination-not-flushed",
     "copying-served-from-the-source",
     "aborting-not-committed",

@@ -86,7 +86,9 @@ impl Commit {
     pub fn new(targets: &[CommitTarget]) -> Option<Commit> {
         let targets: Result<Vec<_, MAX_PVS>, ()> =
             targets.iter().try_fold(Vec::new(), |mut all, &target| {
-                all.push((target, Progress::Settling)).map_err(|_| ())?;
+                let planted = crate::planted::is("commit-without-settling");
+                let first = if planted { Progress::Writing } else { Progress::Settling };
+                all.push((target, first)).map_err(|_| ())?;
                 Ok(all)
             });
         targets

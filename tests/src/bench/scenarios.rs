@@ -27,6 +27,7 @@ macro_rules! scenarios {
                 timeout_s: LIMIT_S,
                 hidden: true,
                 run: |guest| run(guest, $name, false),
+                cpus: 2,
                 ..Scenario::DEFAULT
             },
             Scenario {
@@ -36,6 +37,7 @@ macro_rules! scenarios {
                 timeout_s: LIMIT_S,
                 hidden: true,
                 run: |guest| run(guest, $name, true),
+                cpus: 2,
                 ..Scenario::DEFAULT
             },
         )*]

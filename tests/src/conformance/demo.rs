@@ -22,6 +22,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     timeout_s: 360,
     hidden: true,
     run: demo,
+    cpus: 2,
     ..Scenario::DEFAULT
 }];
 

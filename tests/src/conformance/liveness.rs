@@ -21,6 +21,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         disks: fixture::TWO,
         timeout_s: 360,
         run: kill_gap,
+        cpus: 2,
         ..Scenario::DEFAULT
     },
     Scenario {
@@ -29,6 +30,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         disks: &[Disk::new("pv1", 112), Disk::new("pv2", 112)],
         timeout_s: 360,
         run: copy_progress,
+        cpus: 2,
         ..Scenario::DEFAULT
     },
 ];

@@ -20,6 +20,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "a mounted ext4 over three PVs; the middle PV moves to a fourth; tables as pictured",
         disks: fixture::FOUR,
         run: |guest| outline(guest, Fs::Ext4, 20),
+        cpus: 2,
         ..Scenario::DEFAULT
     },
     Scenario {
@@ -32,6 +33,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Disk::new("pv4", 140),
         ],
         run: |guest| outline(guest, Fs::Xfs, 110),
+        cpus: 2,
         ..Scenario::DEFAULT
     },
     Scenario {
@@ -39,6 +41,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "the same under a writer on the whole device, with only part of the LV on the source",
         disks: fixture::FOUR,
         run: raw,
+        cpus: 2,
         ..Scenario::DEFAULT
     },
 ];

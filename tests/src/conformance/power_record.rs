@@ -44,6 +44,7 @@ const RECORD: Scenario = Scenario {
     state_disk: true,
     volatile: true,
     timeout_s: 600,
+    cpus: 2,
     ..Scenario::DEFAULT
 };
 

@@ -16,6 +16,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         disks: &[Disk::new("pv1", 64), Disk::new("pv2", 64)],
         timeout_s: 480,
         run: swap_on_the_lv,
+        cpus: 2,
         ..Scenario::DEFAULT
     },
     Scenario {
@@ -24,6 +25,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         disks: &[Disk::new("pv1", 32), Disk::new("pv2", 32)],
         timeout_s: 240,
         run: odd_sizes,
+        cpus: 2,
         ..Scenario::DEFAULT
     },
     Scenario {
@@ -31,6 +33,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "disks with 512 and 4096-byte sectors in one VG: moves that are allowed work",
         disks: &[Disk::new_4k("pv1", 32), Disk::new("pv2", 32), Disk::new_4k("pv3", 32)],
         run: mixed_sectors,
+        cpus: 2,
         ..Scenario::DEFAULT
     },
     Scenario {
@@ -39,6 +42,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         disks: &[Disk::new("host", 512)],
         timeout_s: 240,
         run: sixteen_tib,
+        cpus: 2,
         ..Scenario::DEFAULT
     },
     Scenario {
@@ -46,6 +50,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "during a move: its LV is refused by name, another LV comes, reports are quick",
         disks: fixture::TWO,
         run: commands_meanwhile,
+        cpus: 2,
         ..Scenario::DEFAULT
     },
 ];

@@ -20,6 +20,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         disks: fixture::TWO,
         timeout_s: 360,
         run: settle_under_load,
+        cpus: 2,
         ..Scenario::DEFAULT
     },
     Scenario {
@@ -28,6 +29,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         frontends: Frontend::UBLK,
         disks: fixture::TWO,
         run: read_from_destination,
+        cpus: 2,
         ..Scenario::DEFAULT
     },
     Scenario {
@@ -37,6 +39,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         disks: fixture::TWO,
         timeout_s: 360,
         run: pause_outlives_daemon,
+        cpus: 2,
         ..Scenario::DEFAULT
     },
 ];

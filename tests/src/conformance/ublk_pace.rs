@@ -24,6 +24,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     disks: &[Disk::new("pv2", 144)],
     timeout_s: 600,
     run: pace,
+    cpus: 2,
     ..Scenario::DEFAULT
 }];
 

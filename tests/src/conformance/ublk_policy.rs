@@ -34,6 +34,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         disks: &[Disk::new("pv1", 48), Disk::new("pv2", 48)],
         timeout_s: 360,
         run: policy_waits,
+        cpus: 2,
         ..Scenario::DEFAULT
     },
     Scenario {

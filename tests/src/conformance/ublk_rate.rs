@@ -19,6 +19,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         disks: &[Disk::new("pv1", 96), Disk::new("pv2", 96)],
         timeout_s: 360,
         run: rate,
+        cpus: 2,
         ..Scenario::DEFAULT
     },
     Scenario {
@@ -28,6 +29,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         disks: &[Disk::new("pv1", 48), Disk::new("pv2", 48)],
         timeout_s: 240,
         run: json_events,
+        cpus: 2,
         ..Scenario::DEFAULT
     },
 ];

@@ -14,6 +14,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         disks: fixture::TWO,
         timeout_s: 240,
         run: equal_without_mover,
+        cpus: 2,
         ..Scenario::DEFAULT
     },
     Scenario {
@@ -23,6 +24,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         disks: fixture::TWO,
         timeout_s: 360,
         run: dies_in_commit,
+        cpus: 2,
         ..Scenario::DEFAULT
     },
 ];

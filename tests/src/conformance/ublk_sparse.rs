@@ -19,6 +19,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     disks: &[Disk::new("pv1", 544)],
     timeout_s: 360,
     run: sparse,
+    cpus: 2,
     ..Scenario::DEFAULT
 }];
 
