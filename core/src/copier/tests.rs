@@ -146,6 +146,7 @@ fn copied(pacer: &mut Pacer, chunk: u64, from: u64, span: u64) -> u64 {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a long simulation")]
 fn the_rate_is_kept_within_ten_percent_and_changes_in_flight() {
     for rate in [1 << 20, 10 << 20, 300 << 20, 3u64 << 30] {
         for chunk in [64 << 10, 2 << 20] {

@@ -71,6 +71,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "long lists")]
     fn every_list_comes_out_as_from_the_standard_library() {
         let mut rng = Rng(7);
         for len in 0..200 {

@@ -185,6 +185,7 @@ fn a_blank_slot_is_blank_and_another_vg_or_a_new_feature_is_named() {
 
 /// As many segments as there may be, and many parts: written, read and checked in little time.
 #[test]
+#[cfg_attr(miri, ignore = "the largest VG, byte by byte")]
 fn the_largest_vg_fits_and_is_read_quickly() {
     let mut vg = Box::new(Vg::empty());
     vg.create(uuid(1), name("vg"), ExtentSize::new(8).unwrap());

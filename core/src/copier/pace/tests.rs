@@ -7,6 +7,7 @@ use super::*;
 const ALONE: u64 = 9 * MS / 2;
 
 #[test]
+#[cfg_attr(miri, ignore = "a long simulation")]
 fn a_busy_application_keeps_its_percentile_and_the_copy_goes_on() {
     let mut plant = Plant::new(150);
     let free = plant.bandwidth;
@@ -26,6 +27,7 @@ fn without_a_pace_the_same_application_suffers() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a long simulation")]
 fn a_larger_factor_gives_a_faster_copy() {
     let rate = |factor| {
         let mut plant = Plant::new(factor);
@@ -54,6 +56,7 @@ fn a_request_now_and_then_is_no_application() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a long simulation")]
 fn the_copy_makes_way_and_takes_all_again_as_the_application_comes_and_goes() {
     let mut plant = Plant::new(150);
     plant.run(30, 0);
@@ -83,6 +86,7 @@ fn one_who_waits_for_each_of_a_few_slow_requests_is_there() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a long simulation")]
 fn one_whose_requests_do_not_end_at_all_is_there_and_no_reason_to_be_faster() {
     let mut plant = Plant::new(150);
     plant.run(20, 0);
@@ -97,6 +101,7 @@ fn one_whose_requests_do_not_end_at_all_is_there_and_no_reason_to_be_faster() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a long simulation")]
 fn a_load_that_changes_gets_a_baseline_of_its_own() {
     let mut plant = Plant::new(150);
     plant.run(30, 0);
@@ -114,6 +119,7 @@ fn a_load_that_changes_gets_a_baseline_of_its_own() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a long simulation")]
 fn what_cannot_be_kept_slows_the_copy_to_its_floor_and_no_further() {
     let mut plant = Plant::new(110);
     // A disk on which a single chunk takes a fifth of a second, of which everybody waits for all.
@@ -125,6 +131,7 @@ fn what_cannot_be_kept_slows_the_copy_to_its_floor_and_no_further() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a long simulation")]
 fn disks_that_do_not_feel_the_copy_give_all_they_have() {
     let mut plant = Plant::new(150);
     plant.weight = 0;
@@ -134,6 +141,7 @@ fn disks_that_do_not_feel_the_copy_give_all_they_have() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a long simulation")]
 fn it_rests_for_little_of_the_time() {
     let mut plant = Plant::new(150);
     plant.run(30, 0);

@@ -118,6 +118,7 @@ fn walk(lvs: usize) -> Walk {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes of enumeration")]
 fn invariants_1_to_4_hold_in_every_world_with_one_lv() {
     let walk = walk(1);
     // The walk is worth something only if it got everywhere.
@@ -130,6 +131,7 @@ fn invariants_1_to_4_hold_in_every_world_with_one_lv() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes of enumeration")]
 fn invariants_1_to_4_hold_in_every_world_with_two_lvs() {
     assert!(walk(2).seen.len() > 10_000);
 }
