@@ -11,8 +11,11 @@ use super::fixture_wait::stopped_at;
 use crate::guest::{Guest, Run};
 use crate::writer::Writer;
 
-/// How long a disk is gone that comes back: the application asks for some hundred blocks meanwhile.
-const MOMENT: Duration = Duration::from_millis(500);
+/// How long each write of the copy takes where a disk is gone in mid-copy, in milliseconds: long enough
+/// that the copy is not over before the disk is gone, even on a busy machine.
+const SLOW: u32 = 1000;
+/// How long that disk is gone: the copy needs it twice meanwhile.
+const MOMENT: Duration = Duration::from_millis(2500);
 
 pub(super) fn source(guest: &mut Guest) -> Result<()> {
     let mut bench = Bench::new(guest, 1501)?;
@@ -32,7 +35,7 @@ pub(super) fn source(guest: &mut Guest) -> Result<()> {
     bench.source.good()?;
 
     // It is gone, and back before anybody has cleaned up.
-    bench.rig.slow_copy(&bench.destination, 300)?;
+    bench.rig.slow_copy(&bench.destination, SLOW)?;
     let moving = bench.rig.spawn_move(&[&one, &two])?;
     bench.rig.wait_for_mid_copy()?;
     bench.source.dead()?;
@@ -78,7 +81,7 @@ pub(super) fn destination(guest: &mut Guest) -> Result<()> {
     bench.destination.good()?;
 
     // It is gone, and back before anybody has cleaned up.
-    bench.rig.slow_copy(&bench.destination, 300)?;
+    bench.rig.slow_copy(&bench.destination, SLOW)?;
     let moving = bench.rig.spawn_move(&[&one, &two])?;
     bench.rig.wait_for_mid_copy()?;
     bench.destination.dead()?;

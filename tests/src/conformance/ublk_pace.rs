@@ -56,7 +56,9 @@ fn pace(guest: &mut Guest) -> Result<()> {
     std::thread::sleep(Duration::from_secs(4));
     let again = readers.over(&rig, 5, "paced by the next daemon")?;
     tune(guest, &["--pace", "none"])?;
-    let free = readers.over(&rig, 3, "without a pace")?;
+    // The application may get next to nothing now: how long that takes is not the question.
+    let free = rate_over(&rig, Duration::from_secs(3))?;
+    guest.log(format!("without a pace: {free:.2} MiB/s"));
     tune(guest, &["--pace", "1.5"])?;
     readers.stop()?;
     // Half a second is enough to see that nobody is there.
@@ -69,14 +71,14 @@ fn pace(guest: &mut Guest) -> Result<()> {
         // A copy that nobody feels does not have to be slow.
         let felt = found.p99 > alone.p99 * 3 / 2 * SLACK;
         ensure!(
-            found.rate < free.rate / 2.0 || !felt,
-            "{what} does not make way: {found:?}, without a pace {free:?}, before it {alone:?}"
+            found.rate < free / 2.0 || !felt,
+            "{what} does not make way: {found:?}, without a pace {free:.2} MiB/s, before it {alone:?}"
         );
         ensure!(found.rate > 0.2, "{what} stands still: {found:?}");
     }
     ensure!(
-        idle > free.rate / 2.0,
-        "nobody is there, and the copy is paced at {idle:.2} MiB/s; it can do {free:?}"
+        idle > free / 2.0,
+        "nobody is there, and the copy is paced at {idle:.2} MiB/s; it can do {free:.2}"
     );
     moving.wait(END)?.ok()?;
     rig.at_rest()?;
