@@ -126,15 +126,20 @@ impl<'a, D: Copy> Table<'a, D> {
         // The segments of an LV are of many lengths, but seldom so that all short ones lie together: a
         // look at two places around the guess mostly leaves a search within a few cache lines, where
         // one over all segments of a large table misses the cache at every step.
+        let all = self.segments.len();
         let guess = ((u128::from(sector.0) * u128::from(self.density)) >> 64) as usize;
         let (from, to) = (guess.saturating_sub(NEAR), guess.saturating_add(NEAR));
         let starts_behind =
             |at: usize| self.segments.get(at).is_none_or(|segment| segment.start > sector);
         // The first segment starts at 0, so at least one start is not greater.
-        let (from, to) = match (starts_behind(from), starts_behind(to)) {
-            (true, _) => (0, from.min(self.segments.len())),
-            (false, true) => (from, to.min(self.segments.len())),
-            (false, false) => (to, self.segments.len()),
+        let (from, to) = if all <= 2 * NEAR {
+            (0, all)
+        } else {
+            match (starts_behind(from), starts_behind(to)) {
+                (true, _) => (0, from.min(all)),
+                (false, true) => (from, to.min(all)),
+                (false, false) => (to, all),
+            }
         };
         let among = self.segments.get(from..to)?;
         let found = among.partition_point(|segment| segment.start <= sector);
