@@ -17,7 +17,7 @@ mod scenarios;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use crate::{fetch, seconds};
 use checks::{ALL, Check, Form};
@@ -110,11 +110,7 @@ pub(crate) fn quick(
     ALL.iter().filter(chosen).map(|check| {
         (check.name, move || {
             let row = run(check, Size::Quick);
-            let figures: Vec<String> = row.reached.iter().map(Reached::to_string).collect();
-            match row.error {
-                None => Ok(figures.join(", ")),
-                Some(error) => bail!(error),
-            }
+            told(&row.reached, row.error)
         })
     })
 }
@@ -125,10 +121,17 @@ pub(crate) fn of_scenarios(seen: &[Seen]) -> impl Iterator<Item = (&'static str,
     ALL.iter().filter_map(move |check| {
         let Some(Form::Scenarios(made)) = check.quick else { return None };
         let reached = (made.count)(seen);
-        let figures: Vec<String> = reached.iter().map(Reached::to_string).collect();
-        let missed = check.figures.iter().find_map(|figure| figure.missed(Size::Quick, &reached));
-        Some((check.name, missed.map_or_else(|| Ok(figures.join(", ")), |why| Err(anyhow!(why)))))
+        let missed = check.missed(Size::Quick, &reached);
+        Some((check.name, told(&reached, missed)))
     })
+}
+
+/// The figures in one line, or what is wrong.
+fn told(reached: &[Reached], error: Option<String>) -> Result<String> {
+    match error {
+        None => Ok(reached.iter().map(Reached::to_string).collect::<Vec<_>>().join(", ")),
+        Some(error) => bail!(error),
+    }
 }
 
 fn run(check: &'static Check, size: Size) -> Row {
@@ -143,8 +146,7 @@ fn run(check: &'static Check, size: Size) -> Row {
         Err(error) => (Vec::new(), Some(format!("{error:#}"))),
     };
     if error.is_none() {
-        let missed = check.figures.iter().find_map(|figure| figure.missed(size, &reached));
-        error = missed;
+        error = check.missed(size, &reached);
     }
     if let Some(error) = &error {
         eprintln!("{}: {error}", check.name);

@@ -140,14 +140,15 @@ fn vm_steps(steps: &mut Steps, frontend: Frontend, machine: &Machine, seen: &mut
     let Some(setting) = setting else { return };
     if frontend == Frontend::READY[0] {
         let chosen: Vec<_> = vm_test::must_fail().collect();
-        steps.step("VM sees failures", || told(scenarios(&setting, &chosen, true)?));
+        steps.step("VM sees failures", || told(&scenarios(&setting, &chosen, true)?));
     }
     let chosen: Vec<_> = conformance::of(frontend).collect();
     let name = format!("VM tests, {}", frontend.word());
     steps.step(&name, || {
         let tally = scenarios(&setting, &chosen, false)?;
-        seen.push((frontend, tally.clone()));
-        told(tally)
+        let told = told(&tally);
+        seen.push((frontend, tally));
+        told
     });
     std::fs::remove_file(&setting.initramfs).ok();
 }
@@ -158,7 +159,7 @@ fn scenarios(setting: &Setting, chosen: &[&'static Scenario], turned: bool) -> R
     Ok(tally)
 }
 
-fn told(tally: Tally) -> Result<String> {
+fn told(tally: &Tally) -> Result<String> {
     ensure!(tally.failed == 0, "{tally}");
     Ok(tally.to_string())
 }

@@ -61,7 +61,7 @@ impl<S: Cells> Tracker<S> {
         self.find(
             from,
             |group| group.left() > 0,
-            |word| word.phase() == Phase::Draining && is_free(word),
+            |word| word.phase() == Phase::Draining && word.is_drained(),
         )
     }
 
@@ -73,8 +73,8 @@ impl<S: Cells> Tracker<S> {
             from,
             |group| group.left() > 0,
             |word| match word.phase() {
-                Phase::Pending => busy || is_free(word),
-                Phase::Draining => is_free(word),
+                Phase::Pending => busy || word.is_drained(),
+                Phase::Draining => word.is_drained(),
                 _ => false,
             },
         )
@@ -103,9 +103,4 @@ impl<S: Cells> Tracker<S> {
         }
         None
     }
-}
-
-/// Whether nothing is in flight that a copy would have to wait for.
-fn is_free(word: Word) -> bool {
-    word.writers() == 0 && !word.is_late()
 }

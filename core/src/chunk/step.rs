@@ -97,11 +97,11 @@ pub enum Outcome {
     Refused,
     /// The copier owns the chunk and must copy it.
     CopyStarted,
-    /// Writers are still in; when the last has gone, [`Outcome::CopyWanted`] is somebody's outcome.
+    /// Writers, or a late copy, are still in; when the last has gone, [`Outcome::CopyWanted`] is somebody's outcome.
     CopyWaits,
     /// There is nothing to copy.
     CopyNotNeeded,
-    /// The last writer has gone: the copy may start now.
+    /// The last writer or late copy has gone: the copy may start now.
     CopyWanted,
     /// The chunk is mirrored now.
     Mirrored,
@@ -131,7 +131,8 @@ pub fn step(word: Word, event: Event) -> Step {
         Event::Admit { intent, policy, queue } => admit(word, intent, policy, queue),
         Event::WriteDone | Event::WriteFailed => finish(word, matches!(event, Event::WriteFailed)),
         Event::BeginCopy => begin_copy(word),
-        Event::CopyDone | Event::CopyFailed if word.is_late() => end_late(word),
+        // The end of a copy that a write has taken the chunk from says nothing of the chunk.
+        Event::CopyDone | Event::CopyFailed if word.is_late() => left(word.without_late()),
         Event::CopyDone => match word.phase() {
             Phase::Copying if planted::is("lost-wake-up") => {
                 stay(word.with_none_parked().with_phase(Phase::Dirty), Outcome::Mirrored)
@@ -171,7 +172,7 @@ fn admit(word: Word, intent: Intent, policy: WritePolicy, queue: QueueId) -> Ste
         return stay(word, Outcome::Refused);
     }
     // A late copy may still write to the destination.
-    let alone = word.writers() == 0 && !word.is_late();
+    let alone = word.is_drained();
     let whole =
         matches!(intent, Intent::Whole) && (alone || planted::is("whole-chunk-among-writers"));
     let abandoned = matches!(policy, WritePolicy::Abandoned);
@@ -229,19 +230,15 @@ fn finish(word: Word, failed: bool) -> Step {
     }
     let less = word.minus_writer();
     match word.phase() {
-        Phase::Draining if less.writers() == 0 && !less.is_late() => {
-            stay(less, Outcome::CopyWanted)
-        }
         Phase::Dirty if failed => stay(less.with_phase(Phase::Pending), Outcome::Demoted),
-        _ => stay(less, Outcome::Nothing),
+        _ => left(less),
     }
 }
 
 fn begin_copy(word: Word) -> Step {
     match word.phase() {
         Phase::Pending | Phase::Draining => {
-            let drained = word.writers() == 0 && !word.is_late();
-            if drained || planted::is("copy-without-draining") {
+            if word.is_drained() || planted::is("copy-without-draining") {
                 stay(word.with_phase(Phase::Copying), Outcome::CopyStarted)
             } else {
                 stay(word.with_phase(Phase::Draining), Outcome::CopyWaits)
@@ -251,11 +248,10 @@ fn begin_copy(word: Word) -> Step {
     }
 }
 
-/// The end of a copy that an abandoned part has taken the chunk from: it says nothing of the chunk.
-fn end_late(word: Word) -> Step {
-    let word = word.without_late();
+/// A writer or a late copy has left: the last one calls for the copy that is waited for.
+fn left(word: Word) -> Step {
     match word.phase() {
-        Phase::Draining if word.writers() == 0 => stay(word, Outcome::CopyWanted),
+        Phase::Draining if word.is_drained() => stay(word, Outcome::CopyWanted),
         _ => stay(word, Outcome::Nothing),
     }
 }

@@ -119,6 +119,11 @@ impl Word {
         self.0 & LATE != 0
     }
 
+    /// Whether nothing is in flight that a copy would have to wait for: no writer and no late copy.
+    pub const fn is_drained(self) -> bool {
+        self.writers() == 0 && !self.is_late()
+    }
+
     pub(super) const fn with_late(self) -> Word {
         Word(self.0 | LATE)
     }

@@ -391,6 +391,11 @@ fn planted_bugs(_: Size) -> Result<Vec<Reached>> {
 }
 
 impl Check {
+    /// Why a target is missed.
+    pub(super) fn missed(&self, size: Size, reached: &[Reached]) -> Option<String> {
+        self.figures.iter().find_map(|figure| figure.missed(size, reached))
+    }
+
     pub(super) fn form(&self, size: Size) -> Option<Form> {
         match size {
             Size::Quick => self.quick,
