@@ -51,6 +51,14 @@ pub(crate) fn unpack(packages: &[String], into: &Path) -> Result<()> {
     std::fs::remove_dir_all(&scratch).context("removing fetched packages")
 }
 
+/// Puts a file that is complete into its place, so that half of one is never used.
+pub(crate) fn make_file(place: &Path, bytes: &[u8]) -> Result<()> {
+    let scratch = place.with_extension(format!("new-{}", std::process::id()));
+    std::fs::write(&scratch, bytes)
+        .and_then(|()| std::fs::rename(&scratch, place))
+        .with_context(|| format!("writing {}", place.display()))
+}
+
 /// Moves a directory that is complete into its place, so that half of one is never used.
 pub(crate) fn make_dir(place: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let name = place.file_name().context("a directory with a name")?.to_string_lossy();

@@ -10,7 +10,7 @@ use lvshift_tests::scenario::Frontend;
 
 use crate::cpio::Archive;
 use crate::kernel::Kernel;
-use crate::{guest_root, modules, paths, seconds};
+use crate::{fetch, guest_root, modules, paths, seconds};
 
 /// Makes the initramfs and says where it is.
 pub(crate) fn make(kernel: &Kernel, binaries: &Path) -> Result<PathBuf> {
@@ -72,9 +72,7 @@ fn base(kernel: &Kernel, root: &Path) -> Result<PathBuf> {
     modules::add(&mut archive, &kernel.modules)?;
     let bytes = archive.finish();
     let size = bytes.len() >> 20;
-    let scratch = place.with_extension(format!("new-{}", std::process::id()));
-    std::fs::write(&scratch, bytes).context("writing the archive of tools and modules")?;
-    std::fs::rename(&scratch, &place).context("writing the archive of tools and modules")?;
+    fetch::make_file(&place, &bytes)?;
     std::fs::write(&key_file, key).context("writing the archive's key")?;
     println!(
         "setup: packed the guest's tools and modules, {size} MiB, {}",

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::fetch;
+
 /// The unpacked kernel, kept beside its image.
 pub(crate) fn beside(image: &Path) -> Result<PathBuf> {
     let name = image.file_name().unwrap_or_default().to_string_lossy();
@@ -16,9 +18,7 @@ pub(crate) fn beside(image: &Path) -> Result<PathBuf> {
     if !place.exists() {
         let bytes = std::fs::read(image).with_context(|| format!("reading {}", image.display()))?;
         let kernel = unpack(&bytes).with_context(|| format!("unpacking {}", image.display()))?;
-        let scratch = place.with_extension(format!("new-{}", std::process::id()));
-        std::fs::write(&scratch, kernel).context("writing the unpacked kernel")?;
-        std::fs::rename(&scratch, &place).context("writing the unpacked kernel")?;
+        fetch::make_file(&place, &kernel)?;
     }
     Ok(place)
 }
