@@ -195,7 +195,7 @@ impl Running {
             .enumerate()
             .map(|(n, part)| LogLane::new(Arc::clone(part), copies + n * BLOCK_SIZE));
         let now = Instant::now();
-        Ok(Running {
+        let mut running = Running {
             slots: slots.collect(),
             lanes: lanes.collect(),
             schedules: parts.iter().map(|_| Schedule::new()).collect(),
@@ -211,7 +211,11 @@ impl Running {
             ring,
             setting,
             shared,
-        })
+        };
+        // Before the first request: one that came while the policy was not set yet could make the copy
+        // of its chunk wanted, which no limit holds back.
+        running.take_tuning();
+        Ok(running)
     }
 
     fn completed(&mut self, done: u64, result: i32) -> io::Result<()> {
@@ -358,3 +362,6 @@ impl Running {
         Nanos(u64::try_from(self.born.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 }
+
+#[cfg(test)]
+mod tests;
