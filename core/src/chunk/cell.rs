@@ -2,16 +2,16 @@
 
 use super::step::{Event, Step, step};
 use super::word::Word;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 
 /// The shared state of one chunk. Zeroed memory is a pending chunk.
 #[derive(Debug, Default)]
-pub struct ChunkCell(AtomicU64);
+pub struct ChunkCell(AtomicU32);
 
 impl ChunkCell {
     /// A pending chunk.
     pub fn new() -> ChunkCell {
-        ChunkCell(AtomicU64::new(0))
+        ChunkCell(AtomicU32::new(0))
     }
 
     /// Its state at some moment between the call and the return.

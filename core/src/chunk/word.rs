@@ -1,11 +1,11 @@
-//! How one chunk's state is packed into 64 bits.
+//! How one chunk's state is packed into 32 bits: there are millions of them.
 //!
 //! ```text
-//! 63       37  36   35        20 19           3 2    0
-//! +----------+------+------------+--------------+------+
-//! |  zero    | late | parked     | writers      | phase|
-//! |          |  1   | queues, 16 | count, 17    |  3   |
-//! +----------+------+------------+--------------+------+
+//!   31  30        15 14           3 2    0
+//! +------+------------+--------------+------+
+//! | late | parked     | writers      | phase|
+//! |  1   | queues, 16 | count, 12    |  3   |
+//! +------+------------+--------------+------+
 //! ```
 
 use core::fmt;
@@ -13,19 +13,20 @@ use core::fmt;
 use super::queue::{QueueId, QueueMask};
 
 const PHASE_BITS: u32 = 3;
-const WRITER_BITS: u32 = 17;
+const WRITER_BITS: u32 = 12;
 const WRITERS_SHIFT: u32 = PHASE_BITS;
 const PARKED_SHIFT: u32 = PHASE_BITS + WRITER_BITS;
 /// The copy that owned this chunk is still out, though a write on an abandoned part has taken it.
-const LATE: u64 = 1 << (PARKED_SHIFT + 16);
-const PHASE_MASK: u64 = (1 << PHASE_BITS) - 1;
-const WRITERS_MASK: u64 = (1 << WRITER_BITS) - 1;
+const LATE: u32 = 1 << (PARKED_SHIFT + 16);
+const PHASE_MASK: u32 = (1 << PHASE_BITS) - 1;
+const WRITERS_MASK: u32 = (1 << WRITER_BITS) - 1;
 
-/// Writers that one chunk can have admitted at once: more than ublk has requests
-/// (16 queues of 4096), so that the limit is never met in practice.
-pub const MAX_WRITERS: u32 = WRITERS_MASK as u32;
+/// Writers that one chunk can have admitted at once. A front end that has no more requests than this in
+/// flight never meets the limit (16 queues of 255); one that does gets
+/// [`TooManyWriters`](super::AdmitError::TooManyWriters) and keeps the rest back.
+pub const MAX_WRITERS: u32 = WRITERS_MASK;
 
-const _: () = assert!(MAX_WRITERS >= 16 * 4096 && PARKED_SHIFT + 16 < 64);
+const _: () = assert!(PARKED_SHIFT + 16 + 1 == u32::BITS, "every bit has one meaning");
 
 /// What a chunk is in the middle of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,7 +64,7 @@ impl Phase {
         matches!(self, Phase::Dirty | Phase::Settling | Phase::Clean | Phase::Marking)
     }
 
-    const fn from_bits(bits: u64) -> Phase {
+    const fn from_bits(bits: u32) -> Phase {
         match bits & PHASE_MASK {
             1 => Phase::Draining,
             2 => Phase::Copying,
@@ -79,22 +80,22 @@ impl Phase {
 
 /// One chunk's state at one moment.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Word(u64);
+pub struct Word(u32);
 
 impl Word {
     /// One writer, as it is added to and taken from the word's bits.
-    pub(super) const ONE_WRITER: u64 = 1 << WRITERS_SHIFT;
+    pub(super) const ONE_WRITER: u32 = 1 << WRITERS_SHIFT;
 
     /// A word of this phase with no writer and nobody parked.
     pub const fn new(phase: Phase) -> Word {
-        Word(phase as u64)
+        Word(phase as u32)
     }
 
-    pub(super) const fn from_bits(bits: u64) -> Word {
+    pub(super) const fn from_bits(bits: u32) -> Word {
         Word(bits)
     }
 
-    pub(super) const fn bits(self) -> u64 {
+    pub(super) const fn bits(self) -> u32 {
         self.0
     }
 
@@ -105,7 +106,7 @@ impl Word {
 
     /// How many writers are admitted and not done.
     pub const fn writers(self) -> u32 {
-        ((self.0 >> WRITERS_SHIFT) & WRITERS_MASK) as u32
+        (self.0 >> WRITERS_SHIFT) & WRITERS_MASK
     }
 
     /// The queues that parked something here.
@@ -133,7 +134,7 @@ impl Word {
     }
 
     pub(super) const fn with_phase(self, phase: Phase) -> Word {
-        Word(self.0 & !PHASE_MASK | phase as u64)
+        Word(self.0 & !PHASE_MASK | phase as u32)
     }
 
     /// One writer more; the caller has looked at [`MAX_WRITERS`].
@@ -147,11 +148,11 @@ impl Word {
     }
 
     pub(super) const fn with_parked(self, queue: QueueId) -> Word {
-        Word(self.0 | (queue.mask().0 as u64) << PARKED_SHIFT)
+        Word(self.0 | (queue.mask().0 as u32) << PARKED_SHIFT)
     }
 
     pub(super) const fn with_none_parked(self) -> Word {
-        Word(self.0 & !((u16::MAX as u64) << PARKED_SHIFT))
+        Word(self.0 & !((u16::MAX as u32) << PARKED_SHIFT))
     }
 
     /// Whether a chunk can be in this state at all. [`step`](super::step()) never leaves them.
@@ -162,7 +163,6 @@ impl Word {
         (writes || self.writers() == 0)
             && (parks || self.parked().is_empty())
             && (differs || !self.is_late())
-            && self.0 >> (PARKED_SHIFT + 17) == 0
             && self.0 & PHASE_MASK != PHASE_MASK
     }
 }

@@ -15,7 +15,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lvshift_core::chunk::QueueId;
+use lvshift_core::chunk::{MAX_QUEUES, MAX_WRITERS, QueueId};
 
 pub(crate) use self::latency::QueueLatencies;
 pub(crate) use self::ready::make_ready;
@@ -28,6 +28,10 @@ use crate::uapi::{io_command, op};
 
 /// Requests that a queue has in flight at most.
 pub(crate) const DEPTH: u16 = 64;
+const _: () = assert!(
+    MAX_QUEUES as u32 * DEPTH as u32 <= MAX_WRITERS,
+    "all requests together may be writes in one chunk"
+);
 /// The longest request's bytes.
 pub(crate) const MAX_IO_BYTES: u32 = 256 << 10;
 /// The slots that every ring of a queue has the same use for.
