@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use lvshift_on_disk_format::record::MoveState;
 
 use super::fixture::{self, HANG, Rig};
+use super::fixture_copy::slow_data;
 use super::ublk_fixture::{Victims, kill};
 use super::ublk_rig::HeldMove;
 use crate::guest::Guest;
@@ -84,14 +85,18 @@ fn gap(guest: &Guest, writer: &Writer) -> Result<Duration> {
 /// In no time of this length may nothing have become equal.
 const WINDOW: Duration = Duration::from_secs(5);
 const MOVED: u32 = 96;
+/// How long each write to the destination takes, so that the copy lasts several such windows.
+const SLOW_MS: u32 = 300;
 
 fn copy_progress(guest: &mut Guest) -> Result<()> {
-    let rig = Rig::new(guest, &["pv1", "pv2"])?;
+    let destination = guest.faulty("pv2")?;
+    let rig = Rig::over(guest, vec![guest.disk("pv1")?, destination.path()])?;
     let lv = rig.lv("lv", MOVED, &[rig.pv(1)])?;
     // Writes alone, all over the LV, as many as the device takes.
     let config = Config { read_percent: 0, ..Config::deep(&lv, 1711) };
     let writer = Writer::start(config)?;
     writer.wait_for_writes(200, HANG)?;
+    slow_data(guest, &destination, SLOW_MS)?;
     let before = writer.counters().writes;
     let mut moving = guest.spawn(&["pvmove", &rig.pv(1), &rig.pv(2)])?;
     // What comes before is no copy: reading the source once, writing the log.
@@ -117,7 +122,9 @@ fn copy_progress(guest: &mut Guest) -> Result<()> {
     guest.log(format!("figure=copy-standstill-{word}-ms {}", longest.as_millis()));
     guest.log(format!("figure=copy-took-{word}-ms {}", took.as_millis()));
     ensure!(longest < WINDOW, "nothing was copied for {longest:?} under the writer");
+    ensure!(took > WINDOW, "the copy was over in {took:?}, which shows nothing");
     ensure!(writes > 0, "the application was not served");
+    slow_data(guest, &destination, 0)?;
     writer.stop()?.clean()?;
     rig.at_rest()?;
     rig.lies("lv", &[(2, 0, MOVED)])?;
