@@ -127,21 +127,7 @@ impl<S: Cells> Tracker<S> {
                 (_, false) => cell.apply(Event::WriteFailed),
             };
             effects.wake = step.wake;
-            match step.outcome {
-                Outcome::CopyWanted => {
-                    self.wanted.put(ticket.chunk);
-                    effects.copier = true;
-                }
-                Outcome::Mirrored => {
-                    self.count_mirrored(ticket.chunk);
-                    effects.copier = true;
-                }
-                Outcome::Demoted => {
-                    self.count_demoted(ticket.chunk);
-                    effects.copier = true;
-                }
-                _ => {}
-            }
+            effects.copier = self.follow_up(ticket.chunk, step.outcome);
         }
         effects.wake |= self.give_back(ticket.piece, ticket.guarded);
         if outcome != WriteOutcome::Done && self.is_abandoned() {

@@ -33,16 +33,23 @@ impl<S: Cells> Tracker<S> {
         let Some(cell) = self.cell(ticket.chunk) else { return Effects::NONE };
         let done = outcome == CopyOutcome::Copied;
         let step = cell.apply(if done { Event::CopyDone } else { Event::CopyFailed });
-        if step.outcome == Outcome::Mirrored {
-            self.count_mirrored(ticket.chunk);
-        }
-        let wanted = step.outcome == Outcome::CopyWanted;
-        if wanted {
-            self.wanted.put(ticket.chunk);
-        }
+        // Whoever copies sees by itself what it has made equal.
+        let copier =
+            self.follow_up(ticket.chunk, step.outcome) && step.outcome != Outcome::Mirrored;
         let failed = matches!(outcome, CopyOutcome::SourceFailed | CopyOutcome::DestinationFailed);
         let wake = if failed { QueueMask::ALL } else { step.wake };
-        Effects { wake, copier: wanted, log: false }
+        Effects { wake, copier, log: false }
+    }
+
+    /// Counts and lists what the end of a copy or of a write has led to; whether the copier has to look.
+    pub(super) fn follow_up(&self, chunk: ChunkIndex, outcome: Outcome) -> bool {
+        match outcome {
+            Outcome::CopyWanted => self.wanted.put(chunk),
+            Outcome::Mirrored => self.count_mirrored(chunk),
+            Outcome::Demoted => self.count_demoted(chunk),
+            _ => return false,
+        }
+        true
     }
 
     /// The next chunk that somebody waits for.
