@@ -22,6 +22,7 @@ pub mod signature;
 pub mod simulation;
 pub mod size;
 pub mod vg;
+pub mod warnings;
 
 #[cfg(test)]
 mod testing;

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind};
 use crate::front_end::FrontEnd;
 use crate::progress::{Style, Teller};
 use crate::report::Log;
+use crate::warnings;
 
 /// A VG in memory is some hundred KiB, and an unoptimised build moves it about on the stack.
 const STACK: usize = 32 * 1024 * 1024;
@@ -26,6 +27,7 @@ pub fn run(
         Ok(cli) => cli,
         Err(status) => return status,
     };
+    warnings::show(cli.common);
     let status = std::thread::scope(|scope| {
         let worker = std::thread::Builder::new()
             .name("command".to_owned())

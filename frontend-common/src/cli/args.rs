@@ -33,7 +33,7 @@ pub struct Common {
     /// Answer every question with yes.
     #[arg(short = 'y', long, global = true)]
     pub yes: bool,
-    /// Say more; in an error also its kind.
+    /// Say more, in an error also its kind; twice: every step.
     #[arg(short = 'v', long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
     /// Say nothing but errors.

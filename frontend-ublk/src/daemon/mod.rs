@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use lvshift_core::units::Uuid;
+use lvshift_frontend_common::cli::Common;
 use lvshift_frontend_common::error::{Error, Kind, Result};
+use lvshift_frontend_common::warnings;
 
 pub(crate) use self::server::NOTIFY_SOCKET;
 use self::state::State;
@@ -23,6 +25,7 @@ pub(crate) const ANOTHER_SERVES: u8 = 75;
 /// Serves the VG until there is nothing to serve any more. In the background, a guardian stands by
 /// and starts the daemon again if it is killed; in the foreground, that is somebody else's task.
 pub(crate) fn main(vg: Uuid, foreground: bool) -> ExitCode {
+    warnings::show(Common::default());
     if !foreground {
         return guardian::guard(vg);
     }
