@@ -9,6 +9,7 @@ use crate::mover::{Leg, LegFault};
 use crate::units::Sectors;
 
 mod enumerate;
+mod large;
 mod tracker;
 
 pub(super) fn queue(number: u8) -> QueueId {

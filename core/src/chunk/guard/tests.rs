@@ -40,3 +40,11 @@ fn taking_never_shares_a_block_and_giving_back_wakes_everyone_parked() {
         }
     }
 }
+
+#[test]
+fn a_queue_that_parks_twice_in_one_word_is_woken() {
+    let (word, _) = take(0, 1, queue(0));
+    let (word, _) = take(word, 1, queue(3));
+    let (word, _) = take(word, 1, queue(3));
+    assert_eq!(give_back(word, 1), (0, queue(3).mask()));
+}
