@@ -11,6 +11,7 @@ mod fuzz;
 mod honesty;
 mod liveness;
 mod miri;
+mod mutants;
 mod panics;
 mod scenarios;
 

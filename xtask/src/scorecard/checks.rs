@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use super::Size;
 use super::figure::{self, Figure, Reached, Target};
 use super::scenarios::Made;
-use super::{cuts, fuzz, honesty, liveness, miri, panics};
+use super::{cuts, fuzz, honesty, liveness, miri, mutants, panics};
 use crate::{paths, planted, power, sim};
 
 /// One check.
@@ -44,7 +44,8 @@ use Target::{AtLeast, AtMost, Exactly};
 
 /// All checks, cheap ones first.
 pub(super) const ALL: &[Check] = &[
-    PANICS, FUZZ, LOOM, SHUTTLE, METADATA, EXHAUSTIVE, SIM, MIRI, PLANTED, POWER, HONESTY, LIVENESS,
+    PANICS, FUZZ, LOOM, SHUTTLE, METADATA, EXHAUSTIVE, SIM, MIRI, PLANTED, MUTANTS, POWER, HONESTY,
+    LIVENESS,
 ];
 
 const PANICS: Check = Check {
@@ -288,6 +289,28 @@ const PLANTED: Check = Check {
         Figure {
             id: "planted-missed",
             says: "planted bugs that all checks miss",
+            quick: Exactly(0),
+            full: Exactly(0),
+        },
+    ],
+};
+
+const MUTANTS: Check = Check {
+    name: "mutants",
+    says: "an operator, an arm or an answer of the core cannot be changed unnoticed",
+    // Half an hour.
+    quick: None,
+    full: Own(mutants::check),
+    figures: &[
+        Figure {
+            id: "mutants-tried",
+            says: "mutants of the tracker, the mover, and commits",
+            quick: AtLeast(500),
+            full: AtLeast(500),
+        },
+        Figure {
+            id: "mutants-unexplained",
+            says: "of these, mutants that no test notices and that are not explained",
             quick: Exactly(0),
             full: Exactly(0),
         },

@@ -95,6 +95,20 @@ fn too_many_marks_are_found_all_the_same() {
 }
 
 #[test]
+fn as_many_as_there_are_places_for_come_out_in_turn() {
+    let chunks = 256;
+    let tracker = part(64 * chunks);
+    for chunk in 0..chunks {
+        let _ = parked(admit(&tracker, piece(chunk * 64, 8), WritePolicy::CopyFirst));
+    }
+    assert!(!tracker.wanted_overflowed());
+    for chunk in 0..chunks {
+        assert_eq!(tracker.next_wanted().map(|chunk| u64::from(chunk.0)), Some(chunk));
+    }
+    assert_eq!(tracker.next_wanted(), None);
+}
+
+#[test]
 fn what_is_not_being_marked_does_not_become_dirty_by_it() {
     let tracker = part(64 * 2);
     let _ = tracker.marked(ChunkIndex(0));
@@ -157,6 +171,7 @@ fn effects_add_up() {
             let both = one.and(Effects { wake, copier: other_copier, log: other_log });
             let expected = Effects { wake, copier: copier || other_copier, log: log || other_log };
             assert_eq!(both, expected);
+            assert!(!both.is_none() && Effects::NONE.is_none());
         }
     }
 }

@@ -48,6 +48,7 @@ fn an_idle_application_leaves_everything_to_the_copy_at_once() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a long simulation")]
 fn a_request_now_and_then_is_no_application() {
     let mut plant = Plant::new(150);
     plant.load = 3;
@@ -76,6 +77,7 @@ fn the_copy_makes_way_and_takes_all_again_as_the_application_comes_and_goes() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a long simulation")]
 fn one_who_waits_for_each_of_a_few_slow_requests_is_there() {
     let mut plant = Plant::new(150);
     // Six a second, 150 ms each: one after the other, all of the time.

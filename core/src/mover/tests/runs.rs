@@ -8,7 +8,7 @@ use std::vec::Vec;
 use crate::limits::MAX_LVS_PER_MOVE;
 use crate::mover::{
     AbortReason, Action, Change, Event, InCharge, Leg, LegFault, Live, Mapping, Mover, MoverError,
-    Outcome, Recorded,
+    Outcome, Phase, Recorded, start, step,
 };
 use crate::units::Uuid;
 
@@ -218,4 +218,26 @@ fn a_list_of_lvs_is_bounded_and_names_each_once() {
     assert_eq!(outcome, Outcome::Moved);
     let switched = actions.iter().filter(|action| action.name() == "swap-final").count();
     assert_eq!(switched, MAX_LVS_PER_MOVE);
+}
+
+#[test]
+fn nothing_changes_what_has_ended() {
+    let mut state = start(Recorded::Queued, &[Live::Is(Mapping::Source)]);
+    for outcome in [Outcome::Moved, Outcome::Left, Outcome::Refused] {
+        for issued in [false, true] {
+            state.phase = Phase::End(outcome);
+            state.issued = issued;
+            for event in [
+                Event::Done,
+                Event::Failed,
+                Event::CopyEqual,
+                Event::NotEqual,
+                Event::LegFailed(Leg::Source, LegFault::Read),
+                Event::AbortRequested,
+                Event::LeaveRequested,
+            ] {
+                assert_eq!(step(state, event), state, "{outcome:?} {event:?}");
+            }
+        }
+    }
 }
