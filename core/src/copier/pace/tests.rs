@@ -19,6 +19,7 @@ fn a_busy_application_keeps_its_percentile_and_the_copy_goes_on() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a long simulation")]
 fn without_a_pace_the_same_application_suffers() {
     let mut plant = Plant::new(10_000);
     plant.run(20, 0);
@@ -39,6 +40,7 @@ fn a_larger_factor_gives_a_faster_copy() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a long simulation")]
 fn an_idle_application_leaves_everything_to_the_copy_at_once() {
     let mut plant = Plant::new(150);
     plant.load = 0;

@@ -241,3 +241,31 @@ fn nothing_changes_what_has_ended() {
         }
     }
 }
+
+#[test]
+fn an_answer_to_nothing_changes_nothing() {
+    let mut state = start(Recorded::Queued, &[Live::Is(Mapping::Source)]);
+    for phase in [Phase::AwaitCopy, Phase::Check, Phase::Flush, Phase::CommitMoved, Phase::Forget] {
+        state.phase = phase;
+        state.issued = false;
+        for event in [
+            Event::Done,
+            Event::Failed,
+            Event::CopyEqual,
+            Event::NotEqual,
+            Event::LegFailed(Leg::Destination, LegFault::Write),
+        ] {
+            assert_eq!(step(state, event), state, "{phase:?} {event:?}");
+        }
+    }
+}
+
+#[test]
+fn an_abort_is_heeded_until_the_commit_is_given_out_and_not_after() {
+    let mut state = start(Recorded::Copying, &[Live::Is(Mapping::Mirrored)]);
+    state.phase = Phase::CommitMoved;
+    state.issued = false;
+    assert_eq!(step(state, Event::AbortRequested).phase, Phase::CommitAborting);
+    state.issued = true;
+    assert_eq!(step(state, Event::AbortRequested), state);
+}
