@@ -66,3 +66,21 @@ fn a_cloned_pv_is_refused_and_a_copied_slot_does_not_count() {
     let holder = uuid(1000);
     assert_eq!(vg.standing_of_device(&copied), Standing::Foreign { holder });
 }
+
+#[test]
+fn of_two_slots_with_one_number_the_first_is_taken() {
+    let device = found(1000, [slot(1000, 4, 4), slot(1000, 4, 4)]);
+    assert_eq!(newest_here(uuid(1), &device).map(|(at, _)| at), Some(SlotIndex::Zero));
+}
+
+#[test]
+fn every_refusal_says_why() {
+    extern crate std;
+    for (error, word) in [
+        (ChooseError::NoMetadata, "no device"),
+        (ChooseError::SamePv { first: 0, second: 1 }, "claim to be one PV"),
+        (ChooseError::SplitBrain { sequence: 6, first: 0, second: 1 }, "sequence number 6"),
+    ] {
+        assert!(std::format!("{error}").contains(word));
+    }
+}

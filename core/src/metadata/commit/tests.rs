@@ -90,6 +90,23 @@ fn a_slot_is_not_overwritten_while_the_newest_is_in_doubt() {
     assert_eq!(result, CommitResult::Unknown);
 }
 
+/// A cache that has failed once may have dropped what a later flush says is durable.
+#[test]
+fn a_pv_whose_first_flush_failed_is_written_last_and_never_believed() {
+    let [a, ..] = targets();
+    let first = core::cell::Cell::new(true);
+    let fails = |action| action == CommitAction::Flush(a.pv) && first.replace(false);
+    let (actions, result) = run(fails);
+    let end = [CommitAction::WriteSlot(a), CommitAction::Flush(a.pv)];
+    assert_eq!((actions.len(), &actions[8 - 1..]), (9, &end[..]));
+    assert_eq!(result, CommitResult::Partial(Vec::from_slice(&[a.pv]).unwrap()));
+    // What was not written needs no flush.
+    first.set(true);
+    let (actions, result) = run(|action| fails(action) || action == CommitAction::WriteSlot(a));
+    assert_eq!(actions.last(), Some(&CommitAction::WriteSlot(a)));
+    assert_eq!(result, CommitResult::Partial(Vec::from_slice(&[a.pv]).unwrap()));
+}
+
 #[test]
 fn a_commit_to_nobody_is_none() {
     assert!(Commit::new(&[]).is_none());
