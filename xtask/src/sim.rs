@@ -25,8 +25,9 @@ pub(crate) struct Options {
 pub(crate) const QUICK: u64 = 1_000_000;
 /// Crash points of the large form.
 pub(crate) const FULL: u64 = 100_000_000;
-/// Crash points that each planted bug is given to show itself.
-const PATIENCE: u64 = 300_000;
+/// Crash points that each planted bug is given to show itself, in the large form and in the quick one.
+pub(crate) const PATIENCE: u64 = 300_000;
+pub(crate) const HASTE: u64 = 20_000;
 
 /// Runs it.
 pub(crate) fn main(options: &Options) -> Result<ExitCode> {
@@ -49,9 +50,9 @@ pub(crate) fn many(points: u64) -> Result<Command> {
 }
 
 /// The simulator over each planted bug in turn, to be started.
-pub(crate) fn planted_bugs() -> Result<Command> {
+pub(crate) fn planted_bugs(points: u64) -> Result<Command> {
     let mut command = command("planted", "sim")?;
-    command.args(["--planted", "--points", &PATIENCE.to_string()]);
+    command.args(["--planted", "--points", &points.to_string()]);
     Ok(command)
 }
 

@@ -20,10 +20,10 @@ pub(crate) const SLOTS: [u64; 2] = [2048, 4096];
 /// Sectors of a disk.
 pub(crate) const SIZE: u64 = DATA_START + 8 * 400;
 
-/// A disk; what was never written are zeroes.
+/// A disk; what is not there are zeroes. Copies share what they have in common: a walk keeps very many.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
-    sectors: BTreeMap<u64, Rc<[u8; SECTOR]>>,
+    sectors: Rc<BTreeMap<u64, Rc<[u8; SECTOR]>>>,
     /// What cannot be read.
     pub(crate) bad: BTreeSet<u64>,
 }
@@ -71,11 +71,16 @@ impl Disk {
 
     /// Writes whole sectors; they can be read then.
     pub(crate) fn write(&mut self, start: u64, from: &[u8]) {
+        let sectors = Rc::make_mut(&mut self.sectors);
         for (sector, bytes) in (start..).zip(from.chunks_exact(SECTOR)) {
-            let mut content = [0; SECTOR];
-            content.copy_from_slice(bytes);
             self.bad.remove(&sector);
-            self.sectors.insert(sector, Rc::new(content));
+            if bytes.iter().all(|byte| *byte == 0) {
+                sectors.remove(&sector);
+            } else {
+                let mut content = [0; SECTOR];
+                content.copy_from_slice(bytes);
+                sectors.insert(sector, Rc::new(content));
+            }
         }
     }
 
