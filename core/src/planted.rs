@@ -29,6 +29,7 @@ pub const NAMES: &[&str] = &[
     "commit-without-flush",
     "commit-without-settling",
     "oldest-metadata-win",
+    "damaged-metadata-taken",
     "moved-keeps-the-source",
     // core/src/mover
     "moved-before-flush",

@@ -104,6 +104,7 @@ fn a_saturating_writer_cannot_keep_its_chunk_from_being_copied() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of chunks")]
 fn more_wanted_chunks_than_the_list_holds_are_all_copied_even_when_paused() {
     let (cells, groups, geometry) = memory(2_000);
     let tracker = Tracker::new(geometry, Borrowed { cells: &cells, groups: &groups }).unwrap();

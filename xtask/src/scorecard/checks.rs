@@ -120,8 +120,7 @@ const LOOM: Check = Check {
 const METADATA: Check = Check {
     name: "metadata",
     says: "torn, damaged, stale, missing or cloned metadata never give a wrong mapping",
-    // Not in the ordinary tests until it was seen to its end, and each of its parts failing once.
-    quick: None,
+    quick: Some(Own(|size| listen(&mut sim::metadata()?, size))),
     full: Own(|size| listen(&mut sim::metadata()?, size)),
     figures: &[
         Figure {
@@ -133,26 +132,26 @@ const METADATA: Check = Check {
         Figure {
             id: "metadata-flips",
             says: "bit flips in labels and slots, noticed or without meaning",
-            quick: AtLeast(1_000_000),
+            quick: AtLeast(500_000),
             full: AtLeast(10_000_000),
         },
         Figure {
             id: "metadata-damage-opened",
             says: "flips and zeroed sectors on all PVs but one: the right mapping opens",
-            quick: AtLeast(15_000),
+            quick: AtLeast(9_000),
             full: AtLeast(1_000_000),
         },
         Figure {
             id: "metadata-combinations",
             says: "stale, missing, cloned, corrupt over three PVs: right or refused",
-            quick: AtLeast(9_000),
+            quick: AtLeast(4_500),
             full: AtLeast(300_000),
         },
         Figure {
             id: "metadata-crash-states",
             says: "states left by power cuts in commits and in recoveries, 3 deep",
-            quick: AtLeast(300),
-            full: AtLeast(300),
+            quick: AtLeast(2_000),
+            full: AtLeast(20_000),
         },
         Figure {
             id: "metadata-wrong",

@@ -64,6 +64,7 @@ fn cling_stays_on_the_pvs_of_the_lv() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "the largest VG")]
 fn refusals_name_their_reason() {
     let mut vg = vg(&[3000]);
     assert_eq!(vg.allocate(&ask(0, &[], Policy::Normal)), Err(AllocError::Nothing));

@@ -135,6 +135,7 @@ fn other_commands_between_two_changes_do_no_harm() {
 
 /// A part in the middle of a segment makes three of it; room for that is kept from the start.
 #[test]
+#[cfg_attr(miri, ignore = "the largest VG")]
 fn a_move_that_began_always_has_room_to_finish() {
     let mut vg = vg(&[3000, 3000]);
     add_lv(&mut vg, "long", &[run(0, 0, 3000)]);

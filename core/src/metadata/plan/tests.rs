@@ -64,6 +64,7 @@ fn only_the_lv_asked_for_and_destinations_in_order() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "the largest VG")]
 fn many_segments_go_in_batches_unless_atomic() {
     let make = || {
         let mut vg = vg(&[400, 400]);
