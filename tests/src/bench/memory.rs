@@ -17,7 +17,7 @@ mod tests {
 
     #[test]
     fn a_tib_takes_a_word_for_each_mib() {
-        let words = 8 << 20;
+        let words = 4 << 20;
         assert!((words..words + words / 1000).contains(&tracker_bytes_per_tib()));
     }
 }
