@@ -74,6 +74,7 @@ fn golden_metadata_stay_as_they_are() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of VGs")]
 fn random_changes_keep_the_vg_valid() {
     for seed in 1..=40 {
         let mut rng = Rng(seed);
@@ -108,6 +109,7 @@ fn repair(slot: &mut [u8]) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of VGs")]
 fn a_lying_disk_with_right_checksums_never_gives_an_invalid_vg() {
     let good = encoded(&sample(), uuid(1000));
     let payload = at::HEADER_SIZE..good.len();
@@ -145,6 +147,7 @@ fn a_lying_disk_with_right_checksums_never_gives_an_invalid_vg() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "every bit of a slot")]
 fn every_bit_flip_and_every_cut_is_noticed() {
     let good = encoded(&sample(), uuid(1000));
     let size = u32::from_le_bytes(good[12..16].try_into().unwrap()) as usize;

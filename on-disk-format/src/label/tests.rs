@@ -37,6 +37,7 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "every bit of a label")]
 fn every_bit_flip_is_noticed() {
     let mut bytes = encoded(&label());
     for bit in 0..Label::SIZE * 8 {

@@ -31,6 +31,7 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "every bit of a slot")]
 fn every_bit_flip_and_every_cut_is_noticed() {
     let mut slot = sealed(&[0x5A; 100]);
     for bit in 0..(4096 + 100) * 8 {

@@ -149,6 +149,7 @@ fn contiguous_keeps_each_segment_whole() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "the largest VG")]
 fn too_many_parts_for_one_atomic_move() {
     let mut vg = vg(&[800, 400]);
     let runs: Vec<_> = (0..257).map(|i| run(0, i * 2, 1)).collect();
@@ -159,6 +160,7 @@ fn too_many_parts_for_one_atomic_move() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "the largest VG")]
 fn too_many_lvs_and_too_many_moves() {
     let mut vg = vg(&[800, 800]);
     for lv in 0..256 {
