@@ -6,7 +6,7 @@ use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::cli::Common;
@@ -14,12 +14,18 @@ use crate::cli::Common;
 /// From now on warnings reach standard error; with `-vv` also each step, with `-q` errors alone.
 /// Whoever calls it twice, or has a subscriber of its own, keeps the first.
 pub fn show(options: Common) {
-    let subscriber = tracing_subscriber::fmt()
+    let _ = tracing::subscriber::set_global_default(subscriber(options, std::io::stderr));
+}
+
+fn subscriber<W>(options: Common, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
         .with_max_level(level(options))
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .event_format(Line)
-        .finish();
-    let _ = tracing::subscriber::set_global_default(subscriber);
+        .finish()
 }
 
 fn level(options: Common) -> LevelFilter {
@@ -45,20 +51,16 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        writeln!(writer, "{}", told(*event.metadata().level(), |words| event.record(words)))
+        let mut words = Words::default();
+        event.record(&mut words);
+        let word = match *event.metadata().level() {
+            Level::ERROR => "ERROR: ",
+            Level::WARN => "WARNING: ",
+            _ => "  ",
+        };
+        write!(writer, "  {word}{}", words.message)?;
+        if words.rest.is_empty() { writeln!(writer) } else { writeln!(writer, " ({})", words.rest) }
     }
-}
-
-fn told(level: Level, record: impl FnOnce(&mut Words)) -> String {
-    let mut words = Words::default();
-    record(&mut words);
-    let word = match level {
-        Level::ERROR => "ERROR: ",
-        Level::WARN => "WARNING: ",
-        _ => "  ",
-    };
-    let rest = if words.rest.is_empty() { String::new() } else { format!(" ({})", words.rest) };
-    format!("  {word}{}{rest}", words.message)
 }
 
 #[derive(Default)]

@@ -23,11 +23,8 @@ impl io::Write for Kept {
 fn lines(quiet: u8, verbose: u8) -> String {
     let kept = Kept::default();
     let into = kept.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level(Common { yes: false, verbose, quiet }))
-        .with_writer(move || into.clone())
-        .event_format(Line)
-        .finish();
+    let options = Common { yes: false, verbose, quiet };
+    let subscriber = subscriber(options, move || into.clone());
     tracing::subscriber::with_default(subscriber, || {
         let error = io::Error::from_raw_os_error(5);
         tracing::warn!(path = "/dev/sdb", %error, "this PV was not written");

@@ -220,6 +220,16 @@ fn a_list_of_lvs_is_bounded_and_names_each_once() {
     assert_eq!(switched, MAX_LVS_PER_MOVE);
 }
 
+/// What answers an action: every event but those that somebody asks for.
+const ANSWERS: [Event; 6] = [
+    Event::Done,
+    Event::Failed,
+    Event::CopyEqual,
+    Event::NotEqual,
+    Event::LegFailed(Leg::Source, LegFault::Read),
+    Event::LegFailed(Leg::Destination, LegFault::Write),
+];
+
 #[test]
 fn nothing_changes_what_has_ended() {
     let mut state = start(Recorded::Queued, &[Live::Is(Mapping::Source)]);
@@ -227,15 +237,7 @@ fn nothing_changes_what_has_ended() {
         for issued in [false, true] {
             state.phase = Phase::End(outcome);
             state.issued = issued;
-            for event in [
-                Event::Done,
-                Event::Failed,
-                Event::CopyEqual,
-                Event::NotEqual,
-                Event::LegFailed(Leg::Source, LegFault::Read),
-                Event::AbortRequested,
-                Event::LeaveRequested,
-            ] {
+            for event in ANSWERS.into_iter().chain([Event::AbortRequested, Event::LeaveRequested]) {
                 assert_eq!(step(state, event), state, "{outcome:?} {event:?}");
             }
         }
@@ -248,13 +250,7 @@ fn an_answer_to_nothing_changes_nothing() {
     for phase in [Phase::AwaitCopy, Phase::Check, Phase::Flush, Phase::CommitMoved, Phase::Forget] {
         state.phase = phase;
         state.issued = false;
-        for event in [
-            Event::Done,
-            Event::Failed,
-            Event::CopyEqual,
-            Event::NotEqual,
-            Event::LegFailed(Leg::Destination, LegFault::Write),
-        ] {
+        for event in ANSWERS {
             assert_eq!(step(state, event), state, "{phase:?} {event:?}");
         }
     }

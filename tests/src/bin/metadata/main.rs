@@ -31,9 +31,6 @@ type Part = fn(bool, u8) -> Result<Told, Error>;
 fn main() -> ExitCode {
     let full = std::env::var("LVSHIFT_SCORECARD").is_ok_and(|size| size == "full");
     let only = std::env::args().nth(1);
-    if matches!(only.as_deref(), Some("torn" | "recovery")) {
-        plant();
-    }
     let directory =
         std::path::Path::new("/dev/shm").join(format!("lvshift-metadata-{}", std::process::id()));
     lvshift_frontend_common::simulation::set_directory(&directory);
@@ -83,6 +80,7 @@ fn plant() {
 
 /// Small VGs in all ways; one whose commits are too large for all subsets.
 fn torn_writes(full: bool, salt: u8) -> Result<Told, Error> {
+    plant();
     let mut told = Told::default();
     for way in 0..WAYS.len() {
         let small = make(way, 1, salt)?;
@@ -140,6 +138,7 @@ fn combinations(full: bool, salt: u8) -> Result<Told, Error> {
 
 /// In the quick form only of a move that goes forward, and the power fails in one recovery.
 fn recoveries(full: bool, salt: u8) -> Result<Told, Error> {
+    plant();
     let mut told = Told::default();
     for way in 0..if full { WAYS.len() } else { 1 } {
         let history = make(way, 1, salt)?;
