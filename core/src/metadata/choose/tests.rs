@@ -84,3 +84,13 @@ fn every_refusal_says_why() {
         assert!(std::format!("{error}").contains(word));
     }
 }
+
+#[test]
+fn a_slot_whose_payload_is_damaged_is_bad() {
+    let mut bytes = [0; 8192];
+    lvshift_on_disk_format::slot::seal(&mut bytes, uuid(1), uuid(1000), 5, 4).unwrap();
+    assert!(matches!(FoundSlot::read(&bytes), FoundSlot::Valid(_)));
+    lvshift_on_disk_format::slot::payload_mut(&mut bytes, 4).unwrap()[0] ^= 1;
+    assert!(matches!(FoundSlot::read(&bytes), FoundSlot::Bad(Some(_))));
+    assert_eq!(FoundSlot::read(&[0; 8192]), FoundSlot::Blank);
+}
