@@ -1,13 +1,22 @@
 //! CRC32C (Castagnoli), the checksum of every structure of the format.
 
+#[cfg(not(feature = "processor-crc"))]
 use crc::{CRC_32_ISCSI, Crc, Table};
 
 /// The small table: with the larger ones the crate's code could panic, as far as the compiler sees.
+#[cfg(not(feature = "processor-crc"))]
 static CRC32C: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
 
 /// The CRC32C of `bytes`.
+#[cfg(not(feature = "processor-crc"))]
 pub fn crc32c(bytes: &[u8]) -> u32 {
     CRC32C.checksum(bytes)
+}
+
+/// The CRC32C of `bytes`, by the processor's own instruction where it has one.
+#[cfg(feature = "processor-crc")]
+pub fn crc32c(bytes: &[u8]) -> u32 {
+    crc32c::crc32c(bytes)
 }
 
 #[cfg(test)]
