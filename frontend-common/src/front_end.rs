@@ -185,11 +185,11 @@ pub trait FrontEnd {
         let what = format!("{} cannot pace the copy: the kernel makes it", self.name());
         let mut error = Error::new(Kind::Unsupported, what).state("nothing was changed");
         if pace.factor.is_some() {
-            // Said in full: that the kernel has a throttle is known, and that it is no help is not.
+            // Said in full: that the kernel has a throttle is known, and that it does harm is not.
             error = error.because(
-                "it tells how long all requests took together, not each, so there is no percentile \
-                 to keep; and its one throttle (dm_mirror's raid1_resync_throttle) is for all mirrors \
-                 of the machine at once and would stay set if pvmove were killed",
+                "the kernel's one throttle (dm_mirror's raid1_resync_throttle) sleeps while it holds a \
+                 chunk, so that the application's writes to it wait longer, not shorter (measured: \
+                 docs/benchmarks.md); and it is for all mirrors of the machine at once",
             );
         }
         Err(error.next("use lvshift-ublk, or leave --pace, --max-rate and --write-policy out"))

@@ -15,8 +15,21 @@ use super::watch::Progress;
 const LOAD: Load = Load { pattern: "randrw", block: "4k", depth: 4 };
 const LIMIT: Duration = Duration::from_secs(1800);
 
-/// The contestants, and the options of their moves.
-const CASES: &[(&str, &[&str])] = &[("lvshift-ublk", &[]), ("lvshift-ublk, paced", &["--pace"])];
+/// A contestant, the options of its move, and the percentage of time that the kernel's throttle leaves
+/// to dm-mirror's copies.
+type Case = (&'static str, Tool, &'static [&'static str], u8);
+
+/// The throttle shows why `lvshift-dm` does not offer it as a pace.
+const CASES: &[Case] = &[
+    ("lvshift-ublk", Tool::Ublk, &[], 100),
+    ("lvshift-ublk, paced", Tool::Ublk, &["--pace"], 100),
+    ("lvshift-dm", Tool::Dm, &[], 100),
+    ("lvshift-dm, throttle 50 %", Tool::Dm, &[], 50),
+    ("lvshift-dm, throttle 10 %", Tool::Dm, &[], 10),
+];
+
+/// For all mirrors of the machine.
+const THROTTLE: &str = "/sys/module/dm_mirror/parameters/raid1_resync_throttle";
 
 /// An application before the move and in its first part; then it goes, and the rest is copied
 /// without it.
@@ -24,8 +37,11 @@ pub(super) fn pace(lab: &mut Lab) -> Result<()> {
     let mib = lab.scale.mib(1024);
     lab.noise(mib)?;
     let disks = lab.disks.clone();
-    for (name, options) in lab.turns(CASES) {
-        let volume = Volume::new(Tool::Ublk, &disks, mib / EXTENT_MIB, "")?;
+    for (name, tool, options, percent_of_time) in lab.turns(CASES) {
+        if tool == Tool::Dm {
+            throttle(percent_of_time)?;
+        }
+        let volume = Volume::new(tool, &disks, mib / EXTENT_MIB, "")?;
         let fio = Running::start(LOAD, &volume.node, LIMIT)?;
         std::thread::sleep(WARM_UP);
         let idle_from = now_ms();
@@ -44,6 +60,10 @@ pub(super) fn pace(lab: &mut Lab) -> Result<()> {
         }
         let under_load = (idle.1, now_ms());
         let percent = if ended.is_none() { volume.copy_percent()? } else { 100.0 };
+        if tool == Tool::Dm {
+            // What is left would take minutes, and says nothing of the application.
+            throttle(100)?;
+        }
         let (alone, left_at) = (Instant::now(), start.elapsed().as_secs_f64());
         let requests = fio.stop()?;
         let status = match ended {
@@ -65,6 +85,11 @@ pub(super) fn pace(lab: &mut Lab) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Sets what the kernel's throttle leaves, in percent of the time.
+fn throttle(percent: u8) -> Result<()> {
+    std::fs::write(THROTTLE, percent.to_string()).with_context(|| format!("writing {THROTTLE}"))
 }
 
 fn waited(moving: &mut std::process::Child) -> Result<std::process::ExitStatus> {
