@@ -28,6 +28,7 @@ pub const NAMES: &[&str] = &[
     "slot-parity",
     "commit-without-flush",
     "commit-without-settling",
+    "laggards-left-behind",
     "oldest-metadata-win",
     "damaged-metadata-taken",
     "moved-keeps-the-source",

@@ -4,7 +4,9 @@
 //! is flushed again. So the old metadata stay whole until the new ones are: the newest that was read
 //! may come from a commit that was cut off, and stand in the device's cache alone. A PV that fails
 //! the first flush comes last, when another holds the new metadata for certain, so that it is not left
-//! further behind than it must be; it counts as failed whatever becomes of that. The commit stands
+//! further behind than it must be; it counts as failed whatever becomes of that. A PV that lags, since a
+//! commit before was cut short, is caught up with the newest there are before anything new is written:
+//! so no number of crashes, wherever they strike, leaves a PV more than one commit behind. The commit stands
 //! when all present PVs have been written and flushed; what depends on it waits for that. From
 //! the moment that one PV holds the new metadata, the next start may find and use them.
 
@@ -25,17 +27,20 @@ pub struct CommitTarget {
     pub pv: PvIndex,
     /// The slot to write.
     pub slot: SlotIndex,
+    /// It does not hold the newest metadata of the VG.
+    pub lags: bool,
 }
 
 impl CommitTarget {
-    /// The slot to write on a PV whose newest valid metadata of this VG stand in `newest`.
-    pub fn new(pv: PvIndex, newest: Option<SlotIndex>) -> CommitTarget {
+    /// The slot to write on a PV whose newest valid metadata of this VG stand in `newest`; `lags` if
+    /// another PV has newer ones.
+    pub fn new(pv: PvIndex, newest: Option<SlotIndex>, lags: bool) -> CommitTarget {
         let slot = match newest {
             Some(newest) if crate::planted::is("slot-parity") => newest,
             Some(newest) => newest.other(),
             None => SlotIndex::Zero,
         };
-        CommitTarget { pv, slot }
+        CommitTarget { pv, slot, lags: lags && !crate::planted::is("laggards-left-behind") }
     }
 }
 
@@ -43,6 +48,8 @@ impl CommitTarget {
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitAction {
+    /// Write the metadata that counted until now, with their sequence number, into this slot.
+    CatchUp(CommitTarget),
     /// Write the encoded metadata into this slot.
     WriteSlot(CommitTarget),
     /// Flush this PV's volatile cache.
@@ -65,6 +72,9 @@ pub enum CommitResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     Settling,
+    /// Not as far as the others.
+    Behind,
+    CaughtUp,
     /// What it held may be lost.
     Doubtful,
     DoubtfulWritten,
@@ -97,11 +107,13 @@ impl Commit {
             .map(|targets| Commit { targets, under_way: None })
     }
 
-    /// The next action: all flushes of what is there, all writes, all flushes; `None` when there is
-    /// none any more, and then [`Commit::result`] has one. Asking again before [`Commit::handle`] gives the same.
+    /// The next action: all flushes of what is there, those that lag caught up and flushed, all writes,
+    /// all flushes; `None` when there is none any more, and then [`Commit::result`] has one. Asking again before [`Commit::handle`] gives the same.
     pub fn poll_action(&mut self) -> Option<CommitAction> {
         let find = |wanted| self.targets.iter().position(|(_, progress)| *progress == wanted);
         let index = find(Progress::Settling)
+            .or_else(|| find(Progress::Behind))
+            .or_else(|| find(Progress::CaughtUp))
             .or_else(|| find(Progress::Writing))
             .or_else(|| find(Progress::Written))
             .or_else(|| {
@@ -111,6 +123,7 @@ impl Commit {
         self.under_way = index;
         let (target, progress) = self.targets.get(index?)?;
         Some(match progress {
+            Progress::Behind => CommitAction::CatchUp(*target),
             Progress::Writing | Progress::Doubtful => CommitAction::WriteSlot(*target),
             _ => CommitAction::Flush(target.pv),
         })
@@ -119,13 +132,18 @@ impl Commit {
     /// How the last action went.
     pub fn handle(&mut self, done: bool) {
         let entry = self.under_way.take().and_then(|index| self.targets.get_mut(index));
-        if let Some((_, progress)) = entry {
+        if let Some((target, progress)) = entry {
+            if done && *progress == Progress::CaughtUp {
+                target.slot = target.slot.other();
+            }
             *progress = match progress {
                 Progress::Settling if !done => Progress::Doubtful,
                 Progress::Doubtful if done => Progress::DoubtfulWritten,
                 _ if !done => Progress::Failed,
                 Progress::DoubtfulWritten => Progress::Failed,
-                Progress::Settling => Progress::Writing,
+                Progress::Settling if target.lags => Progress::Behind,
+                Progress::Behind => Progress::CaughtUp,
+                Progress::Settling | Progress::CaughtUp => Progress::Writing,
                 Progress::Writing if crate::planted::is("commit-without-flush") => {
                     Progress::Flushed
                 }
@@ -138,7 +156,13 @@ impl Commit {
     /// How it ended; `None` while there is something to do.
     pub fn result(&self) -> Option<CommitResult> {
         let count = |wanted| self.targets.iter().filter(|(_, p)| *p == wanted).count();
-        let unfinished = [Progress::Settling, Progress::Writing, Progress::Written];
+        let unfinished = [
+            Progress::Settling,
+            Progress::Behind,
+            Progress::CaughtUp,
+            Progress::Writing,
+            Progress::Written,
+        ];
         if unfinished.into_iter().any(|progress| count(progress) > 0) {
             return None;
         }

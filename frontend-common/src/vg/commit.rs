@@ -84,7 +84,7 @@ impl OpenVg {
         if !take_stale {
             self.refuse_stale(&new, may_lack)?;
         }
-        let ended = self.write_everywhere(&new)?;
+        let ended = self.write_everywhere(&new, may_lack)?;
         let failed: Vec<Uuid> = match ended.result {
             Some(CommitResult::Committed) => Vec::new(),
             Some(CommitResult::Partial(failed)) => {
@@ -161,14 +161,18 @@ impl OpenVg {
         Ok(())
     }
 
-    fn write_everywhere(&self, new: &Vg) -> Result<Ended> {
+    fn write_everywhere(&self, new: &Vg, may_lack: MayLack<'_>) -> Result<Ended> {
         let targets: Vec<CommitTarget> = (0u16..)
             .map(PvIndex)
             .zip(new.pvs())
             .filter_map(|(index, pv)| {
                 let member = self.device_of(pv.uuid)?;
-                let newest = newest_here(new.uuid(), &member.pv.found).map(|(slot, _)| slot);
-                Some(CommitTarget::new(index, newest))
+                let newest = newest_here(new.uuid(), &member.pv.found);
+                let sequence = newest.map_or(0, |(_, header)| header.sequence);
+                // One that joins with this commit has missed none.
+                let joins = self.vg.pv_by_uuid(pv.uuid).is_none();
+                let lags = !joins && sequence < self.vg.sequence();
+                Some(CommitTarget::new(index, newest.map(|(slot, _)| slot), lags))
             })
             .collect();
         let mut commit = Commit::new(&targets)
@@ -176,13 +180,25 @@ impl OpenVg {
         let mut buffer = Aligned::zeroed(usize::try_from(MIN_SLOT_SIZE * 512).unwrap_or(1 << 20));
         let mut errors = Vec::new();
         let mut written = 0;
+        let mut begun = false;
         while let Some(action) = commit.poll_action() {
-            let done = match action {
-                CommitAction::WriteSlot(target) => {
-                    self.write_slot(new, target, &mut buffer).map(|()| written += 1)
+            let (pv, done) = match action {
+                CommitAction::CatchUp(target) => {
+                    (target.pv, self.write_slot(&self.vg, target, &mut buffer))
                 }
-                CommitAction::Flush(pv) => self.flush(new, pv),
+                CommitAction::WriteSlot(target) => {
+                    begun = true;
+                    let done = self.write_slot(new, target, &mut buffer);
+                    (target.pv, done.map(|()| written += 1))
+                }
+                CommitAction::Flush(pv) => (pv, self.flush(new, pv)),
             };
+            let lags = targets.iter().any(|target| target.pv == pv && target.lags);
+            if let (Err((_, error)), true, false) = (&done, lags, begun)
+                && !new.pv(pv).is_some_and(|pv| may_lack(&self.vg, pv.uuid))
+            {
+                return Err(self.left_behind(new, pv, error));
+            }
             if let Err((path, error)) = &done {
                 tracing::debug!(path, %error, "a step of the commit failed");
             }
@@ -226,6 +242,25 @@ impl OpenVg {
         new.pv(pv).and_then(|pv| self.device_of(pv.uuid)).ok_or_else(|| {
             (String::new(), Error::new(Kind::Missing, "a PV went away during the commit"))
         })
+    }
+
+    /// A PV that has missed the last commit cannot be brought up to date: with one more it would be
+    /// taken for one that was away.
+    fn left_behind(&self, new: &Vg, pv: PvIndex, cause: &Error) -> Error {
+        let uuid = new.pv(pv).map(|pv| pv.uuid);
+        let member = uuid.and_then(|uuid| self.device_of(uuid));
+        let what = format!(
+            "this PV has missed the last change of VG {} and cannot be written",
+            self.vg.name()
+        );
+        let error = Error::new(Kind::Io, what)
+            .state("nothing was changed; the other PVs hold the metadata that count")
+            .next("see to the device, then try again")
+            .because(cause.to_string());
+        match member {
+            Some(member) => error.device(member.path.display()),
+            None => error,
+        }
     }
 
     fn partial(&self, failed: &[Uuid], errors: Vec<(String, Error)>) -> Error {

@@ -149,9 +149,15 @@ const METADATA: Check = Check {
         },
         Figure {
             id: "metadata-crash-states",
-            says: "states left by power cuts in commits and in recoveries, 3 deep",
-            quick: AtLeast(2_000),
-            full: AtLeast(20_000),
+            says: "states left by power cuts in commits and in recoveries, at any depth",
+            quick: AtLeast(3_000),
+            full: AtLeast(3_000),
+        },
+        Figure {
+            id: "metadata-further-behind",
+            says: "recoveries that find a PV more than one commit behind",
+            quick: Exactly(0),
+            full: Exactly(0),
         },
         Figure {
             id: "metadata-wrong",

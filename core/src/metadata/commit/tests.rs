@@ -2,15 +2,22 @@ use super::*;
 
 fn targets() -> [CommitTarget; 3] {
     [
-        CommitTarget::new(PvIndex(0), Some(SlotIndex::Zero)),
-        CommitTarget::new(PvIndex(2), Some(SlotIndex::One)),
-        CommitTarget::new(PvIndex(5), None),
+        CommitTarget::new(PvIndex(0), Some(SlotIndex::Zero), false),
+        CommitTarget::new(PvIndex(2), Some(SlotIndex::One), false),
+        CommitTarget::new(PvIndex(5), None, false),
     ]
 }
 
 /// Runs a commit in which the actions for which `fails` says so fail; the actions and the result.
 fn run(fails: impl Fn(CommitAction) -> bool) -> (Vec<CommitAction, 16>, CommitResult) {
-    let mut commit = Commit::new(&targets()).unwrap();
+    run_over(&targets(), fails)
+}
+
+fn run_over(
+    targets: &[CommitTarget],
+    fails: impl Fn(CommitAction) -> bool,
+) -> (Vec<CommitAction, 16>, CommitResult) {
+    let mut commit = Commit::new(targets).unwrap();
     let mut actions = Vec::new();
     while let Some(action) = commit.poll_action() {
         assert_eq!(commit.result(), None);
@@ -104,6 +111,58 @@ fn a_pv_whose_first_flush_failed_is_written_last_and_never_believed() {
     first.set(true);
     let (actions, result) = run(|action| fails(action) || action == CommitAction::WriteSlot(a));
     assert_eq!(actions.last(), Some(&CommitAction::WriteSlot(a)));
+    assert_eq!(result, CommitResult::Partial(Vec::from_slice(&[a.pv]).unwrap()));
+}
+
+/// Two crashes in a row between the same two writes left a PV two commits behind, and the next command took
+/// it for one that had been away (the simulator's seed 64183).
+#[test]
+fn a_pv_that_lags_is_caught_up_before_anything_new_is_written() {
+    let mut targets = targets();
+    targets[1].lags = true;
+    targets[2].lags = true;
+    let [a, b, c] = targets;
+    let other = |target: CommitTarget| CommitTarget { slot: target.slot.other(), ..target };
+    let (actions, result) = run_over(&targets, |_| false);
+    let expected = [
+        CommitAction::CatchUp(b),
+        CommitAction::CatchUp(c),
+        CommitAction::Flush(b.pv),
+        CommitAction::Flush(c.pv),
+        CommitAction::WriteSlot(a),
+        // Not over what was just written.
+        CommitAction::WriteSlot(other(b)),
+        CommitAction::WriteSlot(other(c)),
+        CommitAction::Flush(a.pv),
+        CommitAction::Flush(b.pv),
+        CommitAction::Flush(c.pv),
+    ];
+    assert_eq!((&actions[3..], result), (&expected[..], CommitResult::Committed));
+}
+
+/// Its only good slot is the one that comes next.
+#[test]
+fn a_pv_that_cannot_be_caught_up_is_not_written_again() {
+    let mut targets = targets();
+    targets[1].lags = true;
+    let [a, b, _] = targets;
+    let partial = CommitResult::Partial(Vec::from_slice(&[b.pv]).unwrap());
+    let writes = |actions: &[CommitAction]| {
+        let of_b =
+            |action: &&CommitAction| matches!(action, CommitAction::WriteSlot(t) if t.pv == b.pv);
+        actions.iter().filter(of_b).count()
+    };
+    let (actions, result) = run_over(&targets, |action| action == CommitAction::CatchUp(b));
+    assert_eq!((writes(&actions), result), (0, partial.clone()));
+    // Its second flush, after the catching up.
+    let flushes = core::cell::Cell::new(0);
+    let (actions, result) = run_over(&targets, |action| {
+        let its = action == CommitAction::Flush(b.pv);
+        flushes.set(flushes.get() + u32::from(its));
+        its && flushes.get() == 2
+    });
+    assert_eq!((writes(&actions), result), (0, partial));
+    let (_, result) = run_over(&targets[..2], |action| action == CommitAction::WriteSlot(a));
     assert_eq!(result, CommitResult::Partial(Vec::from_slice(&[a.pv]).unwrap()));
 }
 

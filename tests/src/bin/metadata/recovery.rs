@@ -63,7 +63,8 @@ impl<'a> Walk<'a> {
         let mut reached = 0;
         for layer in 0..=depth {
             let mut todo: Vec<(Key, Vec<Disk>)> = walk.found.drain().collect();
-            if todo.is_empty() {
+            // What is wrong may have no end.
+            if todo.is_empty() || told.is_wrong() {
                 break;
             }
             todo.sort_by_key(|(key, _)| *key);
@@ -85,22 +86,22 @@ impl<'a> Walk<'a> {
     /// The power fails at every step of a commit; of each PV's unflushed write arrived nothing, its
     /// beginning, its end, or all.
     fn cut(&mut self, cut: &Cut, told: &mut Told) {
-        let found: [Shown; PVS] = std::array::from_fn(|pv| Shown::of(cut, pv));
+        let found: [Vec<Shown>; PVS] = std::array::from_fn(|pv| Shown::all(cut, pv));
         for point in 0..=cut.ops.len() {
-            let mut written = [false; PVS];
-            let mut flushed = [false; PVS];
+            let mut written = [0; PVS];
+            let mut durable = [0; PVS];
             for op in &cut.ops[..point] {
                 match op {
-                    Op::Write { disk, .. } => (written[*disk], flushed[*disk]) = (true, false),
-                    Op::Flush { disk } => flushed[*disk] = written[*disk],
+                    Op::Write { disk, .. } => written[*disk] += 1,
+                    Op::Flush { disk } => durable[*disk] = written[*disk],
                 }
             }
-            let ways: [&[usize]; PVS] =
-                std::array::from_fn(|pv| match (written[pv], flushed[pv]) {
-                    (true, true) => &[ALL][..],
-                    (true, false) => &[0, 1, 2, ALL],
-                    (false, _) => &[0],
-                });
+            let shown: [&Shown; PVS] = std::array::from_fn(|pv| &found[pv][durable[pv]]);
+            // Between two writes to one PV there is a flush.
+            let ways: [&[usize]; PVS] = std::array::from_fn(|pv| match written[pv] - durable[pv] {
+                0 => &[0][..],
+                _ => &[0, 1, 2, ALL],
+            });
             for index in 0..ways.iter().map(|ways| ways.len()).product() {
                 let mut rest = index;
                 let arrived: [usize; PVS] = std::array::from_fn(|pv| {
@@ -108,14 +109,14 @@ impl<'a> Walk<'a> {
                     rest /= ways[pv].len();
                     way
                 });
-                self.left(&found, arrived, cut, point, told);
+                self.left(&shown, arrived, cut, point, told);
             }
         }
     }
 
     fn left(
         &mut self,
-        shown: &[Shown; PVS],
+        shown: &[&Shown; PVS],
         arrived: [usize; PVS],
         cut: &Cut,
         point: usize,
@@ -176,6 +177,7 @@ impl<'a> Walk<'a> {
             };
             if behind(&vg) > 1 {
                 told.add("metadata-further-behind", 1);
+                return Err("a power cut has left a PV two commits behind".into());
             }
             self.commit(cuts, || vg.update_metadata().map_err(text))?;
         }
@@ -237,7 +239,7 @@ impl<'a> Walk<'a> {
 /// All of a write has arrived.
 const ALL: usize = 3;
 
-/// A PV after a power cut, by how much of its write has arrived: nothing, its first sector, all but
+/// A PV after a power cut, by how much of the write that is not durable has arrived: nothing, its first sector, all but
 /// that, all.
 struct Shown {
     disks: [Disk; 4],
@@ -245,17 +247,27 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(cut: &Cut, pv: usize) -> Shown {
-        let mut disks: [Disk; 4] = std::array::from_fn(|_| cut.before[pv].clone());
+    /// By how many of the commit's writes to this PV are durable; the next one arrives in any way.
+    fn all(cut: &Cut, pv: usize) -> Vec<Shown> {
+        let mut durable = cut.before[pv].clone();
+        let mut all = Vec::new();
         for op in &cut.ops {
             if let Op::Write { disk, start, bytes } = op
                 && *disk == pv
             {
+                let mut disks: [Disk; 4] = std::array::from_fn(|_| durable.clone());
                 disks[1].write(*start, &bytes[..SECTOR]);
                 disks[2].write(start + 1, &bytes[SECTOR..]);
                 disks[ALL].write(*start, bytes);
+                durable = disks[ALL].clone();
+                all.push(Shown::of(disks));
             }
         }
+        all.push(Shown::of(std::array::from_fn(|_| durable.clone())));
+        all
+    }
+
+    fn of(disks: [Disk; 4]) -> Shown {
         let slots = std::array::from_fn(|way| slots(&disks[way]));
         Shown { disks, slots }
     }

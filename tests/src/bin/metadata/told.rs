@@ -22,6 +22,11 @@ impl Told {
         self.notes.push(line);
     }
 
+    /// Whether there was something that must not be.
+    pub(crate) fn is_wrong(&self) -> bool {
+        self.wrong > 0
+    }
+
     /// Something that must not be.
     pub(crate) fn broken(&mut self, what: impl FnOnce() -> String) {
         self.wrong += 1;
