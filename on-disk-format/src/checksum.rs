@@ -25,4 +25,15 @@ mod tests {
     fn agrees_with_the_published_check_value() {
         assert_eq!(super::crc32c(b"123456789"), 0xE306_9283);
     }
+
+    /// What the simulator checks holds for the product, too.
+    #[cfg(feature = "processor-crc")]
+    #[test]
+    fn the_processor_counts_as_the_table_does() {
+        let table = crc::Crc::<u32, crc::Table<1>>::new(&crc::CRC_32_ISCSI);
+        let bytes: [u8; 9000] = core::array::from_fn(|n| (n * n >> 7) as u8);
+        for size in (0..600).chain([4092, 4096, 8191, 9000]) {
+            assert_eq!(super::crc32c(&bytes[..size]), table.checksum(&bytes[..size]), "{size}");
+        }
+    }
 }
