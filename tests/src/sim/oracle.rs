@@ -29,6 +29,8 @@ struct Entry {
     failed: bool,
     /// A read has seen it, and a later read something that was under way together with it.
     outdated: Moment,
+    /// Until it is answered it may be done a second time: its daemon has died.
+    again: bool,
 }
 
 /// The whole LV.
@@ -113,6 +115,15 @@ impl Oracle {
         }
     }
 
+    /// The daemon has died: what was not answered the kernel hands to the next one, which does it again. So
+    /// what such a write has left may come back after a write to the same sectors that did not wait for
+    /// it, as with every layer that sends requests again.
+    pub fn done_again(&mut self) {
+        for entry in self.sectors.iter_mut().flatten().filter(|entry| entry.ended == NEVER) {
+            (entry.again, entry.outdated) = (true, NEVER);
+        }
+    }
+
     /// Forgets what can be seen no more, not even after a power cut: a write that a later one has
     /// replaced for good, before the oldest read under way was begun.
     fn forget(&mut self, sector: usize) {
@@ -158,7 +169,9 @@ impl Oracle {
         {
             entries[only].seen = entries[only].seen.min(now);
             for (at, entry) in entries.iter_mut().enumerate() {
-                if at != only && !entry.any && entry.seen < begun && entry.value != value {
+                let comes_again = entry.again && entry.ended == NEVER;
+                let other = at != only && !entry.any && entry.value != value;
+                if other && entry.seen < begun && !comes_again {
                     entry.outdated = entry.outdated.min(now);
                 }
             }
@@ -207,6 +220,7 @@ impl Entry {
             durable: true,
             failed: false,
             outdated: NEVER,
+            again: false,
         }
     }
 }
@@ -245,6 +259,22 @@ mod tests {
         assert!(oracle.read(0, 8, 12, 13).is_ok());
         assert!(oracle.read(0, 9, 14, 15).is_ok());
         assert!(oracle.read(0, 8, 16, 17).is_err());
+    }
+
+    /// The simulator's seed 146626.
+    #[test]
+    fn a_write_that_is_done_again_may_come_back_until_it_is_answered() {
+        let mut oracle = oracle();
+        assert!(oracle.read(0, 8, 11, 12).is_ok());
+        oracle.done_again();
+        assert!(oracle.read(0, 7, 13, 14).is_err(), "what it has replaced does not come back");
+        oracle.issue(0, 2, 9, false, 15);
+        oracle.end(0, 2, true, true, 17);
+        assert!(oracle.read(0, 9, 18, 19).is_ok());
+        assert!(oracle.read(0, 8, 20, 21).is_ok());
+        assert!(oracle.read(0, 9, 22, 23).is_err(), "the other one is not done again");
+        oracle.end(0, 1, true, false, 24);
+        assert!(oracle.read(0, 8, 25, 26).is_ok());
     }
 
     #[test]

@@ -461,6 +461,7 @@ impl Inner {
         for op in &mut self.ops {
             op.delivered = false;
         }
+        self.oracle.done_again();
         if let Some(ublk) = &mut self.ublk {
             (ublk.live, ublk.orphaned) = (false, true);
         }
