@@ -32,7 +32,13 @@ impl ChunkCell {
     /// every write needs and that never changes more than the count has a single instruction of
     /// its own: `write_done`.
     pub fn apply(&self, event: Event) -> Step {
-        let mut seen = self.0.load(Ordering::Relaxed);
+        self.apply_from(self.0.load(Ordering::Relaxed), event)
+    }
+
+    /// Applies `event`, beginning with a guess at what is there: a wrong one costs a round and
+    /// changes nothing.
+    pub(super) fn apply_from(&self, guess: u32, event: Event) -> Step {
+        let mut seen = guess;
         loop {
             let next = step(Word::from_bits(seen), event);
             let stored = self.0.compare_exchange(

@@ -169,7 +169,8 @@ impl Oracle {
         {
             entries[only].seen = entries[only].seen.min(now);
             for (at, entry) in entries.iter_mut().enumerate() {
-                let comes_again = entry.again && entry.ended == NEVER;
+                // Perhaps for the last time after the read had looked.
+                let comes_again = entry.again && entry.ended >= begun;
                 let other = at != only && !entry.any && entry.value != value;
                 if other && entry.seen < begun && !comes_again {
                     entry.outdated = entry.outdated.min(now);
