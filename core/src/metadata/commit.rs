@@ -4,11 +4,14 @@
 //! is flushed again. So the old metadata stay whole until the new ones are: the newest that was read
 //! may come from a commit that was cut off, and stand in the device's cache alone. A PV that fails
 //! the first flush comes last, when another holds the new metadata for certain, so that it is not left
-//! further behind than it must be; it counts as failed whatever becomes of that. A PV that lags, since a
-//! commit before was cut short, is caught up with the newest there are before anything new is written:
-//! so no number of crashes, wherever they strike, leaves a PV more than one commit behind. The commit stands
+//! further behind than it must be; it counts as failed whatever becomes of that. The commit stands
 //! when all present PVs have been written and flushed; what depends on it waits for that. From
 //! the moment that one PV holds the new metadata, the next start may find and use them.
+//!
+//! A PV that lags, since a commit before was cut short, is caught up with the newest there are before
+//! anything new is written. So no number of crashes, wherever they strike, leaves a PV more than one
+//! commit behind, provided that who runs a commit gives it up where a step fails, before anything new
+//! was written, on a PV that it cannot do without.
 
 use heapless::Vec;
 

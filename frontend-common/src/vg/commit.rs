@@ -193,11 +193,12 @@ impl OpenVg {
                 }
                 CommitAction::Flush(pv) => (pv, self.flush(new, pv)),
             };
-            let lags = targets.iter().any(|target| target.pv == pv && target.lags);
-            if let (Err((_, error)), true, false) = (&done, lags, begun)
+            // What this PV holds for certain may be old: with one more commit it would be taken for
+            // one that was away.
+            if let (Err((_, error)), false) = (&done, begun)
                 && !new.pv(pv).is_some_and(|pv| may_lack(&self.vg, pv.uuid))
             {
-                return Err(self.left_behind(new, pv, error));
+                return Err(self.not_begun(new, pv, error));
             }
             if let Err((path, error)) = &done {
                 tracing::debug!(path, %error, "a step of the commit failed");
@@ -244,17 +245,14 @@ impl OpenVg {
         })
     }
 
-    /// A PV that has missed the last commit cannot be brought up to date: with one more it would be
-    /// taken for one that was away.
-    fn left_behind(&self, new: &Vg, pv: PvIndex, cause: &Error) -> Error {
+    /// A PV that the commit needs does not hold the newest metadata for certain, and cannot be made to.
+    fn not_begun(&self, new: &Vg, pv: PvIndex, cause: &Error) -> Error {
         let uuid = new.pv(pv).map(|pv| pv.uuid);
         let member = uuid.and_then(|uuid| self.device_of(uuid));
-        let what = format!(
-            "this PV has missed the last change of VG {} and cannot be written",
-            self.vg.name()
-        );
+        let name = self.vg.name();
+        let what = format!("the metadata of VG {name} cannot be made durable on this PV");
         let error = Error::new(Kind::Io, what)
-            .state("nothing was changed; the other PVs hold the metadata that count")
+            .state("nothing was changed; the metadata before count")
             .next("see to the device, then try again")
             .because(cause.to_string());
         match member {

@@ -9,6 +9,7 @@
 
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::vec::Vec;
 
@@ -37,6 +38,19 @@ struct Counts {
     left: u64,
     /// Sets of surviving sectors that they stand for.
     subsets: u64,
+}
+
+impl Counts {
+    fn and(self, other: Counts) -> Counts {
+        Counts {
+            scenarios: self.scenarios + other.scenarios,
+            states: self.states + other.states,
+            steps: self.steps + other.steps,
+            cuts: self.cuts + other.cuts,
+            left: self.left + other.left,
+            subsets: self.subsets + other.subsets,
+        }
+    }
 }
 
 /// The 128 bits by which a state is known again.
@@ -156,22 +170,38 @@ fn scenarios(ops: usize, chunks: usize) -> Vec<Scenario> {
     all
 }
 
-/// Walks all worlds of a shape; returns how many were not walked to their end.
+/// Walks all worlds of a shape, two at a time; returns how many were not walked to their end.
 fn run(ops: usize, chunks: usize, limit: Limit, counts: &mut Counts) -> usize {
-    let (start, before) = (Instant::now(), *counts);
-    let mut unfinished = 0;
-    for scenario in scenarios(ops, chunks) {
-        match explore(&scenario, limit, counts) {
-            Some(Ok(())) => {}
-            Some(Err(failure)) => panic!("{}\n{scenario:?}\n{:#?}", failure.what, failure.world),
-            None => unfinished += 1,
+    let start = Instant::now();
+    let all = scenarios(ops, chunks);
+    let next = AtomicUsize::new(0);
+    let walk = || {
+        let (mut counts, mut unfinished) = (Counts::default(), 0);
+        while let Some(scenario) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            match explore(scenario, limit, &mut counts) {
+                Some(Ok(())) => {}
+                Some(Err(failure)) => {
+                    panic!("{}\n{scenario:?}\n{:#?}", failure.what, failure.world)
+                }
+                None => unfinished += 1,
+            }
         }
-    }
+        (counts, unfinished)
+    };
+    let [one, two] = std::thread::scope(|scope| {
+        [scope.spawn(walk), scope.spawn(walk)].map(|thread| match thread.join() {
+            Ok(found) => found,
+            Err(failure) => std::panic::resume_unwind(failure),
+        })
+    });
+    let unfinished = one.1 + two.1;
+    let found = one.0.and(two.0);
+    *counts = counts.and(found);
     std::println!(
         "exhaustive: {ops} operations, {chunks} chunks: {} scenarios to their end, {unfinished} not; {} states, {} steps, {:.1} s",
-        counts.scenarios - before.scenarios,
-        counts.states - before.states,
-        counts.steps - before.steps,
+        found.scenarios,
+        found.states,
+        found.steps,
         start.elapsed().as_secs_f64()
     );
     unfinished
