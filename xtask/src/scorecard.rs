@@ -170,6 +170,9 @@ fn print(rows: &[Row], size: Size) {
                 reached.and_then(|reached| reached.seed.as_deref()).unwrap_or("-"),
             );
         }
+        for why in row.reached.iter().flat_map(|reached| &reached.why) {
+            println!("     {}: {why}", row.check.name);
+        }
         if let Some(error) = &row.error {
             println!("FAIL {}: {error}", row.check.name);
         }

@@ -191,14 +191,14 @@ const EXHAUSTIVE: Check = Check {
         Figure {
             id: "exhaustive-states",
             says: "states of a move with clients, each with its power cuts",
-            quick: AtLeast(1_500_000),
-            full: AtLeast(10_000_000),
+            quick: AtLeast(5_000_000),
+            full: AtLeast(100_000_000),
         },
         Figure {
             id: "exhaustive-subsets",
             says: "sets of sectors that may survive in them",
-            quick: AtLeast(10_000_000),
-            full: AtLeast(100_000_000),
+            quick: AtLeast(50_000_000),
+            full: AtLeast(1_000_000_000),
         },
         Figure {
             id: "exhaustive-unfinished",
@@ -417,9 +417,9 @@ fn planted_bugs(size: Size) -> Result<Vec<Reached>> {
         Size::Quick => planted::in_a_hurry()?,
         Size::Full => planted::all()?,
     };
-    let reached = |id: &str, count| Reached { id: id.into(), count, seed: None };
     let missed = catch.missed.len() as u64;
-    Ok(vec![reached("planted-found", catch.found), reached("planted-missed", missed)])
+    let found = Reached::of("planted-found", catch.found);
+    Ok(vec![found, Reached::of("planted-missed", missed)])
 }
 
 impl Check {

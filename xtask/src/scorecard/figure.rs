@@ -33,6 +33,15 @@ pub(super) struct Reached {
     pub(super) id: String,
     pub(super) count: u64,
     pub(super) seed: Option<String>,
+    /// Why it is not more, where a check says so.
+    pub(super) why: Vec<String>,
+}
+
+impl Reached {
+    /// So much, and no seed.
+    pub(super) fn of(id: &str, count: u64) -> Reached {
+        Reached { id: id.to_owned(), count, seed: None, why: Vec::new() }
+    }
 }
 
 impl Figure {
@@ -87,8 +96,13 @@ pub(super) fn grouped(count: u64) -> String {
     text
 }
 
-/// Takes the figure of a line, if it has one, in; figures of one name add up.
+/// Takes the figure of a line, if it has one, in; figures of one name add up. A line `why=ID TEXT` behind it
+/// says why it is not more.
 pub(super) fn take(line: &str, reached: &mut Vec<Reached>) {
+    if let Some((id, text)) = line.split_once("why=").and_then(|(_, rest)| rest.split_once(' ')) {
+        let known = reached.iter_mut().find(|reached| reached.id == id);
+        return known.into_iter().for_each(|known| known.why.push(text.to_owned()));
+    }
     // The test harness may have written the start of the line.
     let Some((_, rest)) = line.split_once("figure=") else { return };
     let mut words = rest.split_whitespace();
@@ -96,7 +110,7 @@ pub(super) fn take(line: &str, reached: &mut Vec<Reached>) {
     let seed = words.find_map(|word| word.strip_prefix("seed=")).map(str::to_owned);
     match reached.iter_mut().find(|reached| reached.id == id) {
         Some(known) => known.count += count,
-        None => reached.push(Reached { id: id.to_owned(), count, seed }),
+        None => reached.push(Reached { seed, ..Reached::of(id, count) }),
     }
 }
 
@@ -115,9 +129,13 @@ mod tests {
 
     #[test]
     fn figures_are_found_in_any_line_and_added_up() {
-        let reached =
+        let mut reached =
             read(&["test a ... figure=torn 7 seed=0x12", "figure=torn 4", "figure=bad x"]);
-        assert_eq!(reached, [Reached { id: "torn".into(), count: 11, seed: Some("0x12".into()) }]);
+        take("why=torn for want of time", &mut reached);
+        take("why=other not asked", &mut reached);
+        let why = vec!["for want of time".to_owned()];
+        let seed = Some("0x12".to_owned());
+        assert_eq!(reached, [Reached { seed, why, ..Reached::of("torn", 11) }]);
         assert_eq!(FIGURE.missed(Size::Quick, &reached), None);
         assert!(FIGURE.missed(Size::Full, &reached).is_some());
     }

@@ -77,7 +77,7 @@ pub(super) fn check(size: Size) -> Result<Vec<Reached>> {
         );
     }
     let reached =
-        |id: &str, count: u64| Reached { id: id.into(), count, seed: Some(seed.to_string()) };
+        |id: &str, count: u64| Reached { seed: Some(seed.to_string()), ..Reached::of(id, count) };
     Ok(vec![reached("fuzz-targets", targets.len() as u64), reached("fuzz-executions", executions)])
 }
 

@@ -31,6 +31,6 @@ fn count(seen: &[Seen]) -> Vec<Reached> {
         cells += (eight.len() + all.len()) as u64;
         println!("{:32} {:14} {:14}", fault.says(), eight.join(", "), all.join(", "));
     }
-    reached.push(Reached { id: "honesty-cells".to_owned(), count: cells, seed: None });
+    reached.push(Reached::of("honesty-cells", cells));
     reached
 }

@@ -27,7 +27,7 @@ pub(super) fn check(_: Size) -> Result<Vec<Reached>> {
     for (target, id) in TARGETS {
         println!("miri: {target}");
         let count = tests(target).with_context(|| format!("under Miri for {target}"))?;
-        reached.push(Reached { id: id.into(), count, seed: None });
+        reached.push(Reached::of(id, count));
     }
     Ok(reached)
 }

@@ -78,8 +78,8 @@ pub(super) fn check(_: Size) -> Result<Vec<Reached>> {
     if !stale.is_empty() {
         bail!("tests/mutants.txt explains what does not survive: {stale:#?}");
     }
-    let reached = |id: &str, count| Reached { id: id.into(), count, seed: None };
-    Ok(vec![reached("mutants-tried", tried), reached("mutants-unexplained", unexplained)])
+    let tried = Reached::of("mutants-tried", tried);
+    Ok(vec![tried, Reached::of("mutants-unexplained", unexplained)])
 }
 
 /// Runs one group; the directory with its lists.

@@ -51,8 +51,7 @@ pub(super) fn check(_: Size) -> Result<Vec<Reached>> {
         }
     }
     bad.iter().for_each(|line| eprintln!("{line}"));
-    let reached =
-        |id: &str, count: usize| Reached { id: id.into(), count: count as u64, seed: None };
+    let reached = |id: &str, count: usize| Reached::of(id, count as u64);
     Ok(vec![reached("panic-roots", roots.len()), reached("panic-reached", bad.len())])
 }
 

@@ -230,22 +230,30 @@ fn exhaustive() {
             (3, CHUNKS),
         ]
     } else {
-        &[(0, CHUNKS), (1, 2)]
+        &[(0, CHUNKS), (1, 2), (1, 3)]
     };
     // One shape alone, to see a failure again: `LVSHIFT_SHAPE=OPERATIONS,CHUNKS`.
     let shape = std::env::var("LVSHIFT_SHAPE").ok();
     let shape = shape.as_deref().and_then(|text| text.split_once(','));
     let shape = shape.and_then(|(ops, chunks)| Some([(ops.parse().ok()?, chunks.parse().ok()?)]));
     let shapes = shape.as_ref().map_or(shapes, |shape| &shape[..]);
-    let (states, minutes) = if full { (60_000_000, 90) } else { (3_000_000, 10) };
+    let (states, minutes) = if full { (120_000_000, 60) } else { (3_000_000, 10) };
     let limit = Limit { states, until: Instant::now() + Duration::from_secs(60 * minutes) };
-    let unfinished: usize =
-        shapes.iter().map(|(ops, chunks)| run(*ops, *chunks, limit, &mut counts)).sum();
+    let unfinished: Vec<((usize, usize), usize)> =
+        shapes.iter().map(|shape| (*shape, run(shape.0, shape.1, limit, &mut counts))).collect();
     std::println!("figure=exhaustive-states {}", counts.states);
     std::println!("figure=exhaustive-steps {}", counts.steps);
     std::println!("figure=exhaustive-power-cuts {}", counts.cuts);
     std::println!("figure=exhaustive-left {}", counts.left);
     std::println!("figure=exhaustive-subsets {}", counts.subsets);
     std::println!("figure=exhaustive-scenarios {}", counts.scenarios);
-    std::println!("figure=exhaustive-unfinished {unfinished}");
+    let sum: usize = unfinished.iter().map(|(_, count)| count).sum();
+    std::println!("figure=exhaustive-unfinished {sum}");
+    for ((ops, chunks), count) in unfinished.iter().filter(|(_, count)| *count > 0) {
+        std::println!(
+            "why=exhaustive-unfinished {ops} operations over {chunks} chunks: {count} of {} worlds have more \
+             than {states} states, or the {minutes} minutes were over",
+            scenarios(*ops, *chunks).len()
+        );
+    }
 }

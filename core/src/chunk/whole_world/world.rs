@@ -97,7 +97,7 @@ pub(super) enum Client {
     Flush { covers: u8, legs: [u8; 2] },
     /// Answered.
     Done,
-    /// Gone with the power.
+    /// Answered or not, gone with the power.
     Lost,
 }
 
@@ -322,8 +322,10 @@ impl World {
             log_stale: false,
             ..self.clone()
         };
+        // What was answered before the power failed, too, is over: what is found of it stands, and a
+        // later flush has nothing of it to save.
         for client in &mut world.clients {
-            if !matches!(client, Client::Idle | Client::Done) {
+            if *client != Client::Idle {
                 *client = Client::Lost;
             }
         }
