@@ -147,7 +147,7 @@ impl Vm<'_> {
         // also come too late for the kernel's check of it, which panics then.
         let clock = match self.accel {
             Accel::Kvm => "",
-            Accel::Tcg => "clocksource=acpi_pm tsc=unstable no_timer_check",
+            Accel::Tcg => "clocksource=acpi_pm tsc=unstable",
         };
         // loglevel=5: warnings and worse reach the console. A panic ends the machine.
         format!(

@@ -111,13 +111,13 @@ pub(crate) fn serve(scenario: &Scenario, dir: &Path, record: bool) -> Result<Dis
         sector: disk.sector,
     };
     let disks = disks_of(scenario).into_iter().map(served).collect();
-    DiskServer::start(&short(dir), disks, record)
+    DiskServer::start(&short(dir).with_extension("disks"), disks, record)
 }
 
 /// A socket's path must be short, and target/ may be deep.
 fn short(dir: &Path) -> PathBuf {
     let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    std::env::temp_dir().join(format!("lvshift-{}-{name}-disks", std::process::id()))
+    std::env::temp_dir().join(format!("lvshift-{}-{name}", std::process::id()))
 }
 
 struct Run<'a> {
@@ -201,12 +201,7 @@ impl<'a> Run<'a> {
     }
 
     fn boot(&mut self, boot: u32, console: &Path) -> Result<End> {
-        // A socket's path must be short, and target/ may be deep.
-        let socket = std::env::temp_dir().join(format!(
-            "lvshift-{}-{}-{boot}",
-            std::process::id(),
-            self.scenario.name
-        ));
+        let socket = short(self.dir).with_extension(boot.to_string());
         std::fs::remove_file(&socket).ok();
         let listener = UnixListener::bind(&socket)
             .with_context(|| format!("listening on {}", socket.display()))?;

@@ -146,8 +146,11 @@ pub(crate) fn run_all(
     let tally = Mutex::new(Tally::default());
     let lock = || tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let work = || -> Result<()> {
-        while let Some(scenario) = chosen.get(next.fetch_add(1, Ordering::SeqCst)) {
-            let dir = runs.join(scenario.name);
+        loop {
+            let number = next.fetch_add(1, Ordering::SeqCst);
+            let Some(scenario) = chosen.get(number) else { break };
+            // The number, since a scenario may be asked for more than once.
+            let dir = runs.join(format!("{number}-{}", scenario.name));
             std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
             let mut outcome = run_guest::scenario(setting, scenario, &dir, false)?;
             if turned {
