@@ -18,7 +18,7 @@ mod take_down;
 mod vg;
 mod vgck;
 
-pub(crate) use context::{Context, complain, print};
+pub(crate) use context::{Context, complain, print, was_cut_short};
 
 use crate::cli::Command;
 use crate::error::Result;

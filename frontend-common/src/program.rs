@@ -90,5 +90,5 @@ fn execute(front_end: &mut (dyn FrontEnd + Send), cli: &Cli) -> u8 {
             _ => {}
         }
     }
-    context.status
+    if commands::was_cut_short() { context.status.max(5) } else { context.status }
 }

@@ -1,6 +1,7 @@
 //! What every command has: the front end, the ways to speak, and whether something failed.
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cli::Common;
 use crate::error::{Error, Kind, Result};
@@ -99,11 +100,23 @@ fn indent(text: &str) -> String {
     text.replace('\n', "\n  ")
 }
 
+/// Standard output could not take something, and not because its reader went away.
+static CUT_SHORT: AtomicBool = AtomicBool::new(false);
+
 /// Writes to stdout; a reader that went away is no reason to fail.
 pub(crate) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes());
-    let _ = out.flush();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+        && !CUT_SHORT.swap(true, Ordering::Relaxed)
+    {
+        complain(&format!("  standard output: {error}; what was to be told there is not complete"));
+    }
+}
+
+/// Whether a script may have read less than there was to say.
+pub(crate) fn was_cut_short() -> bool {
+    CUT_SHORT.load(Ordering::Relaxed)
 }
 
 /// Writes a line to stderr.

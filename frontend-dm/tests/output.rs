@@ -1,0 +1,26 @@
+//! What a script reads on standard output is all of it, or the exit status says that it is not.
+
+use std::fs::OpenOptions;
+use std::process::{Command, Stdio};
+
+fn failpoints() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lvshift-dm"));
+    command.arg("failpoints");
+    command
+}
+
+#[test]
+fn a_full_disk_under_the_output_is_an_error() {
+    let full = OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let told = failpoints().stdout(full).output().expect("the program starts");
+    let text = String::from_utf8_lossy(&told.stderr);
+    assert_eq!(told.status.code(), Some(5), "{text}");
+    assert!(text.contains("standard output: No space left on device"), "{text}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_none() {
+    let mut child = failpoints().stdout(Stdio::piped()).spawn().expect("the program starts");
+    drop(child.stdout.take());
+    assert!(child.wait().expect("it ends").success());
+}
