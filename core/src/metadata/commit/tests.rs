@@ -118,9 +118,11 @@ fn a_pv_whose_first_flush_failed_is_written_last_and_never_believed() {
 /// it for one that had been away (the simulator's seed 64183).
 #[test]
 fn a_pv_that_lags_is_caught_up_before_anything_new_is_written() {
-    let mut targets = targets();
-    targets[1].lags = true;
-    targets[2].lags = true;
+    let targets = [
+        CommitTarget::new(PvIndex(0), Some(SlotIndex::Zero), false),
+        CommitTarget::new(PvIndex(2), Some(SlotIndex::One), true),
+        CommitTarget::new(PvIndex(5), None, true),
+    ];
     let [a, b, c] = targets;
     let other = |target: CommitTarget| CommitTarget { slot: target.slot.other(), ..target };
     let (actions, result) = run_over(&targets, |_| false);
@@ -144,7 +146,7 @@ fn a_pv_that_lags_is_caught_up_before_anything_new_is_written() {
 #[test]
 fn a_pv_that_cannot_be_caught_up_is_not_written_again() {
     let mut targets = targets();
-    targets[1].lags = true;
+    targets[1] = CommitTarget::new(PvIndex(2), Some(SlotIndex::One), true);
     let [a, b, _] = targets;
     let partial = CommitResult::Partial(Vec::from_slice(&[b.pv]).unwrap());
     let writes = |actions: &[CommitAction]| {
