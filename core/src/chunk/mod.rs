@@ -33,6 +33,12 @@ mod tests;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod whole_world;
 
+/// Whether the scorecard asks for the large form of what is enumerated here.
+#[cfg(test)]
+fn in_full_form() -> bool {
+    std::env::var("LVSHIFT_SCORECARD").is_ok_and(|size| size == "full")
+}
+
 pub use admit::Fallback;
 pub use cell::ChunkCell;
 pub use flushes::{FlushGate, FlushTicket, Turn};

@@ -2,6 +2,7 @@
 
 use lvshift_core::metadata::{Commit, CommitAction, CommitResult, CommitTarget, Vg, newest_here};
 use lvshift_core::units::{PvIndex, Sectors, Uuid};
+use lvshift_on_disk_format::SlotIndex;
 use lvshift_on_disk_format::layout::bounds::MIN_SLOT_SIZE;
 
 use super::OpenVg;
@@ -134,12 +135,17 @@ impl OpenVg {
         self.members.by_uuid(uuid).or_else(|| self.spare.iter().find(|m| m.uuid == uuid))
     }
 
+    /// Where a PV holds its newest metadata of this VG, and how many commits they are behind.
+    fn newest_on(&self, member: &Member) -> Option<(SlotIndex, u64)> {
+        let (slot, header) = newest_here(self.vg.uuid(), &member.pv.found)?;
+        Some((slot, self.vg.sequence().saturating_sub(header.sequence)))
+    }
+
     /// A PV one commit behind was cut off by a crash; one further behind was away, and what is on
     /// it may be old, too.
     fn refuse_stale(&self, new: &Vg, may_lack: MayLack<'_>) -> Result<()> {
         for (_, member) in self.members.iter() {
-            let known = newest_here(self.vg.uuid(), &member.pv.found).map(|(_, h)| h.sequence);
-            let behind = known.map_or(0, |sequence| self.vg.sequence().saturating_sub(sequence));
+            let behind = self.newest_on(member).map_or(0, |(_, behind)| behind);
             // Where nothing is allocated nothing can be old: the commit brings the PV up to date.
             let listed = new.pv_by_uuid(member.uuid).is_some_and(|pv| new.used_extents(pv).0 > 0);
             if behind > 1 && listed && !may_lack(&self.vg, member.uuid) {
@@ -167,11 +173,10 @@ impl OpenVg {
             .zip(new.pvs())
             .filter_map(|(index, pv)| {
                 let member = self.device_of(pv.uuid)?;
-                let newest = newest_here(new.uuid(), &member.pv.found);
-                let sequence = newest.map_or(0, |(_, header)| header.sequence);
+                let newest = self.newest_on(member);
                 // One that joins with this commit has missed none.
                 let joins = self.vg.pv_by_uuid(pv.uuid).is_none();
-                let lags = !joins && sequence < self.vg.sequence();
+                let lags = !joins && newest.is_none_or(|(_, behind)| behind > 0);
                 Some(CommitTarget::new(index, newest.map(|(slot, _)| slot), lags))
             })
             .collect();
@@ -195,10 +200,10 @@ impl OpenVg {
             };
             // What this PV holds for certain may be old: with one more commit it would be taken for
             // one that was away.
-            if let (Err((_, error)), false) = (&done, begun)
+            if let (Err((path, error)), false) = (&done, begun)
                 && !new.pv(pv).is_some_and(|pv| may_lack(&self.vg, pv.uuid))
             {
-                return Err(self.not_begun(new, pv, error));
+                return Err(self.not_begun(path, error));
             }
             if let Err((path, error)) = &done {
                 tracing::debug!(path, %error, "a step of the commit failed");
@@ -246,19 +251,14 @@ impl OpenVg {
     }
 
     /// A PV that the commit needs does not hold the newest metadata for certain, and cannot be made to.
-    fn not_begun(&self, new: &Vg, pv: PvIndex, cause: &Error) -> Error {
-        let uuid = new.pv(pv).map(|pv| pv.uuid);
-        let member = uuid.and_then(|uuid| self.device_of(uuid));
+    fn not_begun(&self, path: &str, cause: &Error) -> Error {
         let name = self.vg.name();
         let what = format!("the metadata of VG {name} cannot be made durable on this PV");
-        let error = Error::new(Kind::Io, what)
+        Error::new(Kind::Io, what)
+            .device(path)
             .state("nothing was changed; the metadata before count")
             .next("see to the device, then try again")
-            .because(cause.to_string());
-        match member {
-            Some(member) => error.device(member.path.display()),
-            None => error,
-        }
+            .because(cause.to_string())
     }
 
     fn partial(&self, failed: &[Uuid], errors: Vec<(String, Error)>) -> Error {

@@ -16,16 +16,16 @@ const LOAD: Load = Load { pattern: "randrw", block: "4k", depth: 4 };
 const LIMIT: Duration = Duration::from_secs(1800);
 
 /// A contestant, the options of its move, and the percentage of time that the kernel's throttle leaves
-/// to dm-mirror's copies.
-type Case = (&'static str, Tool, &'static [&'static str], u8);
+/// to dm-mirror's copies, where it is set.
+type Case = (&'static str, Tool, &'static [&'static str], Option<u8>);
 
 /// The throttle shows why `lvshift-dm` does not offer it as a pace.
 const CASES: &[Case] = &[
-    ("lvshift-ublk", Tool::Ublk, &[], 100),
-    ("lvshift-ublk, paced", Tool::Ublk, &["--pace"], 100),
-    ("lvshift-dm", Tool::Dm, &[], 100),
-    ("lvshift-dm, throttle 50 %", Tool::Dm, &[], 50),
-    ("lvshift-dm, throttle 10 %", Tool::Dm, &[], 10),
+    ("lvshift-ublk", Tool::Ublk, &[], None),
+    ("lvshift-ublk, paced", Tool::Ublk, &["--pace"], None),
+    ("lvshift-dm", Tool::Dm, &[], None),
+    ("lvshift-dm, throttle 50 %", Tool::Dm, &[], Some(50)),
+    ("lvshift-dm, throttle 10 %", Tool::Dm, &[], Some(10)),
 ];
 
 /// For all mirrors of the machine.
@@ -38,9 +38,7 @@ pub(super) fn pace(lab: &mut Lab) -> Result<()> {
     lab.noise(mib)?;
     let disks = lab.disks.clone();
     for (name, tool, options, percent_of_time) in lab.turns(CASES) {
-        if tool == Tool::Dm {
-            throttle(percent_of_time)?;
-        }
+        let throttle = percent_of_time.map(Throttle::set).transpose()?;
         let volume = Volume::new(tool, &disks, mib / EXTENT_MIB, "")?;
         let fio = Running::start(LOAD, &volume.node, LIMIT)?;
         std::thread::sleep(WARM_UP);
@@ -60,10 +58,8 @@ pub(super) fn pace(lab: &mut Lab) -> Result<()> {
         }
         let under_load = (idle.1, now_ms());
         let percent = if ended.is_none() { volume.copy_percent()? } else { 100.0 };
-        if tool == Tool::Dm {
-            // What is left would take minutes, and says nothing of the application.
-            throttle(100)?;
-        }
+        // What is left would take minutes, and says nothing of the application.
+        drop(throttle);
         let (alone, left_at) = (Instant::now(), start.elapsed().as_secs_f64());
         let requests = fio.stop()?;
         let status = match ended {
@@ -87,9 +83,28 @@ pub(super) fn pace(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// Sets what the kernel's throttle leaves, in percent of the time.
-fn throttle(percent: u8) -> Result<()> {
-    std::fs::write(THROTTLE, percent.to_string()).with_context(|| format!("writing {THROTTLE}"))
+/// The kernel's throttle while it is set; dropped, it is what it was before, whatever went wrong.
+struct Throttle {
+    before: String,
+}
+
+impl Throttle {
+    /// Leaves so many percent of the time.
+    fn set(percent: u8) -> Result<Throttle> {
+        let before = std::fs::read_to_string(THROTTLE);
+        let before = before.with_context(|| format!("reading {THROTTLE}"))?.trim().to_owned();
+        std::fs::write(THROTTLE, percent.to_string())
+            .with_context(|| format!("writing {THROTTLE}"))?;
+        Ok(Throttle { before })
+    }
+}
+
+impl Drop for Throttle {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::write(THROTTLE, &self.before) {
+            eprintln!("bench: {THROTTLE} is not what it was, {}: {error}", self.before);
+        }
+    }
 }
 
 fn waited(moving: &mut std::process::Child) -> Result<std::process::ExitStatus> {

@@ -13,6 +13,7 @@ pub mod run;
 pub mod steps;
 pub mod template;
 pub mod view;
+mod words;
 pub mod world;
 
 pub use run::{Told, Worlds};

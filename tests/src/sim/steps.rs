@@ -5,6 +5,7 @@ use lvshift_ublk_sim::{Completion, Handle, IoOp, Killed};
 use lvshift_core::mover::Recorded;
 
 use super::client::{Kind, Op};
+use super::words::describe;
 use super::world::{Crash, Inner, Posted};
 
 /// What a step asks of the world around the inner one.
@@ -465,37 +466,5 @@ impl Inner {
         if let Some(ublk) = &mut self.ublk {
             (ublk.live, ublk.orphaned) = (false, true);
         }
-    }
-}
-
-/// An entry of a ring in words.
-fn describe(op: &IoOp, data_start: u64) -> String {
-    let place = |offset: u64| {
-        let sector = offset / 512;
-        if sector >= data_start {
-            format!("data sector {}", sector - data_start)
-        } else {
-            format!("sector {sector}")
-        }
-    };
-    match op {
-        IoOp::Read { offset, into } => format!("read {} at {}", into.len() / 512, place(*offset)),
-        IoOp::Write { offset, data, durable } => {
-            let values: Vec<String> = data
-                .chunks(512)
-                .take(16)
-                .map(|sector| {
-                    let mut number = [0; 8];
-                    number.copy_from_slice(&sector[..8]);
-                    format!("{:x}", u64::from_le_bytes(number))
-                })
-                .collect();
-            let fua = if *durable { " FUA" } else { "" };
-            format!("write{fua} {} at {}: {}", data.len() / 512, place(*offset), values.join(" "))
-        }
-        IoOp::Flush => "flush".to_owned(),
-        IoOp::Zero { offset, len, .. } => format!("zero {} at {}", len / 512, place(*offset)),
-        IoOp::Discard { offset, len } => format!("discard {} at {}", len / 512, place(*offset)),
-        IoOp::Fetch { .. } | IoOp::Wake => "nothing".to_owned(),
     }
 }

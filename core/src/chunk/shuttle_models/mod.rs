@@ -189,7 +189,7 @@ fn run() {
 
 /// Runs batches of executions until the time is over; says which seed failed.
 fn check<S: Scheduler + 'static>(name: &str, scheduler: impl Fn(u64) -> S) {
-    let full = std::env::var("LVSHIFT_SCORECARD").is_ok_and(|form| form == "full");
+    let full = super::in_full_form();
     let time = Duration::from_secs(if full { 600 } else { 11 });
     let only = std::env::var("LVSHIFT_SHUTTLE_SEED").ok().and_then(|seed| seed.parse().ok());
     let first: u64 = only.unwrap_or(1);

@@ -215,7 +215,7 @@ fn exhaustive() {
     if let Ok(name) = std::env::var("LVSHIFT_PLANT") {
         crate::planted::plant(&name);
     }
-    let full = std::env::var("LVSHIFT_SCORECARD").is_ok_and(|size| size == "full");
+    let full = super::in_full_form();
     let mut counts = Counts::default();
     let shapes: &[(usize, usize)] = if full {
         &[

@@ -239,8 +239,8 @@ impl<'a> Walk<'a> {
 /// All of a write has arrived.
 const ALL: usize = 3;
 
-/// A PV after a power cut, by how much of the write that is not durable has arrived: nothing, its first sector, all but
-/// that, all.
+/// A PV after a power cut, by how much of the write that is not durable has arrived: nothing, its first
+/// sector, all but that, all.
 struct Shown {
     disks: [Disk; 4],
     slots: [[FoundSlot; 2]; 4],
