@@ -144,6 +144,12 @@ pub trait FrontEnd {
     /// See `Action::RemoveShadow`.
     fn remove_shadow(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex) -> Result<()>;
 
+    /// Whether a sector of the source that the copy cannot read costs the LV's users that sector and
+    /// nothing else. Where it may cost more, the source is read once before a move.
+    fn contains_bad_sectors(&self) -> bool {
+        false
+    }
+
     /// How far the copy of this move is, read now.
     fn copy_status(&mut self, view: View<'_>, of: MoveIndex) -> Result<CopyStatus>;
 

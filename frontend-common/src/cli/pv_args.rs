@@ -85,9 +85,13 @@ pub struct Pvmove {
     /// blocks then get errors; file systems usually cannot stand that.
     #[arg(long, requires = "source")]
     pub allow_mixed_block_sizes: bool,
-    /// Do not read the source once before the move. Then sectors that turn out to be unreadable end
-    /// the move later, and until it is undone reads of other sectors may fail as well.
-    #[arg(long, requires = "source")]
+    /// Read the source once before anything is changed: all sectors that cannot be read are named,
+    /// and the move is refused. lvshift-dm does so unless told not to; lvshift-ublk only if told to.
+    #[arg(long, requires = "source", overrides_with = "skip_read_check")]
+    pub read_check: bool,
+    /// Do not read the source before the move. The first sectors that turn out to be unreadable
+    /// end the move then and undo it; with lvshift-dm, until it is undone, reads of others may fail.
+    #[arg(long, requires = "source", overrides_with = "read_check")]
     pub skip_read_check: bool,
     /// Copy at most so many bytes a second (suffixes as for sizes: 50m). Only where the copy is
     /// ours and not the kernel's: lvshift-ublk.

@@ -407,12 +407,19 @@ impl<'a> Driver<'a> {
             Outcome::Aborted(AbortReason::Earlier) => {
                 ("the source is in charge, nothing was switched", "pvmove SRC [DST] begins anew")
             }
-            _ => (
-                "the source is still in charge, nothing was switched",
-                "see to the device, or move to another PV",
-            ),
+            _ => ("the source is still in charge, nothing was switched", self.after_undoing()),
         };
         error.state(state).next(next)
+    }
+
+    fn after_undoing(&self) -> &'static str {
+        match self.failed {
+            Some((Leg::Source, LegFault::Read)) => {
+                "pvmove --read-check names all sectors that cannot be read before it changes anything; \
+                 then move what can be read (ranges SRC:PE-PE, or -n), and restore the rest from a backup"
+            }
+            _ => "see to the device, or move to another PV",
+        }
     }
 
     fn describe(&self, bad: &BadPlace) -> String {

@@ -219,6 +219,18 @@ fn a_failed_leg_ends_on_the_source_and_the_error_names_the_device() {
 }
 
 #[test]
+fn whoever_met_a_bad_sector_is_told_how_to_find_all_of_them() {
+    let mut rig = rig(6);
+    let mut fake = rig.active();
+    fake.leg = Some((Leg::Source, LegFault::Read));
+    let report = rig.run(&mut fake);
+    let error = report.error().expect("an error");
+    assert!(error.what.contains("source") && error.what.contains("/a"), "{error}");
+    assert!(error.to_string().contains("--read-check"), "{error}");
+    assert_eq!(rig.home(), PvIndex(0));
+}
+
+#[test]
 fn any_step_that_fails_once_leaves_one_side_in_charge_and_nothing_behind() {
     let steps = [
         "create-shadow",

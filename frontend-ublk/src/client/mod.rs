@@ -340,6 +340,11 @@ impl FrontEnd for Ublk {
         matches!(answer, Some(Ok(Answer::Sealed(true))))
     }
 
+    /// The daemon copies, and reads and writes of the LV's users know nothing of its failures.
+    fn contains_bad_sectors(&self) -> bool {
+        true
+    }
+
     fn bad_places(&mut self, view: View<'_>, of: MoveIndex) -> Vec<BadPlace> {
         self.unreadable.iter().filter_map(|run| unreadable::place(view, of, run)).collect()
     }

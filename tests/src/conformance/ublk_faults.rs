@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
 
+use super::faults::{Bench, EARLY, names};
 use super::fixture::{self, DATA, EXTENT, FAIL, HANG, Rig};
 use super::fixture_wait::stopped_at;
 use super::ublk_fixture::{Victims, kill};
@@ -33,6 +34,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..Scenario::DEFAULT
     },
     Scenario {
+        name: "ublk-source-unreadable",
+        about: "8 unreadable source sectors, not looked for before: named by the copy, which is undone",
+        frontends: Frontend::UBLK,
+        disks: fixture::THREE,
+        run: source_unreadable,
+        cpus: 2,
+        ..Scenario::DEFAULT
+    },
+    Scenario {
         name: "ublk-pause-outlives-daemon",
         about: "a paused and limited copy is that still when its daemon was killed",
         frontends: Frontend::UBLK,
@@ -46,6 +56,29 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 
 /// The extents of the LV, from extent 0 of `pv1`.
 const EXTENTS: u32 = 12;
+
+fn source_unreadable(guest: &mut Guest) -> Result<()> {
+    let mut bench = Bench::new(guest, 921)?;
+    bench.source.bad_reads(DATA + EARLY, 8)?;
+    let run = names(bench.move_to_pv2()?, &bench.rig.pv(1), EARLY)?.stderr_has("--read-check")?;
+    ensure!(!run.stderr.contains(&bench.rig.pv(2)), "the destination is blamed: {}", run.stderr);
+    bench.only_these_reads_failed(EARLY)?;
+    bench.on_the_source()?;
+    // As it says: all of them are named before anything changes, and the others can be moved.
+    let heads = bench.rig.heads()?;
+    bench.move_to_pv2_with(&["--skip-read-check", "--read-check"])?.fails_with(5)?;
+    ensure!(bench.rig.heads()? == heads, "a move that could not succeed changed something");
+    let (rest, two) = (bench.rig.pv_at(1, "0-1:3-11"), bench.rig.pv(2));
+    bench.rig.pvmove(&[&rest, &two])?.ok()?;
+    bench.rig.lies("lv", &[(2, 0, 2), (1, 2, 1), (2, 2, 9)])?;
+    bench.only_these_reads_failed(EARLY)?;
+    bench.source.good()?;
+    bench.rig.pvmove(&[&bench.rig.pv(1), &two])?.ok()?;
+    bench.rig.at_rest()?;
+    let outcome = bench.writer.stop()?.intact()?;
+    ensure!(outcome.counters.write_errors == 0, "the application's writes: {outcome:?}");
+    bench.rig.reads_from_its_places("lv")
+}
 
 fn settle_under_load(guest: &mut Guest) -> Result<()> {
     let rig = Rig::new(guest, &["pv1", "pv2"])?;

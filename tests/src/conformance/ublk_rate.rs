@@ -139,7 +139,7 @@ fn kept(
 fn json_events(guest: &mut Guest) -> Result<()> {
     let rig = small_chunks(guest, 24, 3401)?;
     let pvs = [rig.pv(1), rig.pv(2)];
-    let args = ["--json", "-i", "1", "--max-rate", "4m", &pvs[0], &pvs[1]];
+    let args = ["--json", "--read-check", "-i", "1", "--max-rate", "4m", &pvs[0], &pvs[1]];
     let run = rig.spawn_move(&args)?.wait(END)?.ok()?;
     let mut events = Vec::new();
     for line in run.stdout.lines() {

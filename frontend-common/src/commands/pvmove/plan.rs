@@ -42,7 +42,8 @@ pub(super) fn record(
     if !args.allow_mixed_block_sizes {
         check_blocks(&trial, open.members())?;
     }
-    if !args.skip_read_check {
+    let check_unless_told = !context.front_end.contains_bad_sectors();
+    if args.read_check || (check_unless_told && !args.skip_read_check) {
         readable::check(context, open, &sources, lv)?;
     }
     let sequence = open.vg().sequence();
