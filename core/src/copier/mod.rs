@@ -10,6 +10,7 @@ mod schedule;
 mod settle;
 mod stats;
 mod throttle;
+mod widen;
 mod window;
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -22,4 +23,5 @@ pub use schedule::{Allowed, Pick, SCAN_SHARE, Schedule};
 pub use settle::SettlePace;
 pub use stats::{Progress, Stats};
 pub use throttle::{Nanos, Throttle};
+pub use widen::Widen;
 pub use window::{MAX_WINDOW, Window};

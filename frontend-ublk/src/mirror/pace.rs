@@ -36,6 +36,13 @@ impl Pacing {
         }
     }
 
+    /// So many chunks at once are best for the copy. A pace, which looks at its users, knows better.
+    pub(super) fn set_window(&self, window: u16, pacer: &mut Pacer) {
+        if self.pace.is_none() {
+            pacer.set_window(window);
+        }
+    }
+
     /// Looks at the latencies where it is time, and says when to look again.
     pub(super) fn look(
         &mut self,

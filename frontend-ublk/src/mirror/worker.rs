@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lvshift_core::chunk::{CopyOutcome, WritePolicy};
-use lvshift_core::copier::{Allowed, May, Nanos, Pacer, Pick, Schedule, Stats};
+use lvshift_core::copier::{Allowed, May, Nanos, Pacer, Pick, Schedule, Stats, Widen};
 use lvshift_on_disk_format::dirty_log::BLOCK_SIZE;
 
 use super::Part;
@@ -23,8 +23,10 @@ use crate::os::{self, Instant, Thread, Work};
 use crate::protocol::Tuning;
 use crate::ring::{Ring, Slot};
 
-/// Chunks that are copied at once.
+/// Chunks that are copied at once,
 const WINDOW: u16 = 4;
+/// and where that makes the copy faster.
+const WIDEST: u16 = 8;
 /// How long at most until it looks for work although nothing woke it.
 const LOOK_ANYWAY: Duration = Duration::from_secs(5);
 /// How often it looks whether it may end at last.
@@ -103,6 +105,7 @@ struct Running {
     schedules: Vec<Schedule>,
     turn: usize,
     pacer: Pacer,
+    widen: Widen,
     pacing: Pacing,
     stats: Stats,
     tuned: Tuning,
@@ -182,14 +185,14 @@ impl Work for Running {
 impl Running {
     fn new(setting: WorkerSetting, shared: Arc<Shared>) -> io::Result<Running> {
         let parts = &setting.table.parts;
-        let copies = usize::from(WINDOW) * BLOCK;
+        let copies = usize::from(WIDEST) * BLOCK;
         let mut ring = Ring::new(256, copies + parts.len() * BLOCK_SIZE)?;
         ring.set_file(BELL, setting.bell.file())?;
         for lower in &setting.table.lowers {
             ring.set_file(lower.slot, &lower.file)?;
         }
         ring.wake_on(BELL, WAKE)?;
-        let slots = (0..usize::from(WINDOW)).map(|n| CopySlot::new(n * BLOCK..(n + 1) * BLOCK));
+        let slots = (0..usize::from(WIDEST)).map(|n| CopySlot::new(n * BLOCK..(n + 1) * BLOCK));
         let lanes = parts
             .iter()
             .enumerate()
@@ -201,6 +204,7 @@ impl Running {
             schedules: parts.iter().map(|_| Schedule::new()).collect(),
             turn: 0,
             pacer: Pacer::new(WINDOW, None, Nanos(0)),
+            widen: Widen::new(WINDOW, WIDEST),
             pacing: Pacing::default(),
             stats: Stats::new(Nanos(0)),
             tuned: Tuning::default(),
@@ -232,6 +236,8 @@ impl Running {
                 let wanted = ended.ticket.is_wanted();
                 if ended.outcome == CopyOutcome::Copied {
                     self.stats.chunk_copied(ended.data, ended.zeroed, wanted, now);
+                    let widest = self.widen.copied(ended.data + ended.zeroed, now);
+                    self.pacing.set_window(widest, &mut self.pacer);
                 } else {
                     self.stats.chunk_failed();
                 }
@@ -322,6 +328,7 @@ impl Running {
         let taken = self.shared.tuning.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(tuning) = taken else { return };
         let now = self.now();
+        self.widen.disturbed();
         self.pacing.tune(tuning, WINDOW, &mut self.pacer, now);
         if let Some(paused) = tuning.paused {
             self.pacer.set_paused(paused);
