@@ -5,8 +5,7 @@ use super::*;
 const FILE: Slot = Slot(0);
 
 fn ring_on_a_file() -> Option<(Ring, std::path::PathBuf)> {
-    // A sandbox may forbid io_uring; the VM does not.
-    let mut ring = Ring::new(8, 8192).ok()?;
+    let mut ring = crate::ring::unless_forbidden(Ring::new(8, 8192))?;
     let path = std::env::temp_dir().join(format!(
         "lvshift-ring-{}-{:?}",
         std::process::id(),

@@ -46,8 +46,7 @@ fn policy_when_ready(tuning: Tuning) -> Option<WritePolicy> {
     let part = Arc::clone(&setting.table.parts[0]);
     let (stop, tuning) = (AtomicBool::new(false), Mutex::new(Some(tuning)));
     let shared = Arc::new(Shared { stop, tuning, confirm: Confirm::new() });
-    // A sandbox may forbid io_uring; the VM does not.
-    let _running = Running::new(setting, shared).ok()?;
+    let _running = crate::ring::unless_forbidden(Running::new(setting, shared))?;
     Some(part.policy())
 }
 
