@@ -130,6 +130,19 @@ fn main() -> ExitCode {
     })
 }
 
+/// Prints a list. Whoever reads it may stop early.
+fn list(lines: impl Iterator<Item = String>) -> Result<ExitCode> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    for line in lines {
+        match writeln!(out, "{line}") {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => break,
+            written => written?,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// A number of seconds as the tests print them.
 fn seconds(took: std::time::Duration) -> String {
     format!("{:.1} s", took.as_secs_f64())

@@ -69,11 +69,10 @@ struct Row {
 /// Runs the checks that were asked for and prints the table.
 pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     if options.list {
-        for check in ALL {
+        return crate::list(ALL.iter().map(|check| {
             let when = if check.quick.is_some() { "" } else { " (only with --full)" };
-            println!("{:16} {}{when}", check.name, check.says);
-        }
-        return Ok(ExitCode::SUCCESS);
+            format!("{:16} {}{when}", check.name, check.says)
+        }));
     }
     if let Some(unknown) = options.only.iter().find(|name| ALL.iter().all(|c| c.name != **name)) {
         bail!("there is no check {unknown}; --list names them");

@@ -61,10 +61,8 @@ impl std::fmt::Display for Tally {
 pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     let frontend = Frontend::from(options.frontend);
     if options.list {
-        for scenario in conformance::of(frontend) {
-            println!("{:28} {}", scenario.name, scenario.about);
-        }
-        return Ok(ExitCode::SUCCESS);
+        let lines = conformance::of(frontend).map(|s| format!("{:28} {}", s.name, s.about));
+        return crate::list(lines);
     }
     let mut chosen = Vec::new();
     for name in &options.scenario {
