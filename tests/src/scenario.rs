@@ -98,6 +98,8 @@ pub struct Scenario {
     /// one takes a third less of this machine's time than one of two; those that are about what happens
     /// at once have more.
     pub cpus: u32,
+    /// The guest's memory in MiB.
+    pub memory_mib: u32,
     /// Whether it is left out unless asked for by name.
     pub hidden: bool,
     /// Set in those that prove that the machinery sees a failure: it must be one
@@ -119,6 +121,7 @@ impl Scenario {
         boots: 1,
         timeout_s: 120,
         cpus: 1,
+        memory_mib: 1024,
         hidden: false,
         must_fail: None,
         run: |_| anyhow::bail!("this scenario has no body"),

@@ -47,6 +47,7 @@ pub(crate) struct Vm<'a> {
     pub(crate) initramfs: &'a Path,
     pub(crate) accel: Accel,
     pub(crate) cpus: u32,
+    pub(crate) memory_mib: u32,
     pub(crate) job: &'a Job,
     pub(crate) disks: &'a [Disk],
     /// Where the disks' images are.
@@ -99,7 +100,8 @@ impl Vm<'_> {
     /// The command that runs it.
     pub(crate) fn command(&self) -> Command {
         let mut qemu = program();
-        qemu.args(MACHINE).args(processor(self.accel)).args(["-m", "1024"]);
+        qemu.args(MACHINE).args(processor(self.accel));
+        qemu.arg("-m").arg(self.memory_mib.to_string());
         qemu.arg("-smp").arg(self.cpus.to_string());
         qemu.args(["-action", "panic=exit-failure"]);
         qemu.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(self.initramfs);

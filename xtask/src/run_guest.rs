@@ -216,6 +216,7 @@ impl<'a> Run<'a> {
             initramfs: &self.setting.initramfs,
             accel: self.setting.accel,
             cpus: self.scenario.cpus,
+            memory_mib: self.scenario.memory_mib,
             job: &job,
             disks: &self.disks,
             dir: self.dir,

@@ -46,6 +46,7 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
         initramfs: &setting.initramfs,
         accel: setting.accel,
         cpus: Scenario::DEFAULT.cpus,
+        memory_mib: Scenario::DEFAULT.memory_mib,
         job: &job,
         disks: DISKS,
         dir: &dir,

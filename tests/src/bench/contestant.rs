@@ -11,6 +11,8 @@ use super::lab::{command, run, text};
 
 /// The VG of every benchmark.
 const VG: &str = "lvshift-bench";
+/// LVM2 takes no device whose driver it does not know.
+const KNOWN: &[&str] = &["--config", "devices { types = [ \"nullb\", 16 ] }"];
 /// How long a new LV's node may take to appear where udev makes it.
 const NODE: Duration = Duration::from_secs(10);
 
@@ -149,19 +151,20 @@ impl Volume {
         Ok(())
     }
 
+    /// LVM2 is shown these devices alone: it would else find its PVs a second time on the disks below.
     fn command(&self, words: &[&str]) -> Command {
         let only = format!("{},{}", text(&self.devices[0]), text(&self.devices[1]));
         match self.tool {
-            // LVM2 would else find its PVs a second time on the disks below.
-            Tool::Lvm => command("lvm", &[words, &["--devices", &only]].concat()),
+            Tool::Lvm => command("lvm", &[words, &["--devices", &only], KNOWN].concat()),
             Tool::Dm | Tool::Ublk => command(self.tool.program(), words),
         }
     }
 
     fn tool(&self, words: &[&str]) -> Result<()> {
         let only = format!("{},{}", text(&self.devices[0]), text(&self.devices[1]));
-        let more: &[&str] = if self.tool == Tool::Lvm { &["--devices", &only] } else { &[] };
-        run(self.tool.program(), &[words, more].concat()).map(drop)
+        let more =
+            if self.tool == Tool::Lvm { [&["--devices", &only], KNOWN].concat() } else { vec![] };
+        run(self.tool.program(), &[words, &more].concat()).map(drop)
     }
 }
 

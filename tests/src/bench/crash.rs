@@ -13,6 +13,8 @@ use super::moves::{Slow, real, succeed};
 use super::watch::bytes_written;
 
 const MIB: u64 = 1 << 20;
+/// How much longer each I/O takes.
+const LATENCY: Duration = Duration::from_millis(5);
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// The disks are slow, so that there is a 90 % to be met, and the LV is taken down after the kill,
@@ -20,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 pub(super) fn at_90_percent(lab: &mut Lab) -> Result<()> {
     let mib = lab.scale.mib(512);
     lab.noise(mib)?;
-    let slow = [Slow::over(&lab.disks[0], 5)?, Slow::over(&lab.disks[1], 5)?];
+    let slow = [Slow::over(&lab.disks[0], LATENCY)?, Slow::over(&lab.disks[1], LATENCY)?];
     let devices = [slow[0].path(), slow[1].path()];
     for tool in lab.turns(&Tool::ALL) {
         let volume = Volume::new(tool, &devices, mib / 4, "")?;

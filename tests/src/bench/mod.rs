@@ -10,6 +10,7 @@ mod data_written;
 mod disk;
 mod fio;
 mod lab;
+mod late_disk;
 mod memory;
 mod moves;
 mod pace;
@@ -50,8 +51,13 @@ pub const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "slow-disks",
-        about: "moving with 2 ms of latency on both sides",
+        about: "moving with 2 ms of latency on both sides (dm-delay, which takes processor time)",
         round: moves::slow_disks,
+    },
+    Bench {
+        name: "late-disks",
+        about: "moving with 2 ms of latency on both sides (disks in memory that answer by a timer)",
+        round: moves::late_disks,
     },
     Bench {
         name: "sparse",

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::contestant::{Tool, Volume};
 use super::data_written::Trace;
 use super::lab::{Lab, run, text};
+use super::late_disk::LateDisk;
 use super::watch::{Progress, busy_seconds};
 use super::{disk, uring_copy};
 
@@ -29,7 +30,7 @@ const IDLE: &[Way] = &[
     Way::Move(Tool::Dm, "", &[]),
     Way::Move(Tool::Dm, ", no read check", &["--skip-read-check"]),
     Way::Move(Tool::Ublk, "", &[]),
-    Way::Move(Tool::Ublk, ", no read check", &["--skip-read-check"]),
+    Way::Move(Tool::Ublk, ", read check", &["--read-check"]),
 ];
 
 /// 1 GiB that nobody uses.
@@ -43,18 +44,38 @@ pub(super) fn idle(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// The same where each I/O takes 2 ms longer, on either side.
+/// How much longer each I/O takes on disks that are slow.
+const LATENCY: Duration = Duration::from_millis(2);
+
+/// The same where each I/O takes longer, on either side.
 pub(super) fn slow_disks(lab: &mut Lab) -> Result<()> {
     let mib = lab.scale.mib(512);
     lab.noise(mib)?;
     let mut slow = Vec::new();
     for path in &lab.disks {
-        slow.push(Slow::over(path, 2)?);
+        slow.push(Slow::over(path, LATENCY)?);
     }
     let devices = [slow[0].path(), slow[1].path()];
+    as_usual(lab, &devices, mib)
+}
+
+/// The same on disks in memory, whose latency costs no processor's time.
+pub(super) fn late_disks(lab: &mut Lab) -> Result<()> {
+    let mib = lab.scale.mib(512);
+    let room = mib + 2 * disk::DATA / MIB + EXTENT_MIB;
+    let one = LateDisk::new("lvshift-bench-1", room, LATENCY)?;
+    let two = LateDisk::new("lvshift-bench-2", room, LATENCY)?;
+    for (late, seed) in [(&one, 1), (&two, 2)] {
+        disk::fill(&late.node, disk::DATA, mib * MIB, seed)?;
+    }
+    as_usual(lab, &[one.node.clone(), two.node.clone()], mib)
+}
+
+/// Everybody as they are without options.
+fn as_usual(lab: &Lab, devices: &[PathBuf; 2], mib: u64) -> Result<()> {
     for way in lab.turns(IDLE) {
-        if !matches!(way, Way::Move(_, ", no read check", _)) {
-            measure(lab, &devices, way, mib)?;
+        if matches!(way, Way::Raw | Way::Move(_, "", _)) {
+            measure(lab, devices, way, mib)?;
         }
     }
     Ok(())
@@ -183,11 +204,11 @@ pub(super) fn real(path: &std::path::Path) -> Result<PathBuf> {
 pub(super) struct Slow(String);
 
 impl Slow {
-    pub(super) fn over(disk: &std::path::Path, milliseconds: u32) -> Result<Slow> {
+    pub(super) fn over(disk: &std::path::Path, latency: Duration) -> Result<Slow> {
         let name = format!("slow-{}", disk.file_name().unwrap_or_default().to_string_lossy());
         let sectors = disk::size(disk)? / 512;
         let disk = text(disk);
-        let table = format!("0 {sectors} delay {disk} 0 {milliseconds}");
+        let table = format!("0 {sectors} delay {disk} 0 {}", latency.as_millis());
         run("dmsetup", &["create", "--noudevsync", &name, "--table", &table])?;
         let slow = Slow(name);
         run("dmsetup", &["mknodes", &slow.0])?;

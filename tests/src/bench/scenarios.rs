@@ -14,6 +14,9 @@ pub const QUICK: &str = "-quick";
 /// The first word of a line of the log that is a record.
 pub const RECORD: &str = "record ";
 
+/// The guest's memory: `late-disks` has its disks in it.
+const MEMORY_MIB: u32 = 3072;
+
 /// How long one benchmark may take.
 const LIMIT_S: u32 = 3 * 3600;
 
@@ -28,6 +31,7 @@ macro_rules! scenarios {
                 hidden: true,
                 run: |guest| run(guest, $name, false),
                 cpus: 2,
+                memory_mib: MEMORY_MIB,
                 ..Scenario::DEFAULT
             },
             Scenario {
@@ -38,6 +42,7 @@ macro_rules! scenarios {
                 hidden: true,
                 run: |guest| run(guest, $name, true),
                 cpus: 2,
+                memory_mib: MEMORY_MIB,
                 ..Scenario::DEFAULT
             },
         )*]
@@ -49,6 +54,7 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
     "move-idle", 1072, 176;
     "small-segments", 1072, 176;
     "slow-disks", 560, 112;
+    "late-disks", 48, 48;
     "sparse", 560, 112;
     "crash", 560, 112;
     "app-4k", 560, 112;
@@ -60,7 +66,7 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
 
 /// Runs the program that measures and passes on what it says as it comes.
 fn run(guest: &mut Guest, name: &str, quick: bool) -> Result<()> {
-    for module in ["dm-mirror", "dm-delay", "ublk_drv"] {
+    for module in ["dm-mirror", "dm-delay", "null_blk", "ublk_drv"] {
         guest.modprobe(module)?;
     }
     let disks = [guest.disk("pv1")?, guest.disk("pv2")?].map(|disk| disk.display().to_string());

@@ -56,6 +56,8 @@ const GOALS: &[Goal] = &[
     goal("pace", PACED, "beside it, p99", None, AtMost(1.5)),
     goal("slow-disks", DM, "rate", Some(("pvmove", "rate")), AtLeast(4.0)),
     goal("slow-disks", UBLK, "rate", Some(("pvmove", "rate")), AtLeast(8.0)),
+    goal("late-disks", DM, "rate", Some(("pvmove", "rate")), AtLeast(4.0)),
+    goal("late-disks", UBLK, "rate", Some(("pvmove", "rate")), AtLeast(8.0)),
     goal("sparse", UBLK, "data written to the destination, per 512 MiB", None, AtMost(40.0)),
     goal("sparse", DM, "data written to the destination, per 512 MiB", None, AtMost(40.0)),
     goal("steady", UBLK, DEEP, Some(("libublk loop", DEEP)), AtLeast(1.2)),

@@ -58,8 +58,7 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     let disks = lvshift_tests::bench::BENCHES.iter().map(|b| (b.name, b.about));
     let known: Vec<(&str, &str)> = disks.chain(NATIVE).collect();
     if options.list {
-        known.iter().for_each(|(name, about)| println!("{name:16} {about}"));
-        return Ok(ExitCode::SUCCESS);
+        return crate::list(known.iter().map(|(name, about)| format!("{name:16} {about}")));
     }
     if options.write_docs {
         return docs::write().map(|()| ExitCode::SUCCESS);

@@ -31,9 +31,11 @@ pub(super) fn measure(name: &str, quick: bool, disks: [&Path; 2], yes: bool) -> 
     if let Ok(program) = libublk::built() {
         std::fs::copy(program, own.join("libublk-loop")).context("copying libublk's example")?;
     }
-    for module in ["dm-mirror", "dm-delay", "ublk_drv"] {
+    let modules: [&[&str]; 4] =
+        [&["dm-mirror"], &["dm-delay"], &["null_blk", "nr_devices=0"], &["ublk_drv"]];
+    for module in modules {
         // Built in, or missing: what needs it will say so.
-        Command::new("modprobe").args(["-q", module]).status().ok();
+        Command::new("modprobe").arg("-q").args(module).status().ok();
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let paths = [own.clone()].into_iter().chain(std::env::split_paths(&path));
