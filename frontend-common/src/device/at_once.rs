@@ -5,8 +5,6 @@ use std::thread;
 
 /// How many are waited for at once at most.
 const MOST: usize = 32;
-/// Enough for a read. Some who ask have locked all their memory, stacks too.
-const STACK: usize = 256 << 10;
 
 /// Does `work` for each of `items`, on as many threads as there are items, up to 32, this one among
 /// them; back when all are done. With fewer threads than that if the system gives no more.
@@ -24,8 +22,7 @@ pub(crate) fn for_each<T: Send>(items: &mut [T], work: impl Fn(&mut T) + Sync) {
     };
     thread::scope(|scope| {
         for _ in 1..threads {
-            let thread = thread::Builder::new().stack_size(STACK);
-            if thread.spawn_scoped(scope, worker).is_err() {
+            if thread::Builder::new().spawn_scoped(scope, worker).is_err() {
                 break;
             }
         }
