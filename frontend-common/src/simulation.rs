@@ -26,11 +26,6 @@ pub(crate) fn devices() -> Option<Vec<BlockDevice>> {
     HOST.with(|cell| cell.borrow().as_ref().map(|host| host()))
 }
 
-/// Whether this thread's host is made up.
-pub(crate) fn is_on() -> bool {
-    HOST.with(|cell| cell.borrow().is_some())
-}
-
 /// Where locks and the journal lie, for all threads of this process.
 pub fn set_directory(path: &Path) {
     crate::lock::set_run_directory_for_tests(path);

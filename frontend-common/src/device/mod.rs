@@ -1,7 +1,6 @@
 //! Block devices: opened once and identified, read and written in whole blocks, and what sysfs and
 //! procfs say of them.
 
-pub(crate) mod at_once;
 mod block;
 mod buffer;
 mod list;

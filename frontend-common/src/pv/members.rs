@@ -6,7 +6,6 @@ use lvshift_core::metadata::Vg;
 use lvshift_core::units::{DeviceNumber, PvIndex, Sectors, Uuid};
 
 use super::FoundPv;
-use crate::device::at_once;
 
 /// One PV's device, opened and identified.
 #[derive(Debug)]
@@ -41,13 +40,6 @@ impl From<FoundPv> for Member {
             logical_block: pv.device.logical_block(),
             pv,
         }
-    }
-}
-
-impl Member {
-    /// Reads the metadata slots of all of them again.
-    pub(crate) fn refresh_all(pool: &mut [Member]) {
-        at_once::for_each(pool, |member| member.pv.refresh());
     }
 }
 

@@ -5,7 +5,7 @@ use lvshift_core::units::{Sectors, Uuid};
 use lvshift_on_disk_format::payload::Payload;
 use lvshift_on_disk_format::{Label, LabelCopy, LabelError, SlotHeader, SlotIndex, slot};
 
-use crate::device::{Aligned, BlockDevice, at_once};
+use crate::device::{Aligned, BlockDevice};
 use crate::error::{Error, Kind, Result};
 use crate::signature;
 
@@ -121,8 +121,6 @@ pub(crate) struct Slots {
     pub(crate) found: Found,
     pub(crate) vg: Option<VgName>,
     pub(crate) complaints: Vec<String>,
-    /// The bytes of each slot that could be read.
-    pub(crate) contents: [Option<Aligned>; 2],
 }
 
 /// Reads both slots.
@@ -131,12 +129,9 @@ pub(crate) fn slots(device: &BlockDevice, label: &Label) -> Slots {
     let mut found = Found { pv, slots: [FoundSlot::Blank; 2] };
     let mut vg: Option<VgName> = None;
     let mut complaints = Vec::new();
-    let mut contents = [None, None];
-    let mut reads = SlotIndex::ALL.map(|index| (index, None));
-    at_once::for_each(&mut reads, |(index, read)| *read = Some(read_slot(device, label, *index)));
-    for (at, (index, read)) in reads.into_iter().enumerate() {
+    for (at, index) in SlotIndex::ALL.into_iter().enumerate() {
         let area = label.geometry().slot(index);
-        let what = match read.unwrap_or_else(|| read_slot(device, label, index)) {
+        let what = match read_slot(device, label, index) {
             Ok(bytes) => {
                 let what = FoundSlot::read(&bytes);
                 match what {
@@ -157,9 +152,6 @@ pub(crate) fn slots(device: &BlockDevice, label: &Label) -> Slots {
                     )),
                     FoundSlot::Blank | FoundSlot::Bad(None) => {}
                 }
-                if let Some(place) = contents.get_mut(at) {
-                    *place = Some(bytes);
-                }
                 what
             }
             Err(error) => {
@@ -171,7 +163,7 @@ pub(crate) fn slots(device: &BlockDevice, label: &Label) -> Slots {
             *slot = what;
         }
     }
-    Slots { found, vg, complaints, contents }
+    Slots { found, vg, complaints }
 }
 
 fn vg_name(bytes: &[u8]) -> Option<String> {

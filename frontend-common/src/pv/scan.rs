@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use lvshift_core::metadata::Found;
 use lvshift_core::units::{DeviceNumber, Sectors, Uuid};
-use lvshift_on_disk_format::{Label, SlotIndex};
+use lvshift_on_disk_format::Label;
 
 use super::probe::{self, Probe, Slots};
-use crate::device::{Access, Aligned, BlockDevice, at_once, candidates};
+use crate::device::{Access, BlockDevice, candidates};
 use crate::error::{Error, Kind, Result};
 
 /// A device with a label that can be believed, not a clone, not shrunk.
@@ -30,8 +30,6 @@ pub struct FoundPv {
     pub(crate) device: BlockDevice,
     pub(crate) label: Label,
     pub(crate) found: Found,
-    /// The bytes of its slots as read last, until somebody takes them.
-    contents: [Option<Aligned>; 2],
     users: Vec<DeviceNumber>,
 }
 
@@ -72,15 +70,15 @@ impl Scan {
 
     /// The same over devices that are already open.
     pub(crate) fn of(devices: impl Iterator<Item = (BlockDevice, Vec<DeviceNumber>)>) -> Scan {
-        let mut looks: Vec<Look> = devices.map(|(device, users)| Look::At(device, users)).collect();
-        at_once::for_each(&mut looks, Look::look);
         let mut scan = Scan::default();
         let mut found = Vec::new();
-        for look in looks {
-            match look {
-                Look::At(..) | Look::Nothing => {}
-                Look::Refused(error) => scan.refused.push(error),
-                Look::Pv(pv) => found.push(*pv),
+        for (device, users) in devices {
+            match probe::labels(&device) {
+                Probe::Nothing => {}
+                Probe::Refused(error) => scan.refused.push(error),
+                Probe::Pv(label, warnings) => {
+                    found.push(FoundPv::new(device, *label, warnings, users))
+                }
             }
         }
         drop_lower(&mut found);
@@ -156,29 +154,6 @@ impl Scan {
     }
 }
 
-/// A device before and after somebody has looked at it.
-enum Look {
-    At(BlockDevice, Vec<DeviceNumber>),
-    Nothing,
-    Refused(Error),
-    Pv(Box<FoundPv>),
-}
-
-impl Look {
-    fn look(&mut self) {
-        *self = match std::mem::replace(self, Look::Nothing) {
-            Look::At(device, users) => match probe::labels(&device) {
-                Probe::Nothing => Look::Nothing,
-                Probe::Refused(error) => Look::Refused(error),
-                Probe::Pv(label, warnings) => {
-                    Look::Pv(Box::new(FoundPv::new(device, *label, warnings, users)))
-                }
-            },
-            seen => seen,
-        };
-    }
-}
-
 impl FoundPv {
     pub(crate) fn new(
         device: BlockDevice,
@@ -186,7 +161,7 @@ impl FoundPv {
         mut warnings: Vec<String>,
         users: Vec<DeviceNumber>,
     ) -> FoundPv {
-        let Slots { found, vg, complaints, contents } = probe::slots(&device, &label);
+        let Slots { found, vg, complaints } = probe::slots(&device, &label);
         warnings.extend(complaints);
         FoundPv {
             path: device.path().to_owned(),
@@ -198,29 +173,15 @@ impl FoundPv {
             device,
             label,
             found,
-            contents,
             users,
         }
     }
 
     /// Reads the slots again.
     pub(crate) fn refresh(&mut self) {
-        let Slots { found, vg, contents, .. } = probe::slots(&self.device, &self.label);
+        let Slots { found, vg, .. } = probe::slots(&self.device, &self.label);
         self.found = found;
         self.vg = vg;
-        self.contents = contents;
-    }
-
-    /// The bytes of a slot as read last.
-    ///
-    /// # Errors
-    /// `Kind::Io` when they have to be read anew, and cannot be.
-    pub(crate) fn take_slot(&mut self, slot: SlotIndex) -> Result<Aligned> {
-        let place = SlotIndex::ALL.into_iter().position(|index| index == slot);
-        match place.and_then(|at| self.contents.get_mut(at)?.take()) {
-            Some(bytes) => Ok(bytes),
-            None => probe::read_slot(&self.device, &self.label, slot),
-        }
     }
 
     fn check_size(&self) -> Result<()> {

@@ -107,7 +107,7 @@ impl OpenVg {
         self.repair_labels();
         let mut pool = std::mem::take(&mut self.members).into_pool();
         pool.append(&mut self.spare);
-        Member::refresh_all(&mut pool);
+        pool.iter_mut().for_each(|member| member.pv.refresh());
         let (members, spare) = Members::arrange(&new, pool);
         self.members = members;
         self.spare = spare;

@@ -78,7 +78,7 @@ impl OpenVg {
             .map(Member::from)
             .collect();
         // The scan ran without the lock.
-        Member::refresh_all(&mut pool);
+        pool.iter_mut().for_each(|member| member.pv.refresh());
         let Read { vg, writable, members, spare, health } = read(uuid, pool)?;
         let held = (hold == Hold::Keep).then_some(lock);
         Ok(OpenVg { vg, writable, members, spare, health, refused, held })
@@ -155,7 +155,7 @@ impl OpenVg {
         let uuid = self.vg.uuid();
         let mut pool = std::mem::take(&mut self.members).into_pool();
         pool.append(&mut self.spare);
-        Member::refresh_all(&mut pool);
+        pool.iter_mut().for_each(|member| member.pv.refresh());
         let known: Vec<Uuid> = pool.iter().map(|member| member.uuid).collect();
         self.take_over(read(uuid, pool)?);
         if self.missing().iter().any(|uuid| !known.contains(uuid))

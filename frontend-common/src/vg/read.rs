@@ -5,7 +5,7 @@ use lvshift_core::units::Uuid;
 
 use super::{Health, PvHealth};
 use crate::error::{Error, Kind, Result};
-use crate::pv::{FoundPv, Member, Members};
+use crate::pv::{FoundPv, Member, Members, probe};
 
 /// A VG as read: whether it may be written, which devices are its PVs, which are not.
 pub(super) struct Read {
@@ -17,7 +17,7 @@ pub(super) struct Read {
 }
 
 /// Picks the newest metadata of the VG among the devices of `pool`.
-pub(super) fn read(uuid: Uuid, mut pool: Vec<Member>) -> Result<Read> {
+pub(super) fn read(uuid: Uuid, pool: Vec<Member>) -> Result<Read> {
     let found: Vec<Found> = pool.iter().map(|member| member.pv.found).collect();
     let path = |at: usize| pool.get(at).map_or_else(String::new, |m| m.path.display().to_string());
     let choice = choose(uuid, &found).map_err(|error| {
@@ -35,10 +35,10 @@ pub(super) fn read(uuid: Uuid, mut pool: Vec<Member>) -> Result<Read> {
         };
         Error::new(kind, named).state("nothing was changed")
     })?;
-    let chosen = pool.get_mut(choice.device).ok_or_else(|| {
+    let chosen = pool.get(choice.device).ok_or_else(|| {
         Error::new(Kind::Inconsistent, "the device with the newest metadata went away")
     })?;
-    let bytes = chosen.pv.take_slot(choice.slot)?;
+    let bytes = probe::read_slot(&chosen.pv.device, &chosen.pv.label, choice.slot)?;
     let mut vg = Box::new(Vg::empty());
     let info = vg.decode_from(&bytes).map_err(|error| {
         Error::new(Kind::Damaged, format!("the newest metadata of the VG make no sense: {error}"))
