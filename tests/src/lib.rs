@@ -8,6 +8,7 @@ pub mod conformance;
 pub mod crash_images;
 pub mod disk_server;
 pub mod guest;
+mod null_blk;
 pub mod report;
 pub mod scenario;
 #[cfg(feature = "sim")]

@@ -83,11 +83,11 @@ impl Widen {
         };
         let wider = self.limit > other;
         let worth = if wider { is_worth(rate, others) } else { is_worth(others, rate) };
-        match (wider, worth) {
-            (true, true) if self.limit < self.most => self.compare(rate, now),
-            (true, true) | (false, false) => self.decide(self.limit, now),
-            (true, false) | (false, true) => self.decide(other, now),
+        if wider && worth && self.limit < self.most {
+            return self.compare(rate, now);
         }
+        let (narrow, wide) = (self.limit.min(other), self.limit.max(other));
+        self.decide(if worth { wide } else { narrow }, now);
     }
 
     /// Goes on with twice as many, or half as many where there cannot be more.

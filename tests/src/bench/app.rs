@@ -7,8 +7,7 @@ use anyhow::{Result, ensure};
 
 use super::contestant::{Tool, Volume};
 use super::fio::{Load, Running, now_ms};
-use super::lab::Lab;
-use super::moves::succeed;
+use super::lab::{Lab, succeed};
 use super::prober::Prober;
 
 /// Extents are 4 MiB.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use super::disk;
-use super::lab::{command, run, text};
+use super::lab::{command, succeed, text};
 
 /// The VG of every benchmark.
 const VG: &str = "lvshift-bench";
@@ -161,10 +161,7 @@ impl Volume {
     }
 
     fn tool(&self, words: &[&str]) -> Result<()> {
-        let only = format!("{},{}", text(&self.devices[0]), text(&self.devices[1]));
-        let more =
-            if self.tool == Tool::Lvm { [&["--devices", &only], KNOWN].concat() } else { vec![] };
-        run(self.tool.program(), &[words, &more].concat()).map(drop)
+        succeed(&mut self.command(words)).map(drop)
     }
 }
 

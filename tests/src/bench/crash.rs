@@ -8,8 +8,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::contestant::{Tool, Volume};
 use super::disk;
-use super::lab::Lab;
-use super::moves::{Slow, real, succeed};
+use super::lab::{Lab, succeed};
+use super::moves::{Slow, real};
 use super::watch::bytes_written;
 
 const MIB: u64 = 1 << 20;

@@ -141,12 +141,15 @@ pub(super) fn command(program: &str, args: &[&str]) -> Command {
 
 /// Runs a command that must end with status 0, and gives what it wrote.
 pub(super) fn run(program: &str, args: &[&str]) -> Result<String> {
-    let output = command(program, args).output();
-    let output = output.with_context(|| format!("starting {program}"))?;
+    succeed(&mut command(program, args))
+}
+
+/// The same of a command that is made already.
+pub(super) fn succeed(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("starting {command:?}"))?;
     if !output.status.success() {
         bail!(
-            "`{program} {}`: {}\n{}{}",
-            args.join(" "),
+            "{command:?}: {}\n{}{}",
             output.status,
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)

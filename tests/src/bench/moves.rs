@@ -1,14 +1,13 @@
 //! Moves without an application: how long, how much processor, how many bytes.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::contestant::{Tool, Volume};
 use super::data_written::Trace;
-use super::lab::{Lab, run, text};
+use super::lab::{Lab, run, succeed, text};
 use super::late_disk::LateDisk;
 use super::watch::{Progress, busy_seconds};
 use super::{disk, uring_copy};
@@ -172,20 +171,6 @@ pub(super) fn sparse(lab: &mut Lab) -> Result<()> {
             "data written to the destination, per 512 MiB",
             "MiB",
             written as f64 / MIB as f64 * share,
-        );
-    }
-    Ok(())
-}
-
-/// Runs a command that must succeed; what it says is shown only if it does not.
-pub(super) fn succeed(command: &mut Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("starting {command:?}"))?;
-    if !output.status.success() {
-        bail!(
-            "{command:?}: {}\n{}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
         );
     }
     Ok(())

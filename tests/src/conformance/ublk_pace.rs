@@ -14,6 +14,7 @@ use super::fixture::{HANG, Rig, lv_path};
 use super::ublk_fixture::{Victims, kill};
 use super::ublk_rig::{END, counted, fill, mirrored, rig_of, tune};
 use crate::guest::Guest;
+use crate::null_blk;
 use crate::scenario::{Disk, Frontend, Scenario};
 use crate::writer::Aligned;
 
@@ -90,25 +91,7 @@ fn pace(guest: &mut Guest) -> Result<()> {
 fn narrow_disk(guest: &Guest, mib: u32) -> Result<PathBuf> {
     guest.modprobe("null_blk")?;
     guest.modprobe("configfs").ok();
-    let config = Path::new("/sys/kernel/config");
-    if !config.join("nullb").exists() {
-        guest.sh("mount -t configfs none /sys/kernel/config")?;
-    }
-    let disk = config.join("nullb/nullb0");
-    std::fs::create_dir(&disk).with_context(|| format!("creating {}", disk.display()))?;
-    for (name, value) in [
-        ("memory_backed", 1),
-        ("blocksize", 512),
-        ("size", u64::from(mib)),
-        ("mbps", BANDWIDTH),
-        ("power", 1),
-    ] {
-        std::fs::write(disk.join(name), value.to_string())
-            .with_context(|| format!("setting {name} of a disk in memory"))?;
-    }
-    let node = PathBuf::from("/dev/nullb0");
-    guest.wait_for("the disk in memory is there", HANG, || Ok(node.exists()))?;
-    Ok(node)
+    Ok(null_blk::make("nullb0", mib.into(), &[("mbps", BANDWIDTH)])?.1)
 }
 
 /// What was seen in some time.
