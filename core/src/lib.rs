@@ -8,6 +8,7 @@ extern crate std;
 pub mod chunk;
 pub mod copier;
 pub mod io;
+mod leg;
 pub mod limits;
 pub mod metadata;
 pub mod mover;
@@ -16,3 +17,5 @@ pub mod planted;
 mod sync;
 pub mod table;
 pub mod units;
+
+pub use leg::{Leg, LegFault};

@@ -2,8 +2,8 @@
 //! LV whose record says Copying is never made writable on the source alone before the dirty log
 //! is durably void.
 
-use lvshift_core::metadata::ApplyError;
-use lvshift_core::mover::{Change, Mapping, Recorded};
+use lvshift_core::metadata::{ApplyError, Change, MoveState};
+use lvshift_core::mover::Mapping;
 use lvshift_core::planted;
 use lvshift_core::units::{LvIndex, MoveIndex, PvIndex, Uuid};
 
@@ -109,15 +109,15 @@ fn mapping_in_a_move(
     let name = find(vg, lv).ok().and_then(|at| vg.vg().lv(at)).map(|lv| lv.name.to_string());
     let name = name.unwrap_or_default();
     match record.state {
-        Recorded::Queued | Recorded::Aborting => {
+        MoveState::Queued | MoveState::Aborting => {
             notes.push(format!("LV {name}: an interrupted move waits; pvmove sees to it"));
             Ok(Mapping::Source)
         }
-        Recorded::Moved => {
+        MoveState::Moved => {
             notes.push(format!("LV {name}: its move is done but for the tidying up; see pvmove"));
             Ok(Mapping::Final)
         }
-        Recorded::Copying => {
+        MoveState::Copying => {
             let known = served || Journal::open()?.knows(record.uuid);
             if planted::is("copying-served-from-the-source") {
                 return Ok(Mapping::Source);

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use lvshift_core::copier::Factor;
 use lvshift_core::metadata::Vg;
-use lvshift_core::mover::{Leg, LegFault, Live, Mapping};
+use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
+use lvshift_core::{Leg, LegFault};
 
 use crate::error::{Error, Kind, Result};
 use crate::pv::Members;

@@ -1,8 +1,8 @@
 //! How far the copy is: the kernel's mirror statuses of all LVs of a move, summed.
 
-use lvshift_core::mover::{Leg, LegFault};
 use lvshift_core::table::dm::{Judgement, MirrorStatus};
 use lvshift_core::units::MoveIndex;
+use lvshift_core::{Leg, LegFault};
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::{CopyStatus, View};
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use lvshift_core::Leg;
 use lvshift_core::chunk::FlushGate;
-use lvshift_core::mover::Leg;
 use lvshift_core::table::{Area, Log, Mirror, Segment, Table, Target};
 use lvshift_core::units::{DeviceNumber, Sectors};
 use lvshift_frontend_common::error::{Error, Kind, Result};

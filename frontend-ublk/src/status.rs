@@ -1,7 +1,7 @@
 //! A move's health on its way over the socket and back.
 
 use lvshift_core::chunk::Fault;
-use lvshift_core::mover::{Leg, LegFault};
+use lvshift_core::{Leg, LegFault};
 
 use crate::protocol::WireFault;
 

@@ -7,8 +7,8 @@ use super::queue::{QueueId, QueueMask};
 use super::step::{Event, Intent, Outcome, Route, Want, WritePolicy};
 use super::ticket::{AppResult, Completed, WriteOutcome, WriteTicket};
 use super::tracker::{Admission, AdmitError, Cells, Content, Effects, Parked, Tracker};
-use crate::mover::{Leg, LegFault};
 use crate::planted;
+use crate::{Leg, LegFault};
 
 /// Where else a read may go that has failed on the source.
 #[must_use]

@@ -7,7 +7,7 @@ use super::step::{Event, Outcome};
 use super::ticket::{CopyOutcome, CopyTicket};
 use super::tracker::{Cells, Effects, Tracker};
 use super::word::{Phase, Word};
-use crate::mover::{Leg, LegFault};
+use crate::{Leg, LegFault};
 
 impl<S: Cells> Tracker<S> {
     /// Takes a chunk for copying. `None` where it is not to be copied or writers are still in;

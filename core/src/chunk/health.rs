@@ -6,8 +6,8 @@
 //! *undecided* first and reads the health then, each with a full fence between: one of them sees
 //! the other. A write that is let in to the source alone does the same with its chunk's phase.
 
-use crate::mover::{Leg, LegFault};
 use crate::sync::{AtomicU32, Ordering, fence};
+use crate::{Leg, LegFault};
 
 /// What failed first in a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

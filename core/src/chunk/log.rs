@@ -18,9 +18,9 @@ use super::health::{Authority, Fault};
 use super::step::{Event, Outcome};
 use super::tracker::{Cells, Effects, Tracker};
 use super::word::{Phase, Word};
-use crate::mover::{Leg, LegFault};
 use crate::planted;
 use crate::sync::Ordering;
+use crate::{Leg, LegFault};
 
 /// A settle round under way; both legs are to be flushed now, and then it ends.
 #[must_use = "no chunk becomes clean until the round is finished"]

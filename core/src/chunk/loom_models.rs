@@ -11,8 +11,8 @@ use loom::thread;
 use super::guard::Guard;
 use super::health::Health;
 use super::*;
-use crate::mover::{Leg, LegFault};
 use crate::units::Sectors;
+use crate::{Leg, LegFault};
 
 /// Explores a model and prints how many executions that took.
 fn explore(model: &loom::model::Builder, run: impl Fn() + Sync + Send + 'static) {

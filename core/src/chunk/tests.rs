@@ -5,8 +5,8 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::*;
-use crate::mover::{Leg, LegFault};
 use crate::units::Sectors;
+use crate::{Leg, LegFault};
 
 mod enumerate;
 mod large;

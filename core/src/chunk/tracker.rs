@@ -9,8 +9,8 @@ use super::queue::QueueMask;
 use super::ticket::WriteTicket;
 use super::wanted::Wanted;
 use super::word::{Phase, Word};
-use crate::mover::{Leg, LegFault};
 use crate::sync::AtomicU32;
+use crate::{Leg, LegFault};
 
 /// The memory of a part's chunks, lent or owned by the front end.
 pub trait Cells {

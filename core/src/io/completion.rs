@@ -1,8 +1,8 @@
 //! What the ends of a piece's leg I/Os come to.
 
 use super::plan::Plan;
+use crate::Leg;
 use crate::chunk::WriteOutcome;
-use crate::mover::Leg;
 
 /// The legs of one write piece that are still in flight. `Copy`-free on purpose: one per slot.
 #[derive(Debug, PartialEq, Eq)]

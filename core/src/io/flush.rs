@@ -5,8 +5,8 @@
 //! while the source is in charge, but it is never believed again
 //! ([`Tracker::flush_failed`](crate::chunk::Tracker::flush_failed)).
 
+use crate::Leg;
 use crate::chunk::{AppResult, Authority};
-use crate::mover::Leg;
 
 /// The flushes of one request that are still in flight.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use heapless::Vec;
 
 use super::discard::Discards;
+use crate::Leg;
 use crate::chunk::{Content, Route};
-use crate::mover::Leg;
 
 /// I/Os that one piece becomes at most.
 pub const MAX_LEG_IOS: usize = 2;

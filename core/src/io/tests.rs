@@ -1,8 +1,8 @@
 //! Plans, completions, flushes: small enough to try everything.
 
 use super::*;
+use crate::Leg;
 use crate::chunk::{AppResult, Authority, Content, Route, WriteOutcome};
-use crate::mover::Leg;
 
 const OPS: [WriteOp; 5] = [
     WriteOp::Write { fua: false },

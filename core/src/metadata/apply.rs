@@ -4,8 +4,9 @@ use core::fmt;
 
 use super::sort::insert;
 use super::{MovePart, Segment, Vg};
+use crate::Leg;
 use crate::limits::MAX_SEGMENTS;
-use crate::mover::{Change, Leg, Recorded};
+use crate::metadata::{Change, MoveState};
 use crate::units::{Extents, Le, LvIndex, MoveIndex, Pe, Uuid};
 
 #[cfg(test)]
@@ -25,7 +26,7 @@ pub enum ApplyError {
     /// The record's state does not allow it.
     WrongState {
         /// The state.
-        state: Recorded,
+        state: MoveState,
         /// The change.
         change: Change,
     },
@@ -49,31 +50,31 @@ impl Vg {
         let state = self.move_at(of).ok_or(ApplyError::NoSuchMove)?.state;
         let next = match (change, state) {
             (Change::Confirm, _) => return Ok(()),
-            (Change::Begin, Recorded::Copying)
-            | (Change::Moved, Recorded::Moved)
-            | (Change::Aborting, Recorded::Aborting) => {
+            (Change::Begin, MoveState::Copying)
+            | (Change::Moved, MoveState::Moved)
+            | (Change::Aborting, MoveState::Aborting) => {
                 return Err(ApplyError::AlreadyDone { change });
             }
-            (Change::Begin, Recorded::Queued) => {
+            (Change::Begin, MoveState::Queued) => {
                 if let Some(other) = self.log_rival(of) {
                     return Err(ApplyError::LogBusy { other });
                 }
-                Some(Recorded::Copying)
+                Some(MoveState::Copying)
             }
-            (Change::Moved, Recorded::Copying) => {
+            (Change::Moved, MoveState::Copying) => {
                 if !crate::planted::is("moved-keeps-the-source") {
                     self.put_on(of, Leg::Destination)?;
                 }
-                Some(Recorded::Moved)
+                Some(MoveState::Moved)
             }
             // Only after a `Moved` whose commit failed half-way, while the legs are still
             // mirrored: the mover sees to that.
-            (Change::Aborting, Recorded::Moved) => {
+            (Change::Aborting, MoveState::Moved) => {
                 self.put_on(of, Leg::Source)?;
-                Some(Recorded::Aborting)
+                Some(MoveState::Aborting)
             }
-            (Change::Aborting, Recorded::Queued | Recorded::Copying) => Some(Recorded::Aborting),
-            (Change::Forget, Recorded::Queued | Recorded::Aborting | Recorded::Moved) => None,
+            (Change::Aborting, MoveState::Queued | MoveState::Copying) => Some(MoveState::Aborting),
+            (Change::Forget, MoveState::Queued | MoveState::Aborting | MoveState::Moved) => None,
             (change, state) => return Err(ApplyError::WrongState { state, change }),
         };
         match next {
@@ -155,10 +156,10 @@ impl fmt::Display for ApplyError {
             ApplyError::NoSuchMove => write!(f, "the metadata have no record of this move"),
             ApplyError::WrongState { state, change } => {
                 let state = match state {
-                    Recorded::Queued => "queued",
-                    Recorded::Copying => "being copied",
-                    Recorded::Aborting => "being aborted",
-                    Recorded::Moved => "moved",
+                    MoveState::Queued => "queued",
+                    MoveState::Copying => "being copied",
+                    MoveState::Aborting => "being aborted",
+                    MoveState::Moved => "moved",
                 };
                 write!(f, "the move cannot {}: it is {state}", wish(*change))
             }

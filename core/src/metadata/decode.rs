@@ -2,13 +2,12 @@
 
 use lvshift_on_disk_format::payload::Payload;
 use lvshift_on_disk_format::record::{
-    LvRecord, MoveRecord, MoveState, PartRecord, PvRecord, RawName, RecordError, SegmentRecord,
+    LvRecord, MoveRecord, PartRecord, PvRecord, RawName, RecordError, SegmentRecord,
 };
 use lvshift_on_disk_format::slot;
 
 use super::{Invalid, Lv, MetadataError, Move, MovePart, Name, NameError, Place, Pv, Records};
 use super::{Segment, Vg};
-use crate::mover::Recorded;
 use crate::units::{ExtentSize, Extents, Le, LvIndex, MoveIndex, Pe, PvIndex, Sectors, Uuid};
 
 /// What a slot's header says beside the VG itself.
@@ -142,12 +141,7 @@ fn move_(record: MoveRecord) -> Move {
     Move {
         uuid: record.uuid,
         command: record.command,
-        state: match record.state {
-            MoveState::Queued => Recorded::Queued,
-            MoveState::Copying => Recorded::Copying,
-            MoveState::Aborting => Recorded::Aborting,
-            MoveState::Moved => Recorded::Moved,
-        },
+        state: record.state,
         chunk_sectors: record.chunk_sectors,
     }
 }

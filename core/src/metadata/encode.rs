@@ -3,13 +3,12 @@
 use lvshift_on_disk_format::layout::{bounds, slot as slot_layout};
 use lvshift_on_disk_format::payload::{Counts, PayloadMut};
 use lvshift_on_disk_format::record::{
-    LvRecord, MoveRecord, MoveState, PartRecord, PvRecord, RawName, SegmentRecord, VgRecord,
+    LvRecord, MoveRecord, PartRecord, PvRecord, RawName, SegmentRecord, VgRecord,
 };
 use lvshift_on_disk_format::slot;
 
 use super::{Invalid, MetadataError, Name, NameError, Records, Vg};
 use crate::limits::{MAX_LVS, MAX_MOVES, MAX_PARTS, MAX_PVS, MAX_SEGMENTS};
-use crate::mover::Recorded;
 use crate::units::Uuid;
 
 /// The largest metadata that the limits allow go into the smallest slot.
@@ -69,12 +68,7 @@ impl Vg {
             MoveRecord {
                 uuid: entry.uuid,
                 command: entry.command,
-                state: match entry.state {
-                    Recorded::Queued => MoveState::Queued,
-                    Recorded::Copying => MoveState::Copying,
-                    Recorded::Aborting => MoveState::Aborting,
-                    Recorded::Moved => MoveState::Moved,
-                },
+                state: entry.state,
                 chunk_sectors: entry.chunk_sectors,
             }
             .encode(bytes);

@@ -2,6 +2,7 @@
 
 mod alloc;
 mod apply;
+mod change;
 mod choose;
 mod commit;
 mod decode;
@@ -23,8 +24,11 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use lvshift_on_disk_format::record::MoveState;
+
 pub use alloc::{AllocError, AllocRequest, Area, Policy, Runs};
 pub use apply::ApplyError;
+pub use change::Change;
 pub use choose::{Choice, ChooseError, Found, FoundSlot, Standing, choose, newest_here};
 pub use commit::{Commit, CommitAction, CommitResult, CommitTarget};
 pub use decode::SlotInfo;

@@ -5,7 +5,7 @@ use heapless::Vec;
 
 use super::Name;
 use crate::limits::{MAX_LVS, MAX_MOVES, MAX_PARTS, MAX_PVS, MAX_SEGMENTS};
-use crate::mover::Recorded;
+use crate::metadata::MoveState;
 use crate::units::{ExtentSize, Extents, Le, LvIndex, MoveIndex, Pe, PvIndex, Sectors, Uuid};
 
 /// A physical extent of a PV of this VG.
@@ -102,7 +102,7 @@ pub struct Move {
     /// Moves planned by one `pvmove` command share this.
     pub command: Uuid,
     /// How far it has come.
-    pub state: Recorded,
+    pub state: MoveState,
     /// Sectors of a chunk (dm: region): a power of two, at least 8.
     pub chunk_sectors: u32,
 }

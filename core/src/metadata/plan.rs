@@ -14,7 +14,7 @@ use crate::limits::{
     DEFAULT_CHUNK_SECTORS, MAX_LVS_PER_MOVE, MAX_MOVES, MAX_PARTS, MAX_PARTS_PER_MOVE,
     MAX_SEGMENTS, MIN_SPLIT_SECTORS, PARTS_PER_BATCH, SIDE_BY_SIDE,
 };
-use crate::mover::Recorded;
+use crate::metadata::MoveState;
 use crate::units::{Extents, Le, LvIndex, MoveIndex, Pe, PvIndex, Sectors, Uuid};
 
 #[cfg(test)]
@@ -101,7 +101,7 @@ pub enum PlanError {
 }
 
 impl Vg {
-    /// Adds the records of the moves that a request needs, all [`Recorded::Queued`], with UUIDs
+    /// Adds the records of the moves that a request needs, all [`MoveState::Queued`], with UUIDs
     /// from `fresh`.
     ///
     /// # Errors
@@ -290,7 +290,7 @@ impl Vg {
         let entry = Move {
             uuid,
             command: request.command,
-            state: Recorded::Queued,
+            state: MoveState::Queued,
             chunk_sectors: DEFAULT_CHUNK_SECTORS,
         };
         let limit = MAX_MOVES as u32;

@@ -113,7 +113,7 @@ impl Rng {
 
 /// A random change; refusals are fine.
 pub(super) fn random_change(vg: &mut Vg, rng: &mut Rng, serial: &mut u64) {
-    use crate::mover::Change;
+    use crate::metadata::Change;
     *serial += 1;
     let pvs = vg.pvs().len() as u64;
     let lvs = vg.lvs().len() as u64;

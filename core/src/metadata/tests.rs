@@ -11,7 +11,7 @@ use lvshift_on_disk_format::layout::{self, slot as at};
 use super::testing::*;
 use super::*;
 use crate::limits::{MAX_PARTS, MAX_SEGMENTS};
-use crate::mover::Change;
+use crate::metadata::Change;
 use crate::units::{ExtentSize, Extents, LvIndex, Pe, PvIndex};
 
 fn read_back(bytes: &[u8]) -> (Box<Vg>, SlotInfo) {

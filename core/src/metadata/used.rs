@@ -2,14 +2,14 @@
 
 use super::sort::{insert, sort_by_key};
 use super::{MovePart, Place, Run, Vg};
-use crate::mover::Recorded;
+use crate::metadata::MoveState;
 use crate::units::{Extents, Pe, PvIndex};
 
 impl Vg {
     /// The extents of the side of a part that the LV does not lie on: reserved until the move's
     /// record goes.
     pub(super) fn reserved_run(&self, part: &MovePart) -> Run {
-        let moved = self.move_at(part.of).is_some_and(|of| of.state == Recorded::Moved);
+        let moved = self.move_at(part.of).is_some_and(|of| of.state == MoveState::Moved);
         if moved { part.source_run() } else { part.destination_run() }
     }
 

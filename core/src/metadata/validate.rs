@@ -7,7 +7,7 @@ use lvshift_on_disk_format::dirty_log;
 use super::sort::sort_by_key;
 use super::{Invalid, MovePart, Records, Vg};
 use crate::limits::{MAX_LVS_PER_MOVE, MAX_PARTS, MAX_PARTS_PER_MOVE, MAX_SEGMENTS};
-use crate::mover::Recorded;
+use crate::metadata::MoveState;
 use crate::units::{LvIndex, MoveIndex, Sectors, Uuid};
 
 #[cfg(test)]
@@ -128,7 +128,7 @@ impl Vg {
             {
                 return Err(Invalid::PartOutside { index });
             }
-            let moved = of.state == Recorded::Moved;
+            let moved = of.state == MoveState::Moved;
             let now = if moved { part.destination } else { part.source };
             // Segments are merged, so a part lies within one.
             let segments = self.segments_of(part.lv);
@@ -239,7 +239,7 @@ impl Vg {
     }
 
     fn is_copying(&self, of: MoveIndex) -> bool {
-        self.move_at(of).is_some_and(|entry| entry.state == Recorded::Copying)
+        self.move_at(of).is_some_and(|entry| entry.state == MoveState::Copying)
     }
 
     /// Some part among the wanted whose image overlaps that of another of them.

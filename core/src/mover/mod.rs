@@ -18,13 +18,14 @@ use core::fmt;
 
 use heapless::Vec;
 
-pub use action::{Action, Change, Mapping};
-pub use event::{AbortReason, Event, Leg, LegFault};
+pub use action::{Action, Mapping};
+pub use event::{AbortReason, Event};
 pub use recover::start;
-pub use state::{InCharge, Live, LvSet, Outcome, Phase, Recorded, State};
+pub use state::{InCharge, Live, LvSet, Outcome, Phase, State};
 pub use step::{MAX_MOVED_TRIES, MAX_TRIES, issue, step};
 
 use crate::limits::MAX_LVS_PER_MOVE;
+use crate::metadata::{Change, MoveState};
 use crate::units::Uuid;
 
 /// Moves the parts of one move record, from wherever it stands to its end.
@@ -52,7 +53,7 @@ impl Mover {
     /// # Errors
     /// [`MoverError`] if the list is empty, too long or names an LV twice.
     pub fn new(lvs: &[Uuid]) -> Result<Mover, MoverError> {
-        Mover::start(Recorded::Queued, lvs.iter().map(|&lv| (lv, Live::Is(Mapping::Source))))
+        Mover::start(MoveState::Queued, lvs.iter().map(|&lv| (lv, Live::Is(Mapping::Source))))
     }
 
     /// A mover for a move found on disk, from its record and what each of its LVs shows now.
@@ -60,12 +61,12 @@ impl Mover {
     ///
     /// # Errors
     /// [`MoverError`] if the list is empty, too long or names an LV twice.
-    pub fn recover(recorded: Recorded, observed: &[(Uuid, Live)]) -> Result<Mover, MoverError> {
+    pub fn recover(recorded: MoveState, observed: &[(Uuid, Live)]) -> Result<Mover, MoverError> {
         Mover::start(recorded, observed.iter().copied())
     }
 
     fn start(
-        recorded: Recorded,
+        recorded: MoveState,
         observed: impl Iterator<Item = (Uuid, Live)>,
     ) -> Result<Mover, MoverError> {
         let mut lvs = Vec::new();

@@ -1,7 +1,8 @@
 //! Where a run starts: from the record on disk and what the devices show.
 
 use super::step::init_logs;
-use super::{AbortReason, Live, LvSet, Mapping, Outcome, Phase, Recorded, State};
+use super::{AbortReason, Live, LvSet, Mapping, Outcome, Phase, State};
+use crate::metadata::MoveState;
 
 /// The first state of a run over a move recorded as `recorded`, whose LVs show `live`.
 ///
@@ -18,7 +19,7 @@ use super::{AbortReason, Live, LvSet, Mapping, Outcome, Phase, Recorded, State};
 ///
 /// Every other pair is a contradiction and refused, for all LVs of the move.
 #[must_use]
-pub fn start(recorded: Recorded, live: &[Live]) -> State {
+pub fn start(recorded: MoveState, live: &[Live]) -> State {
     let mut state = State {
         phase: Phase::Confirm,
         issued: false,
@@ -27,7 +28,7 @@ pub fn start(recorded: Recorded, live: &[Live]) -> State {
         leave: false,
         failures: 0,
         moved_failures: 0,
-        unsure: recorded != Recorded::Queued,
+        unsure: recorded != MoveState::Queued,
         lvs: 0,
         log_kept: LvSet::default(),
         attached: LvSet::default(),
@@ -36,28 +37,28 @@ pub fn start(recorded: Recorded, live: &[Live]) -> State {
     };
     for (lv, &live) in (0u8..).zip(live) {
         state.lvs = lv + 1;
-        let maybe_ours = recorded != Recorded::Queued && live != Live::Absent;
+        let maybe_ours = recorded != MoveState::Queued && live != Live::Absent;
         if maybe_ours {
             state.touched = state.touched.with(lv);
         }
         match (recorded, live) {
-            (Recorded::Queued, Live::Absent | Live::Is(Mapping::Source))
-            | (Recorded::Copying, Live::Is(Mapping::Source))
-            | (Recorded::Aborting, Live::Absent)
-            | (Recorded::Aborting, Live::Is(Mapping::Source | Mapping::Mirrored))
-            | (Recorded::Moved, Live::Is(Mapping::Mirrored)) => {}
-            (Recorded::Copying, Live::Absent) => state.log_kept = state.log_kept.with(lv),
-            (Recorded::Copying, Live::Is(Mapping::Mirrored)) => {
+            (MoveState::Queued, Live::Absent | Live::Is(Mapping::Source))
+            | (MoveState::Copying, Live::Is(Mapping::Source))
+            | (MoveState::Aborting, Live::Absent)
+            | (MoveState::Aborting, Live::Is(Mapping::Source | Mapping::Mirrored))
+            | (MoveState::Moved, Live::Is(Mapping::Mirrored)) => {}
+            (MoveState::Copying, Live::Absent) => state.log_kept = state.log_kept.with(lv),
+            (MoveState::Copying, Live::Is(Mapping::Mirrored)) => {
                 state.log_kept = state.log_kept.with(lv);
                 state.attached = state.attached.with(lv);
             }
-            (Recorded::Moved, Live::Absent | Live::Is(Mapping::Final)) => {
+            (MoveState::Moved, Live::Absent | Live::Is(Mapping::Final)) => {
                 state.settled = state.settled.with(lv);
             }
             (_, Live::Foreign)
-            | (Recorded::Queued, Live::Is(Mapping::Mirrored | Mapping::Final))
-            | (Recorded::Copying | Recorded::Aborting, Live::Is(Mapping::Final))
-            | (Recorded::Moved, Live::Is(Mapping::Source)) => {
+            | (MoveState::Queued, Live::Is(Mapping::Mirrored | Mapping::Final))
+            | (MoveState::Copying | MoveState::Aborting, Live::Is(Mapping::Final))
+            | (MoveState::Moved, Live::Is(Mapping::Source)) => {
                 state.phase = Phase::End(Outcome::Refused);
                 return state;
             }
@@ -65,9 +66,9 @@ pub fn start(recorded: Recorded, live: &[Live]) -> State {
     }
     match recorded {
         // Nothing rests on a Queued record, and Begin commits it anew: no need to confirm.
-        Recorded::Queued => state.phase = init_logs(state, 0),
-        Recorded::Aborting => state.abort = Some(AbortReason::Earlier),
-        Recorded::Copying | Recorded::Moved => {}
+        MoveState::Queued => state.phase = init_logs(state, 0),
+        MoveState::Aborting => state.abort = Some(AbortReason::Earlier),
+        MoveState::Copying | MoveState::Moved => {}
     }
     state
 }

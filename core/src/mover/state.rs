@@ -1,19 +1,7 @@
 //! Where a move stands: on disk, on the devices, and within a run of the mover.
 
 use super::{AbortReason, Mapping};
-
-/// The state of a move as its metadata record stores it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Recorded {
-    /// Planned: destination extents are reserved, nothing is mirrored, the log means nothing.
-    Queued,
-    /// The source is in charge; where the LV is mirrored or inactive the log is to be believed.
-    Copying,
-    /// On the way back to the source; the log is void.
-    Aborting,
-    /// The destination is in charge; source extents are still reserved.
-    Moved,
-}
+use crate::metadata::MoveState;
 
 /// What an LV's device shows when a move is taken up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -143,7 +131,7 @@ pub struct State {
     /// Its action has been given out and is not answered yet.
     pub issued: bool,
     /// The record as last read or committed for certain.
-    pub recorded: Recorded,
+    pub recorded: MoveState,
     /// The way back is wanted or under way, and why.
     pub abort: Option<AbortReason>,
     /// Somebody asked to leave.

@@ -3,8 +3,9 @@
 //! Why the steps stand in this order is argued in `docs/move-protocol.md`; every transition is
 //! printed in `transitions.txt`, and `tests/world.rs` explores every crash.
 
-use super::{AbortReason, Event, InCharge, Leg, LegFault, Outcome, Phase, Recorded, State};
-use crate::planted;
+use super::{AbortReason, Event, InCharge, Outcome, Phase, State};
+use crate::metadata::MoveState;
+use crate::{Leg, LegFault, planted};
 
 /// How often a step on the way out is tried in a row before the mover gives up on it.
 pub const MAX_TRIES: u8 = 3;
@@ -60,7 +61,7 @@ fn abort_requested(state: State) -> State {
 /// Can this run still go back?
 fn before_hand_over(state: State) -> bool {
     match state.phase {
-        Phase::Confirm => state.recorded == Recorded::Copying,
+        Phase::Confirm => state.recorded == MoveState::Copying,
         Phase::InitLog(_)
         | Phase::Begin
         | Phase::CreateShadow(_)
@@ -81,14 +82,14 @@ fn done(mut state: State) -> State {
         Phase::Confirm => {
             state.unsure = false;
             match state.recorded {
-                Recorded::Queued | Recorded::Copying => forward(state, init_logs(state, 0)),
-                Recorded::Aborting => enter(state, load_source(state, 0)),
-                Recorded::Moved => enter(state, load_final(state, 0)),
+                MoveState::Queued | MoveState::Copying => forward(state, init_logs(state, 0)),
+                MoveState::Aborting => enter(state, load_source(state, 0)),
+                MoveState::Moved => enter(state, load_final(state, 0)),
             }
         }
         Phase::InitLog(lv) => forward(state, init_logs(state, lv + 1)),
         Phase::Begin => {
-            state.recorded = Recorded::Copying;
+            state.recorded = MoveState::Copying;
             forward(state, build(state, 0))
         }
         Phase::CreateShadow(lv) => forward(state, Phase::LoadMirrored(lv)),
@@ -103,14 +104,14 @@ fn done(mut state: State) -> State {
         Phase::Flush => forward(state, Phase::CheckFlushed),
         Phase::CheckFlushed => forward(state, Phase::CommitMoved),
         Phase::CommitMoved => {
-            state.recorded = Recorded::Moved;
+            state.recorded = MoveState::Moved;
             state.unsure = false;
             enter(state, load_final(state, 0))
         }
         Phase::LoadFinal(lv) => retrying(state, Phase::SwapFinal(lv)),
         Phase::SwapFinal(lv) => enter(state, load_final(state, lv + 1)),
         Phase::CommitAborting => {
-            state.recorded = Recorded::Aborting;
+            state.recorded = MoveState::Aborting;
             state.unsure = false;
             enter(state, load_source(state, 0))
         }
@@ -154,7 +155,7 @@ fn failed(mut state: State) -> State {
                 go_back(state, AbortReason::StepFailed)
             }
         }
-        Phase::Confirm if state.abort.is_some() && state.recorded == Recorded::Copying => {
+        Phase::Confirm if state.abort.is_some() && state.recorded == MoveState::Copying => {
             enter(state, Phase::CommitAborting)
         }
         Phase::Diagnose => enter(state, Phase::Forget),
@@ -208,8 +209,8 @@ fn again(state: State, phase: Phase) -> State {
     }
     let in_charge = match state.recorded {
         _ if state.unsure => InCharge::Either,
-        Recorded::Moved => InCharge::Destination,
-        Recorded::Queued | Recorded::Copying | Recorded::Aborting => InCharge::Source,
+        MoveState::Moved => InCharge::Destination,
+        MoveState::Queued | MoveState::Copying | MoveState::Aborting => InCharge::Source,
     };
     let maybe_mirrored = match phase {
         Phase::RemoveShadow(_) | Phase::Forget => false,
@@ -223,7 +224,7 @@ pub(super) fn init_logs(state: State, from: u8) -> Phase {
     let without = planted::is("copying-without-new-log");
     match (from..state.lvs).find(|&lv| !state.log_kept.has(lv) && !without) {
         Some(lv) => Phase::InitLog(lv),
-        None if state.recorded == Recorded::Queued => Phase::Begin,
+        None if state.recorded == MoveState::Queued => Phase::Begin,
         None => build(state, 0),
     }
 }

@@ -1,6 +1,6 @@
 //! `pvs`, `vgs`, `lvs`: gathers the facts; `crate::report` shows them.
 
-use lvshift_core::mover::Recorded;
+use lvshift_core::metadata::MoveState;
 use lvshift_core::units::{LvIndex, MoveIndex};
 
 use super::Context;
@@ -104,7 +104,7 @@ fn copy(
     open: &OpenVg,
     of: MoveIndex,
 ) -> Option<crate::front_end::CopyStatus> {
-    let copying = open.vg().move_at(of).is_some_and(|m| m.state == Recorded::Copying);
+    let copying = open.vg().move_at(of).is_some_and(|m| m.state == MoveState::Copying);
     let lvs = open.vg().lvs_of_move(of);
     let mirrored = copying
         && lvs.iter().all(|lv| {

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use lvshift_core::mover::{Change, Outcome, Recorded};
+use lvshift_core::metadata::{Change, MoveState};
+use lvshift_core::mover::Outcome;
 use lvshift_core::units::Uuid;
 use rustix::mm::{MlockAllFlags, mlockall};
 
@@ -132,7 +133,7 @@ fn forget_queued(vg: &mut OpenVg, command: Uuid, report: &mut dyn FnMut(Report<'
         .vg()
         .moves()
         .iter()
-        .filter(|entry| entry.command == command && entry.state == Recorded::Queued)
+        .filter(|entry| entry.command == command && entry.state == MoveState::Queued)
         .map(|entry| entry.uuid)
         .collect();
     if queued.is_empty() {

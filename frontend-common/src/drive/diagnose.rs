@@ -5,9 +5,8 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use lvshift_core::metadata::MovePart;
-use lvshift_core::metadata::Place;
-use lvshift_core::mover::Leg;
+use lvshift_core::Leg;
+use lvshift_core::metadata::{MovePart, Place};
 use lvshift_core::units::{MoveIndex, Sectors};
 use lvshift_on_disk_format::dirty_log;
 

@@ -4,12 +4,11 @@ use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
-use lvshift_core::metadata::{ApplyError, Vg};
-use lvshift_core::mover::{
-    AbortReason, Action, Change, Event, InCharge, Leg, LegFault, Live, Mover, Outcome, Recorded,
-};
+use lvshift_core::metadata::{ApplyError, Change, MoveState, Vg};
+use lvshift_core::mover::{AbortReason, Action, Event, InCharge, Live, Mover, Outcome};
 use lvshift_core::planted;
 use lvshift_core::units::{LvIndex, MoveIndex, Uuid};
+use lvshift_core::{Leg, LegFault};
 
 use super::{MoveReport, Report, diagnose, failpoint, log};
 use crate::control::{Request, Requests};
@@ -110,9 +109,10 @@ impl<'a> Driver<'a> {
             observed.push((record.uuid, live));
         }
         let facts = Facts::of(self.vg, self.of);
-        let again = recorded != Recorded::Queued;
+        let again = recorded != MoveState::Queued;
         tell(Report::Started { of: self.of, again, from: &facts.from, to: &facts.to });
-        if recorded == Recorded::Copying && observed.iter().any(|(_, live)| *live == Live::Absent) {
+        if recorded == MoveState::Copying && observed.iter().any(|(_, live)| *live == Live::Absent)
+        {
             // The dirty log is about to be believed by this host: from now on it knows the move.
             self.journal.add(self.of, self.vg.vg().uuid())?;
         }
@@ -125,7 +125,7 @@ impl<'a> Driver<'a> {
     }
 
     /// The move's index and state in the metadata read last.
-    pub(super) fn record(&self) -> Result<(MoveIndex, Recorded)> {
+    pub(super) fn record(&self) -> Result<(MoveIndex, MoveState)> {
         let of = self.vg.vg().move_by_uuid(self.of).ok_or_else(gone)?;
         let record = self.vg.vg().move_at(of).ok_or_else(gone)?;
         Ok((of, record.state))
@@ -450,7 +450,7 @@ fn way_back(vg: &Vg, of: Uuid, change: Change) -> bool {
     let state = vg.move_by_uuid(of).and_then(|at| vg.move_at(at)).map(|record| record.state);
     match change {
         Change::Aborting => true,
-        Change::Forget | Change::Confirm => state == Some(Recorded::Aborting),
+        Change::Forget | Change::Confirm => state == Some(MoveState::Aborting),
         Change::Begin | Change::Moved => false,
     }
 }

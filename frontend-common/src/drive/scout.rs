@@ -10,8 +10,8 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use lvshift_core::Leg;
 use lvshift_core::metadata::{Segment, Vg};
-use lvshift_core::mover::Leg;
 use lvshift_core::units::{SECTOR_SIZE, Sectors};
 
 use super::halve::{Bad, Halving, note};

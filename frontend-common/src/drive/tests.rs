@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lvshift_core::metadata::{AllocRequest, Area, MoveRequest, Name, Policy, Vg};
-use lvshift_core::mover::{AbortReason, Leg, LegFault, Live, Mapping, Outcome, Recorded};
+use lvshift_core::metadata::{AllocRequest, Area, MoveRequest, MoveState, Name, Policy, Vg};
+use lvshift_core::mover::{AbortReason, Live, Mapping, Outcome};
 use lvshift_core::units::{DeviceNumber, ExtentSize, Extents, LvIndex, MoveIndex, PvIndex, Uuid};
+use lvshift_core::{Leg, LegFault};
 
 use super::*;
 use crate::device::BlockDevice;
@@ -270,7 +271,7 @@ fn a_way_out_that_keeps_failing_is_told_and_carried_on_later() {
     let report = rig.run(&mut fake);
     assert!(matches!(report.outcome, Outcome::Stuck { .. }), "{:?}", report.outcome);
     assert!(report.error().expect("an error").to_string().contains("destination is in charge"));
-    assert_eq!(rig.vg.vg().moves()[0].state, Recorded::Moved);
+    assert_eq!(rig.vg.vg().moves()[0].state, MoveState::Moved);
     fake.fails = None;
     fake.loaded.clear();
     let mut report = |_: Report<'_>| {};

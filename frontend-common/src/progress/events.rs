@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use lvshift_core::mover::{Leg, Outcome};
+use lvshift_core::Leg;
+use lvshift_core::mover::Outcome;
 use serde::Serialize;
 
 use super::lines::{Summary, percent};

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-use lvshift_core::mover::{AbortReason, Leg, LegFault, Outcome};
+use lvshift_core::mover::{AbortReason, Outcome};
 use lvshift_core::units::Uuid;
+use lvshift_core::{Leg, LegFault};
 
 use super::*;
 use crate::front_end::BadPlace;

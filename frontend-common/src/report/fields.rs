@@ -1,6 +1,6 @@
 //! What can be shown of a row, under LVM's names and headings.
 
-use lvshift_core::mover::Recorded;
+use lvshift_core::metadata::MoveState;
 use lvshift_core::units::Extents;
 
 use super::Value;
@@ -50,13 +50,13 @@ fn or_empty(value: Option<Value>) -> Value {
     value.unwrap_or(Value::Empty)
 }
 
-fn state_word(state: Recorded, driven: bool) -> &'static str {
+fn state_word(state: MoveState, driven: bool) -> &'static str {
     match (state, driven) {
-        (Recorded::Queued, _) => "queued",
-        (Recorded::Copying, true) => "copying",
-        (Recorded::Copying, false) => "interrupted",
-        (Recorded::Aborting, _) => "aborting",
-        (Recorded::Moved, _) => "finishing",
+        (MoveState::Queued, _) => "queued",
+        (MoveState::Copying, true) => "copying",
+        (MoveState::Copying, false) => "interrupted",
+        (MoveState::Aborting, _) => "aborting",
+        (MoveState::Moved, _) => "finishing",
     }
 }
 

@@ -1,6 +1,6 @@
-//! Recorded moves that nobody drives: found and named by every report.
+//! MoveState moves that nobody drives: found and named by every report.
 
-use lvshift_core::mover::Recorded;
+use lvshift_core::metadata::MoveState;
 
 use super::VgFacts;
 
@@ -14,7 +14,7 @@ pub struct Interrupted {
     /// To which devices.
     pub to: Vec<String>,
     /// How far the record says it came.
-    pub state: Recorded,
+    pub state: MoveState,
 }
 
 impl Interrupted {
@@ -22,16 +22,18 @@ impl Interrupted {
     #[must_use]
     pub fn sentence(&self, program: &str) -> String {
         let (what, how) = match self.state {
-            Recorded::Queued => ("planned but not begun", "to carry on"),
-            Recorded::Copying => ("interrupted", "to carry on"),
-            Recorded::Aborting => ("interrupted while it was being undone", "to finish undoing it"),
-            Recorded::Moved => ("done but for the tidying up", "to finish"),
+            MoveState::Queued => ("planned but not begun", "to carry on"),
+            MoveState::Copying => ("interrupted", "to carry on"),
+            MoveState::Aborting => {
+                ("interrupted while it was being undone", "to finish undoing it")
+            }
+            MoveState::Moved => ("done but for the tidying up", "to finish"),
         };
         let undo = match self.state {
-            Recorded::Queued | Recorded::Copying => {
+            MoveState::Queued | MoveState::Copying => {
                 format!(", `{program} pvmove --abort` to undo it")
             }
-            Recorded::Aborting | Recorded::Moved => String::new(),
+            MoveState::Aborting | MoveState::Moved => String::new(),
         };
         format!(
             "move of {} from {} to {} is {what}: run `{program} pvmove` {how}{undo}",

@@ -1,7 +1,6 @@
 //! Cuts the facts into rows.
 
-use lvshift_core::metadata::{Run, Segment};
-use lvshift_core::mover::Recorded;
+use lvshift_core::metadata::{MoveState, Run, Segment};
 use lvshift_core::units::{DeviceNumber, Extents, LvIndex, MoveIndex, PvIndex, Sectors, Uuid};
 
 use super::Noun;
@@ -123,7 +122,7 @@ fn lvs<'a>(vg: &'a VgFacts<'a>, all: bool) -> impl Iterator<Item = Row<'a>> {
     let row = move |lv| Row { vg: Some(vg), lv: Some(lv), ..Row::default() };
     let hidden = vg.move_indices().filter(move |of| {
         let state = vg.vg.move_at(*of).map(|m| m.state);
-        all && state.is_some_and(|state| state != Recorded::Queued)
+        all && state.is_some_and(|state| state != MoveState::Queued)
     });
     let hidden = hidden.flat_map(move |of| {
         let shadows = vg.vg.lvs_of_move(of).into_iter().map(move |lv| LvRow::Shadow(of, lv));
@@ -160,7 +159,7 @@ fn runs<'a>(vg: &'a VgFacts<'a>, row: Row<'a>) -> Vec<Row<'a>> {
     let free = vg.vg.free_runs(pv).map(|run| Row { run: Some(run), ..row });
     // What a move has reserved, or has not yet given back.
     let owed = vg.vg.parts().iter().filter_map(|part| {
-        let moved = vg.vg.move_at(part.of)?.state == Recorded::Moved;
+        let moved = vg.vg.move_at(part.of)?.state == MoveState::Moved;
         let run = if moved { part.source_run() } else { part.destination_run() };
         let shadow = LvRow::Shadow(part.of, part.lv);
         (run.place.pv == pv && run.count != Extents(0)).then_some(Row {

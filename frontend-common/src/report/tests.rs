@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use lvshift_core::metadata::{Area, MoveRequest, Name, Place, Policy, Pv, Run, Vg};
-use lvshift_core::mover::Change;
+use lvshift_core::metadata::{Area, Change, MoveRequest, Name, Place, Policy, Pv, Run, Vg};
 use lvshift_core::units::{DeviceNumber, ExtentSize, Extents, Pe, PvIndex, Sectors, Uuid};
 
 use super::*;

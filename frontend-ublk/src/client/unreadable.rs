@@ -2,7 +2,7 @@
 
 use std::io;
 
-use lvshift_core::mover::Leg;
+use lvshift_core::Leg;
 use lvshift_core::units::{MoveIndex, Uuid};
 use lvshift_frontend_common::front_end::{BadPlace, View};
 

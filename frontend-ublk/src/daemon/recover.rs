@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use lvshift_core::mover::{Mapping, Recorded};
+use lvshift_core::metadata::MoveState;
+use lvshift_core::mover::Mapping;
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::activation;
 use lvshift_frontend_common::error::{Error, Kind, Result};
@@ -84,11 +85,11 @@ fn one(vg: &mut OpenVg, client: &mut Ublk, lv: Uuid, start: Instant) -> Result<(
     let index = model.lv_by_uuid(lv).ok_or_else(|| Error::new(Kind::NotFound, "the LV is gone"))?;
     let record = model.move_of_lv(index).and_then(|of| model.move_at(of));
     let mapping = match record.map(|record| record.state) {
-        Some(Recorded::Copying) => Mapping::Mirrored,
+        Some(MoveState::Copying) => Mapping::Mirrored,
         // On some PVs it may still be Copying, for ever: both sides are served until it is settled.
-        Some(Recorded::Moved) if !agreed => Mapping::Mirrored,
-        Some(Recorded::Moved) => Mapping::Final,
-        Some(Recorded::Queued | Recorded::Aborting) | None => Mapping::Source,
+        Some(MoveState::Moved) if !agreed => Mapping::Mirrored,
+        Some(MoveState::Moved) => Mapping::Final,
+        Some(MoveState::Queued | MoveState::Aborting) | None => Mapping::Source,
     };
     client.activate(vg.view(), index, mapping, false).map(|_| ())
 }

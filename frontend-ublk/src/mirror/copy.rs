@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lvshift_core::Leg;
 use lvshift_core::chunk::{CopyOutcome, CopyTicket};
-use lvshift_core::mover::Leg;
 
 use super::Part;
 use super::zeroes::{GRAIN, Run, cut};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use lvshift_core::chunk::{ChunkIndex, Effects, Fault, GROUP_CHUNKS};
-use lvshift_core::mover::{Leg, LegFault};
 use lvshift_core::planted;
+use lvshift_core::{Leg, LegFault};
 use lvshift_on_disk_format::dirty_log::{self, BITSET_OFFSET, BLOCK_SIZE};
 
 use super::Part;

@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use lvshift_core::Leg;
 use lvshift_core::chunk::{Cells, ChunkCell, Effects, Geometry, Group, Tracker, WritePolicy};
 use lvshift_core::io::{Discards, Zeroing};
-use lvshift_core::mover::Leg;
 use lvshift_core::units::Sectors;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 

@@ -4,9 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use lvshift_core::Leg;
 use lvshift_core::chunk::{Effects, SettleRound, Turn};
 use lvshift_core::copier::{Nanos, SettlePace};
-use lvshift_core::mover::Leg;
 
 use super::Part;
 use crate::failpoint::{self, Point};

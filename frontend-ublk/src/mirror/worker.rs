@@ -173,8 +173,8 @@ impl Work for Running {
         // Without its copier no part can become equal: let the mover go back.
         for part in &self.setting.table.parts {
             let fault = lvshift_core::chunk::Fault {
-                leg: lvshift_core::mover::Leg::Destination,
-                fault: lvshift_core::mover::LegFault::Copy,
+                leg: lvshift_core::Leg::Destination,
+                fault: lvshift_core::LegFault::Copy,
             };
             part.pass_on(part.tracker.fail(fault), &self.setting.gate);
         }

@@ -4,9 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use lvshift_core::Leg;
 use lvshift_core::chunk::{AppResult, Authority};
 use lvshift_core::io::{FlushProgress, FlushResult};
-use lvshift_core::mover::Leg;
 
 use super::Queue;
 use super::tag::{User, What, Work};

@@ -3,11 +3,11 @@
 use std::io;
 use std::sync::Arc;
 
+use lvshift_core::Leg;
 use lvshift_core::chunk::{
     Admission, AppResult, Authority, Content, Fallback, Parked, Piece, WriteOutcome,
 };
 use lvshift_core::io::{LegOp, ReadPlan, ReadStep, WriteProgress, plan_write};
-use lvshift_core::mover::Leg;
 use lvshift_core::units::Sectors;
 
 use super::Queue;

@@ -2,8 +2,8 @@
 
 use std::io;
 
+use lvshift_core::Leg;
 use lvshift_core::io::{LegOp, WriteOp};
-use lvshift_core::mover::Leg;
 
 use super::Queue;
 use super::tag::{LegTask, LegWork, User, What, Work, buffer};

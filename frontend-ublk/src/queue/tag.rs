@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use lvshift_core::Leg;
 use lvshift_core::chunk::{FlushTicket, WriteTicket};
 use lvshift_core::io::{FlushProgress, FlushResult, LegOp, ReadPlan, WriteOp, WriteProgress};
-use lvshift_core::mover::Leg;
 
 use super::MAX_IO_BYTES;
 use crate::live::LiveTable;

@@ -5,15 +5,15 @@ use crate::Uuid;
 use crate::layout::moves as at;
 
 /// How far a move has come, as its record stores it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MoveState {
-    /// Planned, nothing mirrored: 1.
+    /// Planned: destination extents are reserved, nothing is mirrored, the log means nothing. Stored as 1.
     Queued,
-    /// Mirrored, the source in charge: 2.
+    /// The source is in charge; where the LV is mirrored or inactive the log is to be believed. Stored as 2.
     Copying,
-    /// On the way back to the source: 3.
+    /// On the way back to the source; the log is void. Stored as 3.
     Aborting,
-    /// The destination in charge: 4.
+    /// The destination is in charge; source extents are still reserved. Stored as 4.
     Moved,
 }
 

@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-use lvshift_core::metadata::{ChooseError, Found, FoundSlot, Vg, newest_here};
-use lvshift_core::mover::{Change, Mapping};
+use lvshift_core::metadata::{Change, ChooseError, Found, FoundSlot, Vg, newest_here};
+use lvshift_core::mover::Mapping;
 use lvshift_core::table::{BuildError, Devices, Log, Segment, Shadow, Table, build};
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, PvIndex, Sectors};
 use lvshift_on_disk_format::layout::{bounds, slot as slot_at, vg as vg_at};

@@ -10,11 +10,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use lvshift_core::chunk::{self, ChunkIndex, QueueId, RangeError, Word};
 use lvshift_core::io::{Discards, Plan, ReadPlan, ReadStep, WriteOp, WriteProgress, plan_write};
-use lvshift_core::metadata::{
-    ApplyError, Choice, ChooseError, Commit, CommitAction, CommitResult, Found, FoundSlot,
-    MetadataError, Place, SlotInfo, Standing, Vg, choose, newest_here,
-};
-use lvshift_core::mover::{self, Change, Leg, Live, Mapping, Recorded};
+use lvshift_core::metadata::{ApplyError, Change, Choice, ChooseError, Commit, CommitAction, CommitResult, Found, FoundSlot, MetadataError, MoveState, Place, SlotInfo, Standing, Vg, choose, newest_here};
+use lvshift_core::Leg;
+use lvshift_core::mover::{self, Live, Mapping};
 use lvshift_core::table::dm::{MirrorStatus, ParseError};
 use lvshift_core::table::{
     Area, BuildError, Devices, Difference, Log, OutOfRange, Piece, Segment, Shadow, Split, Table,
@@ -110,7 +108,7 @@ roots! {
     ROOT_WRITE_DONE: fn(&mut WriteProgress, Leg, bool) -> Option<chunk::WriteOutcome> =
         WriteProgress::leg_done;
     ROOT_READ_DONE: fn(&mut ReadPlan, bool) -> ReadStep = ReadPlan::leg_done;
-    ROOT_MOVER_START: fn(Recorded, &[Live]) -> mover::State = mover::start;
+    ROOT_MOVER_START: fn(MoveState, &[Live]) -> mover::State = mover::start;
     ROOT_MOVER_STEP: fn(mover::State, mover::Event) -> mover::State = mover::step;
     ROOT_MOVER_ISSUE: fn(mover::State) -> mover::State = mover::issue;
 }

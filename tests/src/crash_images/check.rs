@@ -1,6 +1,6 @@
 //! Is this image right? Every sector of every LV, and every chunk that the log calls clean.
 
-use lvshift_core::mover::Recorded;
+use lvshift_core::metadata::MoveState;
 use lvshift_on_disk_format::dirty_log;
 
 use super::image::Image;
@@ -57,10 +57,10 @@ impl Checker {
         }
         let at = match record {
             None => 0,
-            Some(Recorded::Queued) => 1,
-            Some(Recorded::Copying) => 2,
-            Some(Recorded::Aborting) => 3,
-            Some(Recorded::Moved) => 4,
+            Some(MoveState::Queued) => 1,
+            Some(MoveState::Copying) => 2,
+            Some(MoveState::Aborting) => 3,
+            Some(MoveState::Moved) => 4,
         };
         self.looked.records[at] += 1;
         Ok(())

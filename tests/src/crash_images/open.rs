@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use lvshift_core::metadata::{Found, FoundSlot, Standing, Vg, choose};
-use lvshift_core::mover::{Mapping, Recorded};
+use lvshift_core::metadata::{Found, FoundSlot, MoveState, Standing, Vg, choose};
+use lvshift_core::mover::Mapping;
 use lvshift_core::table::{Devices, Log, Shadow, Target, build};
 use lvshift_core::units::{LvIndex, PvIndex, Uuid};
 use lvshift_on_disk_format::dirty_log;
@@ -51,7 +51,7 @@ pub struct OpenLv {
     /// Those of them that are mirrored.
     pub parts: Vec<Part>,
     /// What is recorded of the move that touches it.
-    pub record: Option<Recorded>,
+    pub record: Option<MoveState>,
 }
 
 /// A VG that could be opened.
@@ -274,9 +274,9 @@ fn open_lv(vg: &Vg, index: LvIndex, pvs: &[OnDisk]) -> Verdict<OpenLv> {
     let of = vg.move_of_lv(index);
     let record = of.and_then(|of| vg.move_at(of)).map(|record| record.state);
     let mapping = match record {
-        None | Some(Recorded::Queued | Recorded::Aborting) => Mapping::Source,
-        Some(Recorded::Copying) => Mapping::Mirrored,
-        Some(Recorded::Moved) => Mapping::Final,
+        None | Some(MoveState::Queued | MoveState::Aborting) => Mapping::Source,
+        Some(MoveState::Copying) => Mapping::Mirrored,
+        Some(MoveState::Moved) => Mapping::Final,
     };
     let devices = OnDisks { vg, pvs };
     let (mut runs, mut parts) = (Vec::new(), Vec::new());

@@ -1,5 +1,5 @@
+use lvshift_core::metadata::Change as Step;
 use lvshift_core::metadata::{Area, MoveRequest, Name, Place, Policy, Pv, Run, Vg};
-use lvshift_core::mover::Change as Step;
 use lvshift_core::units::{ExtentSize, Extents, LvIndex, Pe, PvIndex, Uuid};
 use lvshift_on_disk_format::dirty_log;
 use lvshift_on_disk_format::{Geometry, Label, LabelCopy, SlotIndex};

@@ -2,7 +2,7 @@
 
 use lvshift_ublk_sim::{Completion, Handle, IoOp, Killed};
 
-use lvshift_core::mover::Recorded;
+use lvshift_core::metadata::MoveState;
 
 use super::client::{Kind, Op};
 use super::words::describe;
@@ -319,7 +319,7 @@ impl Inner {
     /// destination does, and only at the very sectors where the source does.
     fn break_something(&mut self) -> bool {
         let Some(Some(view)) = self.newest.first().cloned() else { return false };
-        let source_leads = self.newest.len() == 1 && view.state == Some(Recorded::Copying);
+        let source_leads = self.newest.len() == 1 && view.state == Some(MoveState::Copying);
         if self.plan.faults == 0 || self.broken || !source_leads {
             return false;
         }

@@ -2,8 +2,7 @@
 
 use std::rc::Rc;
 
-use lvshift_core::metadata::{Place, Vg};
-use lvshift_core::mover::Recorded;
+use lvshift_core::metadata::{MoveState, Place, Vg};
 use lvshift_core::units::{LvIndex, MoveIndex, Sectors};
 use lvshift_on_disk_format::dirty_log::BITSET_OFFSET;
 
@@ -39,7 +38,7 @@ pub struct View {
     /// The commit.
     pub sequence: u64,
     /// The state of its move, if it has one.
-    pub state: Option<Recorded>,
+    pub state: Option<MoveState>,
     /// Where each sector of the LV lives.
     pub homes: Vec<Spot>,
     /// The parts of its move.

@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use lvshift_core::metadata::Vg;
-use lvshift_core::mover::Recorded;
+use lvshift_core::metadata::{MoveState, Vg};
 use lvshift_ublk_sim::{Completion, Io, IoOp, Work};
 
 use super::client::Op;
@@ -256,7 +255,7 @@ impl Inner {
                     self.look_at(view, sector, *spot);
                 }
             }
-            if view.state == Some(Recorded::Copying) && self.journal {
+            if view.state == Some(MoveState::Copying) && self.journal {
                 self.look_at_log(view);
             }
         }

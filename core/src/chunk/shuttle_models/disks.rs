@@ -6,8 +6,8 @@
 use std::string::String;
 use std::vec::Vec;
 
+use crate::Leg;
 use crate::chunk::{Piece, Word};
-use crate::mover::Leg;
 use crate::units::Sectors;
 
 /// Sectors of a chunk: two words of the guard, so that every chunk meets every other there.

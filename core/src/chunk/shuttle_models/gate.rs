@@ -4,7 +4,7 @@ use shuttle::sync::atomic::{AtomicU32, Ordering};
 use shuttle::sync::{Condvar, Mutex};
 
 use super::{Bell, QUEUES};
-use crate::mover::Leg;
+use crate::Leg;
 
 /// What the LV is served from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use shuttle::thread;
 use super::disks::Span;
 use super::plan::{Dice, Fault};
 use super::{ChunkIndex, CopyOutcome, CopyTicket, System};
+use crate::Leg;
 use crate::copier::{Allowed, Pick, Schedule};
-use crate::mover::Leg;
 
 /// Copies what is wanted, and what the scan finds.
 pub(super) fn copy(system: &System) {

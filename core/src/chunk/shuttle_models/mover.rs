@@ -7,7 +7,7 @@ use super::disks::CHUNKS;
 use super::gate::Table;
 use super::plan::{Ending, Fault};
 use super::{Authority, Sealed, System};
-use crate::mover::Leg;
+use crate::Leg;
 
 pub(super) fn run(system: &System) {
     if system.plan.patient {

@@ -12,8 +12,8 @@ use super::{
     Admission, AppResult, Authority, Content, FlushTicket, QueueId, System, WriteOutcome,
     WriteTicket,
 };
+use crate::Leg;
 use crate::io::{Discards, FlushProgress, FlushResult, WriteOp, WriteProgress, plan_write};
-use crate::mover::Leg;
 
 /// Requests of a queue that are on their way at once.
 const DEPTH: usize = 2;

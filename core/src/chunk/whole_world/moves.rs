@@ -5,7 +5,8 @@ use std::vec::Vec;
 use super::steps::Ground;
 use super::world::{Client, Copying, Flusher, World, record};
 use crate::chunk::{Authority, ChunkIndex, Effects, Phase as ChunkPhase, QueueMask, Sealed, Word};
-use crate::mover::{Event, Mapping, Outcome, Phase, Recorded, State, issue, step};
+use crate::metadata::MoveState;
+use crate::mover::{Event, Mapping, Outcome, Phase, State, issue, step};
 
 impl World {
     pub(super) fn mover_steps(&self, ground: &Ground<'_>, all: &mut Vec<World>) {
@@ -179,11 +180,11 @@ enum Act {
     Answer(Event),
 }
 
-fn recorded(recorded: Recorded) -> u8 {
+fn recorded(recorded: MoveState) -> u8 {
     match recorded {
-        Recorded::Queued => record::QUEUED,
-        Recorded::Copying => record::COPYING,
-        Recorded::Aborting => record::ABORTING,
-        Recorded::Moved => record::MOVED,
+        MoveState::Queued => record::QUEUED,
+        MoveState::Copying => record::COPYING,
+        MoveState::Aborting => record::ABORTING,
+        MoveState::Moved => record::MOVED,
     }
 }

@@ -5,13 +5,14 @@ use std::vec::Vec;
 use super::rig::{Rig, piece};
 use super::scenario::{Op, Scenario};
 use super::world::{Client, Copying, Flusher, World};
+use crate::Leg;
 use crate::chunk::log::SettleRound;
 use crate::chunk::{
     Admission, AppResult, CopyOutcome, CopyTicket, Effects, Parked, QueueId, QueueMask, Route,
     WriteOutcome, WriteTicket,
 };
 use crate::io::{Discards, WriteOp, WriteProgress, plan_write};
-use crate::mover::{Leg, Mapping};
+use crate::mover::Mapping;
 
 /// What explores needs at hand.
 pub(super) struct Ground<'a> {

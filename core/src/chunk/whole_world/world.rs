@@ -4,7 +4,8 @@ use std::vec::Vec;
 
 use super::scenario::{MAX_OPS, Op, Scenario};
 use crate::chunk::{Authority, Phase, Route, Word};
-use crate::mover::{Live, Mapping, Recorded, State, start};
+use crate::metadata::MoveState;
+use crate::mover::{Live, Mapping, State, start};
 
 /// Chunks at most.
 pub(super) const CHUNKS: usize = 4;
@@ -163,7 +164,7 @@ impl World {
             record: record::QUEUED,
             live: Some(Mapping::Source),
             loaded: None,
-            mover: Some(start(Recorded::Queued, &[Live::Is(Mapping::Source)])),
+            mover: Some(start(MoveState::Queued, &[Live::Is(Mapping::Source)])),
             begun: false,
             aborted: false,
             authority: Authority::Source,
@@ -302,10 +303,10 @@ impl World {
     /// The world without what was in memory.
     fn restarted(&self, found: u8) -> World {
         let (live, recorded) = match found {
-            record::QUEUED => (Some(Mapping::Source), Some(Recorded::Queued)),
-            record::COPYING => (None, Some(Recorded::Copying)),
-            record::ABORTING => (Some(Mapping::Source), Some(Recorded::Aborting)),
-            record::MOVED => (Some(Mapping::Final), Some(Recorded::Moved)),
+            record::QUEUED => (Some(Mapping::Source), Some(MoveState::Queued)),
+            record::COPYING => (None, Some(MoveState::Copying)),
+            record::ABORTING => (Some(Mapping::Source), Some(MoveState::Aborting)),
+            record::MOVED => (Some(Mapping::Final), Some(MoveState::Moved)),
             record::GONE_BACK => (Some(Mapping::Source), None),
             _ => (Some(Mapping::Final), None),
         };

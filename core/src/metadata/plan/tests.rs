@@ -6,7 +6,7 @@ use std::vec::Vec;
 use super::super::Pv;
 use super::super::testing::*;
 use super::*;
-use crate::mover::Change;
+use crate::metadata::Change;
 use crate::units::ExtentSize;
 
 const PV0: [Area; 1] = [Area::whole(PvIndex(0))];

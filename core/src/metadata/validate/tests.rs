@@ -7,7 +7,7 @@ use std::boxed::Box;
 use super::super::testing::*;
 use super::super::{NameError, Place};
 use super::*;
-use crate::mover::Change;
+use crate::metadata::Change;
 use crate::units::{Extents, Le, Pe, PvIndex};
 
 /// Two LVs, the first with a move that copies, the second with a queued one.
@@ -96,7 +96,7 @@ fn lies_about_moves_and_parts() {
     assert_eq!(lie(|vg| vg.parts[1].source.pe.0 = u32::MAX), Invalid::PartOutside { index: 1 });
     assert_eq!(lie(|vg| vg.parts[1].source.pe.0 = 6), Invalid::PartDisagrees { index: 1 });
     assert_eq!(lie(|vg| vg.parts[1].count.0 = 6), Invalid::PartDisagrees { index: 1 });
-    let moved = |vg: &mut Vg| vg.moves[0].state = Recorded::Moved;
+    let moved = |vg: &mut Vg| vg.moves[0].state = MoveState::Moved;
     assert_eq!(lie(moved), Invalid::PartDisagrees { index: 0 });
     assert_eq!(lie(|vg| vg.moves[1].chunk_sectors = 1 << 15), Invalid::PartTooShort { index: 4 });
     let (pv, pe) = (PvIndex(2), Pe(2));
@@ -121,6 +121,6 @@ fn lies_about_dirty_logs() {
     assert_eq!(lie(|vg| vg.parts[1].log_offset.0 = !7), Invalid::LogOutside { index: 1 });
     assert_eq!(lie(|vg| vg.parts[1].log_offset.0 = 0), Invalid::LogOverlap { index: 1 });
     // The queued move may have the room of the other; two that copy may not.
-    let both = lie(|vg| vg.moves[1].state = Recorded::Copying);
+    let both = lie(|vg| vg.moves[1].state = MoveState::Copying);
     assert!(matches!(both, Invalid::LogOverlap { .. }), "{both}");
 }

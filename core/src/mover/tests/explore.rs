@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use std::vec::Vec;
 
 use super::world::World;
-use crate::mover::{Event, Leg, LegFault, Outcome, Phase, State, issue, start, step};
+use crate::mover::{Event, Outcome, Phase, State, issue, start, step};
+use crate::{Leg, LegFault};
 
 type Node = (World, State);
 

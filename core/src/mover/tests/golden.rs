@@ -10,10 +10,9 @@ use std::string::String;
 use std::vec::Vec;
 use std::{env, format, fs};
 
-use crate::mover::{
-    AbortReason, Event, Leg, LegFault, Live, LvSet, Mapping, Phase, Recorded, State, issue, start,
-    step,
-};
+use crate::metadata::MoveState;
+use crate::mover::{AbortReason, Event, Live, LvSet, Mapping, Phase, State, issue, start, step};
+use crate::{Leg, LegFault};
 
 const TABLE: &str = include_str!("../transitions.txt");
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/mover/transitions.txt");
@@ -36,8 +35,8 @@ const LIVE: [Live; 5] = [
     Live::Foreign,
 ];
 
-const RECORDED: [Recorded; 4] =
-    [Recorded::Queued, Recorded::Copying, Recorded::Aborting, Recorded::Moved];
+const RECORDED: [MoveState; 4] =
+    [MoveState::Queued, MoveState::Copying, MoveState::Aborting, MoveState::Moved];
 
 #[test]
 #[cfg_attr(miri, ignore = "the whole table")]
@@ -73,17 +72,17 @@ fn table() -> String {
     }
     let mut seen = HashSet::new();
     for (title, recorded, live) in [
-        ("1 LV, from the beginning", Recorded::Queued, &LIVE[1..2]),
-        ("1 LV, found copying, without a device", Recorded::Copying, &LIVE[0..1]),
-        ("1 LV, found copying, on its source", Recorded::Copying, &LIVE[1..2]),
-        ("1 LV, found copying, mirrored", Recorded::Copying, &LIVE[2..3]),
-        ("1 LV, found going back, mirrored", Recorded::Aborting, &LIVE[2..3]),
-        ("1 LV, found going back, without a device", Recorded::Aborting, &LIVE[0..1]),
-        ("1 LV, found moved, mirrored", Recorded::Moved, &LIVE[2..3]),
-        ("1 LV, found moved, on its destination", Recorded::Moved, &LIVE[3..4]),
-        ("2 LVs, from the beginning", Recorded::Queued, &[LIVE[1]; 2]),
-        ("2 LVs, found copying, one on its source, one mirrored", Recorded::Copying, &LIVE[1..3]),
-        ("2 LVs, found moved, one mirrored, one not", Recorded::Moved, &LIVE[2..4]),
+        ("1 LV, from the beginning", MoveState::Queued, &LIVE[1..2]),
+        ("1 LV, found copying, without a device", MoveState::Copying, &LIVE[0..1]),
+        ("1 LV, found copying, on its source", MoveState::Copying, &LIVE[1..2]),
+        ("1 LV, found copying, mirrored", MoveState::Copying, &LIVE[2..3]),
+        ("1 LV, found going back, mirrored", MoveState::Aborting, &LIVE[2..3]),
+        ("1 LV, found going back, without a device", MoveState::Aborting, &LIVE[0..1]),
+        ("1 LV, found moved, mirrored", MoveState::Moved, &LIVE[2..3]),
+        ("1 LV, found moved, on its destination", MoveState::Moved, &LIVE[3..4]),
+        ("2 LVs, from the beginning", MoveState::Queued, &[LIVE[1]; 2]),
+        ("2 LVs, found copying, one on its source, one mirrored", MoveState::Copying, &LIVE[1..3]),
+        ("2 LVs, found moved, one mirrored, one not", MoveState::Moved, &LIVE[2..4]),
     ] {
         write!(out, "\n== {title} ==\n\n").unwrap();
         section(&mut out, &mut seen, start(recorded, live));
@@ -141,8 +140,8 @@ fn plain(mut state: State) -> State {
         state.attached = LvSet::default();
     }
     if state.abort.is_some() {
-        if state.recorded == Recorded::Queued {
-            state.recorded = Recorded::Copying;
+        if state.recorded == MoveState::Queued {
+            state.recorded = MoveState::Copying;
         }
         (state.moved_failures, state.settled) = (0, LvSet::default());
     }

@@ -6,11 +6,13 @@ use std::string::String;
 use std::vec::Vec;
 
 use crate::limits::MAX_LVS_PER_MOVE;
+use crate::metadata::{Change, MoveState};
 use crate::mover::{
-    AbortReason, Action, Change, Event, InCharge, Leg, LegFault, Live, Mapping, Mover, MoverError,
-    Outcome, Phase, Recorded, start, step,
+    AbortReason, Action, Event, InCharge, Live, Mapping, Mover, MoverError, Outcome, Phase, start,
+    step,
 };
 use crate::units::Uuid;
+use crate::{Leg, LegFault};
 
 const A: Uuid = Uuid([1; 16]);
 const B: Uuid = Uuid([2; 16]);
@@ -118,7 +120,7 @@ fn leaving_waits_for_the_copy_and_a_later_run_attaches() {
     assert_eq!(outcome, Outcome::Left);
 
     let found = [(A, Live::Is(Mapping::Mirrored))];
-    let (actions, outcome) = run(Mover::recover(Recorded::Copying, &found).unwrap(), good);
+    let (actions, outcome) = run(Mover::recover(MoveState::Copying, &found).unwrap(), good);
     assert_eq!(names(&actions)[..2], ["commit-confirm", "await-copy"]);
     assert_eq!(outcome, Outcome::Moved);
 }
@@ -126,7 +128,7 @@ fn leaving_waits_for_the_copy_and_a_later_run_attaches() {
 #[test]
 fn after_a_reboot_the_log_is_believed_and_on_the_source_it_is_not() {
     let found = [(A, Live::Absent), (B, Live::Is(Mapping::Source))];
-    let (actions, outcome) = run(Mover::recover(Recorded::Copying, &found).unwrap(), good);
+    let (actions, outcome) = run(Mover::recover(MoveState::Copying, &found).unwrap(), good);
     let expected = ["commit-confirm", "init-log b", "create-shadow a"];
     assert_eq!(names(&actions)[..3], expected);
     assert_eq!(outcome, Outcome::Moved);
@@ -135,15 +137,15 @@ fn after_a_reboot_the_log_is_believed_and_on_the_source_it_is_not() {
 #[test]
 fn a_contradiction_is_refused_and_nothing_touched() {
     for (recorded, live) in [
-        (Recorded::Queued, Live::Is(Mapping::Mirrored)),
-        (Recorded::Queued, Live::Is(Mapping::Final)),
-        (Recorded::Copying, Live::Is(Mapping::Final)),
-        (Recorded::Aborting, Live::Is(Mapping::Final)),
-        (Recorded::Moved, Live::Is(Mapping::Source)),
-        (Recorded::Queued, Live::Foreign),
-        (Recorded::Copying, Live::Foreign),
-        (Recorded::Aborting, Live::Foreign),
-        (Recorded::Moved, Live::Foreign),
+        (MoveState::Queued, Live::Is(Mapping::Mirrored)),
+        (MoveState::Queued, Live::Is(Mapping::Final)),
+        (MoveState::Copying, Live::Is(Mapping::Final)),
+        (MoveState::Aborting, Live::Is(Mapping::Final)),
+        (MoveState::Moved, Live::Is(Mapping::Source)),
+        (MoveState::Queued, Live::Foreign),
+        (MoveState::Copying, Live::Foreign),
+        (MoveState::Aborting, Live::Foreign),
+        (MoveState::Moved, Live::Foreign),
     ] {
         let found = [(A, Live::Absent), (B, live)];
         let mut mover = Mover::recover(recorded, &found).unwrap();
@@ -199,7 +201,7 @@ fn every_name_is_listed_once_and_every_action_has_one() {
         Action::AwaitCopy => Event::LegFailed(Leg::Source, LegFault::Read),
         _ => Event::Done,
     };
-    note(run(Mover::recover(Recorded::Copying, &found).unwrap(), fails).0);
+    note(run(Mover::recover(MoveState::Copying, &found).unwrap(), fails).0);
     seen.sort_unstable();
     seen.dedup();
     let mut listed = Action::NAMES.to_vec();
@@ -232,7 +234,7 @@ const ANSWERS: [Event; 6] = [
 
 #[test]
 fn nothing_changes_what_has_ended() {
-    let mut state = start(Recorded::Queued, &[Live::Is(Mapping::Source)]);
+    let mut state = start(MoveState::Queued, &[Live::Is(Mapping::Source)]);
     for outcome in [Outcome::Moved, Outcome::Left, Outcome::Refused] {
         for issued in [false, true] {
             state.phase = Phase::End(outcome);
@@ -246,7 +248,7 @@ fn nothing_changes_what_has_ended() {
 
 #[test]
 fn an_answer_to_nothing_changes_nothing() {
-    let mut state = start(Recorded::Queued, &[Live::Is(Mapping::Source)]);
+    let mut state = start(MoveState::Queued, &[Live::Is(Mapping::Source)]);
     for phase in [Phase::AwaitCopy, Phase::Check, Phase::Flush, Phase::CommitMoved, Phase::Forget] {
         state.phase = phase;
         state.issued = false;
@@ -258,7 +260,7 @@ fn an_answer_to_nothing_changes_nothing() {
 
 #[test]
 fn an_abort_is_heeded_until_the_commit_is_given_out_and_not_after() {
-    let mut state = start(Recorded::Copying, &[Live::Is(Mapping::Mirrored)]);
+    let mut state = start(MoveState::Copying, &[Live::Is(Mapping::Mirrored)]);
     state.phase = Phase::CommitMoved;
     state.issued = false;
     assert_eq!(step(state, Event::AbortRequested).phase, Phase::CommitAborting);

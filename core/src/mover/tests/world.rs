@@ -10,9 +10,9 @@ extern crate std;
 use std::vec;
 use std::vec::Vec;
 
-use crate::mover::{
-    Event, InCharge, Leg, LegFault, Live, Mapping, Outcome, Phase, Recorded, State,
-};
+use crate::metadata::MoveState;
+use crate::mover::{Event, InCharge, Live, Mapping, Outcome, Phase, State};
+use crate::{Leg, LegFault};
 
 /// A set of what a read of the metadata may find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,20 +37,20 @@ impl Records {
     }
 
     /// The records of the set that a mover can be started over.
-    pub(super) fn readable(self) -> impl Iterator<Item = Recorded> {
-        [Recorded::Queued, Recorded::Copying, Recorded::Aborting, Recorded::Moved]
+    pub(super) fn readable(self) -> impl Iterator<Item = MoveState> {
+        [MoveState::Queued, MoveState::Copying, MoveState::Aborting, MoveState::Moved]
             .into_iter()
             .filter(move |&recorded| self.has(Records::from(recorded)))
     }
 }
 
-impl From<Recorded> for Records {
-    fn from(recorded: Recorded) -> Records {
+impl From<MoveState> for Records {
+    fn from(recorded: MoveState) -> Records {
         match recorded {
-            Recorded::Queued => Records::QUEUED,
-            Recorded::Copying => Records::COPYING,
-            Recorded::Aborting => Records::ABORTING,
-            Recorded::Moved => Records::MOVED,
+            MoveState::Queued => Records::QUEUED,
+            MoveState::Copying => Records::COPYING,
+            MoveState::Aborting => Records::ABORTING,
+            MoveState::Moved => Records::MOVED,
         }
     }
 }
@@ -288,7 +288,7 @@ impl World {
     pub(super) fn unseal_after(&mut self, state: &State) {
         self.sealed &= match state.phase {
             Phase::CommitAborting => false,
-            Phase::Confirm => state.recorded != Recorded::Copying,
+            Phase::Confirm => state.recorded != MoveState::Copying,
             _ => true,
         };
     }

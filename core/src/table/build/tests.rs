@@ -8,8 +8,8 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::*;
-use crate::metadata::{Area as PvArea, MoveRequest, Name, Policy, Pv, Run};
-use crate::mover::{Change, Live};
+use crate::metadata::{Area as PvArea, Change, MoveRequest, Name, Policy, Pv, Run};
+use crate::mover::Live;
 use crate::table::{Table, observe};
 use crate::units::{ExtentSize, Pe, Uuid};
 

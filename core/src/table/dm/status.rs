@@ -4,8 +4,8 @@ use core::str::FromStr;
 
 use super::ParseError;
 use super::words::{Words, number};
-use crate::mover::{Leg, LegFault};
 use crate::units::DeviceNumber;
+use crate::{Leg, LegFault};
 
 /// The worst that has happened to a leg, as the kernel's letter tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

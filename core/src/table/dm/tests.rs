@@ -6,9 +6,9 @@ extern crate std;
 use std::string::ToString;
 
 use super::*;
-use crate::mover::{Leg, LegFault};
 use crate::table::{Log, Mirror, SyncHint};
 use crate::units::Sectors;
+use crate::{Leg, LegFault};
 
 const AS_THE_KERNEL_WRITES: [&str; 9] = [
     "0 8192 linear 254:0 2048",

@@ -1,8 +1,7 @@
 //! From the command line to records of moves. Everything that can be refused is refused before
 //! they are written.
 
-use lvshift_core::metadata::{MoveRequest, PlanError, Vg};
-use lvshift_core::mover::Change;
+use lvshift_core::metadata::{Change, MoveRequest, PlanError, Vg};
 use lvshift_core::units::{LvIndex, MoveIndex, PvIndex, Uuid};
 
 use super::super::Context;

@@ -1,9 +1,8 @@
 //! Whole moves, made by the commands' own commits, with everything each commit wrote.
 
 use lvshift_core::metadata::{
-    AllocRequest, ApplyError, Area, MoveRequest, Name, Policy, SlotInfo, Vg,
+    AllocRequest, ApplyError, Area, Change, MoveRequest, Name, Policy, SlotInfo, Vg,
 };
-use lvshift_core::mover::Change;
 use lvshift_core::units::{ExtentSize, Extents, MoveIndex, Pe, PvIndex, Uuid};
 use lvshift_frontend_common::error::{Error, Kind};
 use lvshift_frontend_common::simulation;
