@@ -70,7 +70,7 @@ pub struct Pace {
     /// is without the copy; `None` leaves it as it is.
     pub factor: Option<Factor>,
     /// Writes to chunks that are not copied yet go to the source alone (device-mapper's rule)
-    /// instead of waiting for the copy (the outline's); `None` leaves it as it is.
+    /// instead of waiting for the copy and then going to both sides; `None` leaves it as it is.
     pub source_first: Option<bool>,
 }
 

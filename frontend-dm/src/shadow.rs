@@ -1,4 +1,4 @@
-//! The shadow of an LV (outline step 2) and the dirty-log devices of its parts.
+//! The shadow of an LV and the dirty-log devices of its parts.
 
 use lvshift_core::mover::Mapping;
 use lvshift_core::table::{Segment, Target};

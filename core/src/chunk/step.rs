@@ -7,7 +7,7 @@ use crate::planted;
 /// What a write to a chunk that is not copied yet does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WritePolicy {
-    /// Waits for the chunk's copy, then goes to both legs: the outline's rule.
+    /// Waits for the chunk's copy, then goes to both legs.
     CopyFirst,
     /// Goes to the source alone; the chunk is copied later: device-mapper's rule.
     SourceFirst,

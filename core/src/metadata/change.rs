@@ -9,7 +9,7 @@ pub enum Change {
     Confirm,
     /// Queued -> Copying: from now on the dirty log is believed.
     Begin,
-    /// Copying -> Moved: the one moment in which the destination takes over (outline step 7).
+    /// Copying -> Moved: the one moment in which the destination takes over.
     Moved,
     /// Queued or Copying (or a Moved that failed to commit) -> Aborting: the log is void, the
     /// source stays in charge.

@@ -30,13 +30,13 @@ pub enum Action {
     },
     /// Commit a metadata change on every PV present and flush; answer only when all hold it.
     Commit(Change),
-    /// Create the shadow device with the LV's source table, and the log devices of its parts
-    /// (outline step 2). What is already there and right is left.
+    /// Create the shadow device with the LV's source table, and the log devices of its parts.
+    /// What is already there and right is left.
     CreateShadow {
         /// The LV whose shadow is meant.
         lv: Uuid,
     },
-    /// Load a table into the LV's inactive slot (outline step 3 or 8). An LV without a device
+    /// Load a table into the LV's inactive slot. An LV without a device
     /// gets one, with this table waiting in it.
     Load {
         /// The LV.
@@ -45,7 +45,7 @@ pub enum Action {
         mapping: Mapping,
     },
     /// Suspend, flush pending I/O, switch to the loaded table, resume: one ioctl on dm
-    /// (outline steps 1 and 4, 5 and 8). `Done` only if the live table is then this mapping: a
+    /// `Done` only if the live table is then this mapping: a
     /// kernel that failed an earlier swap has dropped the loaded table, and a swap with nothing
     /// loaded succeeds and changes nothing.
     Swap {
@@ -70,7 +70,7 @@ pub enum Action {
     /// the chunks that are not clean, for the message; best effort. Nothing is mirrored now.
     Diagnose,
     /// Point the shadow at nothing, take it and the log devices down; deferred where they are
-    /// held open by somebody (outline step 6). No shadow is `Done`.
+    /// held open by somebody. No shadow is `Done`.
     RemoveShadow {
         /// The LV whose shadow is meant.
         lv: Uuid,

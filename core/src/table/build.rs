@@ -14,7 +14,7 @@ mod tests;
 /// What a mirrored table of an LV reads its source through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shadow<D = DeviceNumber> {
-    /// The shadow device (outline step 2).
+    /// The shadow device.
     Device(D),
     /// No device in between: the source PVs themselves.
     Through,

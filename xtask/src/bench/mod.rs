@@ -46,7 +46,7 @@ pub(crate) struct Options {
     /// With --disks: do not ask
     #[arg(long, requires = "disks")]
     yes: bool,
-    /// Measure nothing: write docs/benchmarks.md and the README's table from the results there are
+    /// Measure nothing: write docs/benchmarks/ and the summary of docs/benchmarks.md from the results there are
     #[arg(long, conflicts_with_all = ["only", "disks"])]
     write_docs: bool,
     #[command(flatten)]
