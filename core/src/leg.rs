@@ -3,7 +3,7 @@
 /// Which side of the mirror.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Leg {
-    /// The side that is authoritative until the commit of step 7.
+    /// The side that is authoritative until the commit of `Moved`.
     Source,
     /// The side that is copied to.
     Destination,

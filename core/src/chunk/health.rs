@@ -1,7 +1,7 @@
 //! Whether a part's legs have held, and which of them is in charge.
 //!
 //! The two words answer one question together: may a write that failed on the destination be
-//! acknowledged because the source took it? Before the commit of step 7, yes; after it, no. So the
+//! acknowledged because the source took it? Before the commit of `Moved`, yes; after it, no. So the
 //! failing write says *unhealthy* first and reads the authority then, and the commit says
 //! *undecided* first and reads the health then, each with a full fence between: one of them sees
 //! the other. A write that is let in to the source alone does the same with its chunk's phase.
@@ -21,7 +21,7 @@ pub struct Fault {
 /// Which leg is right where they differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Authority {
-    /// The source: until the metadata commit of step 7.
+    /// The source: until the metadata commit of `Moved`.
     Source,
     /// The commit is under way: a write that only one leg took is neither done nor failed yet.
     Undecided,
@@ -29,7 +29,7 @@ pub enum Authority {
     Destination,
 }
 
-/// Whether the commit of step 7 may be made.
+/// Whether the commit of `Moved` may be made.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sealed {

@@ -314,7 +314,7 @@ fn loom_overlapping_writes_take_turns() {
     });
 }
 
-/// The commit of step 7 against a write that fails on the destination: never both believed.
+/// The commit of `Moved` against a write that fails on the destination: never both believed.
 #[test]
 fn loom_a_failed_write_and_the_commit_see_each_other() {
     explore(&loom::model::Builder::new(), || {

@@ -37,7 +37,7 @@ pub enum AppResult {
     Done,
     /// It failed (`EIO`).
     Failed,
-    /// Not yet: the commit of step 7 is under way. Once it is known, ask
+    /// Not yet: the commit of `Moved` is under way. Once it is known, ask
     /// [`Tracker::held_result`].
     Held,
 }

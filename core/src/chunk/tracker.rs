@@ -81,7 +81,7 @@ pub enum Parked {
     ForChunk,
     /// For a write in flight to the same sectors.
     ForOverlap,
-    /// For the commit of step 7 to be decided, and the table after it.
+    /// For the commit of `Moved` to be decided, and the table after it.
     ForCommit,
 }
 
@@ -194,7 +194,7 @@ impl<S: Cells> Tracker<S> {
         self.health.fault().is_some()
     }
 
-    /// Before the commit of step 7, and before the flush of the destination that this rests on: what
+    /// Before the commit of `Moved`, and before the flush of the destination that this rests on: what
     /// is copied between such a flush and the seal would not be durable. From now on a write that
     /// the destination does not take is not acknowledged until [`Tracker::decided`]. Where the
     /// answer is not [`Sealed::Sealed`], all is as before.

@@ -53,7 +53,7 @@ impl FlushResult {
     /// What the application is told, under the authority read **after** every failed leg was
     /// reported with [`Tracker::flush_failed`](crate::chunk::Tracker::flush_failed).
     ///
-    /// While the commit of step 7 is under way (`committing`), even a flush that went well is held:
+    /// While the commit of `Moved` is under way (`committing`), even a flush that went well is held:
     /// the commit flushes the destination too, and if that flush failed before this one, the device
     /// may have dropped what this one was to make durable.
     pub const fn app(self, authority: Authority, committing: bool) -> AppResult {

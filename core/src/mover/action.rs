@@ -44,7 +44,7 @@ pub enum Action {
         /// What the table expresses.
         mapping: Mapping,
     },
-    /// Suspend, flush pending I/O, switch to the loaded table, resume: one ioctl on dm
+    /// Suspend, flush pending I/O, switch to the loaded table, resume: one ioctl on dm.
     /// `Done` only if the live table is then this mapping: a
     /// kernel that failed an earlier swap has dropped the loaded table, and a swap with nothing
     /// loaded succeeds and changes nothing.
