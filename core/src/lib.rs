@@ -7,10 +7,12 @@ extern crate std;
 
 pub mod chunk;
 pub mod copier;
+pub mod device;
 pub mod io;
 mod leg;
 pub mod limits;
 pub mod metadata;
+pub mod mirror;
 pub mod mover;
 #[doc(hidden)]
 pub mod planted;
