@@ -2,6 +2,7 @@
 //! `--verbose`), it is an addition and never another meaning.
 
 pub mod args;
+pub mod daemon_args;
 pub mod lv_args;
 pub mod pv_args;
 pub mod report_args;
@@ -9,7 +10,7 @@ pub mod spec;
 pub mod values;
 pub mod vg_args;
 
-pub use args::{Cli, Command, Common};
+pub use args::{Cli, Command, Common, command, own_command};
 
 #[cfg(test)]
 mod tests;

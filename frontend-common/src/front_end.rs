@@ -96,6 +96,11 @@ pub trait FrontEnd {
     /// `lvshift-dm` or `lvshift-ublk`.
     fn name(&self) -> &'static str;
 
+    /// Whether it serves from a daemon, and so has commands for that beside the shared ones.
+    fn has_daemon(&self) -> bool {
+        false
+    }
+
     /// Says before the first change whether the kernel can do it.
     fn check_kernel(&mut self, for_a_move: bool) -> Result<()>;
 

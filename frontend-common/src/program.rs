@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 use nix::sys::signal::SigSet;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{self, Cli, Command};
 use crate::commands::{self, Context};
 use crate::error::{Error, Kind};
 use crate::front_end::FrontEnd;
@@ -23,7 +23,7 @@ pub fn run(
     args: impl IntoIterator<Item = OsString>,
 ) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let cli = match parse(front_end.name(), &args) {
+    let cli = match parse(front_end.name(), front_end.has_daemon(), &args) {
         Ok(cli) => cli,
         Err(status) => return status,
     };
@@ -46,10 +46,8 @@ pub fn run(
     ExitCode::from(status)
 }
 
-fn parse(program: &'static str, args: &[OsString]) -> Result<Cli, ExitCode> {
-    let parsed = Cli::command()
-        .name(program)
-        .bin_name(program)
+fn parse(program: &'static str, daemon: bool, args: &[OsString]) -> Result<Cli, ExitCode> {
+    let parsed = cli::command(program, daemon)
         .try_get_matches_from(args)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|error| {

@@ -3,33 +3,33 @@
 use std::process::ExitCode;
 
 use lvshift_core::table::{Log, Segment, Target};
+use lvshift_frontend_common::cli::daemon_args::{OrNone, OwnCommand, Tune};
+use lvshift_frontend_common::cli::pv_args::WritePolicy;
 use lvshift_frontend_common::error::{Error, Kind, Result};
-use lvshift_frontend_common::factor;
-use lvshift_frontend_common::size::Size;
 use lvshift_frontend_common::vg::{Hold, OpenVg};
 
 use crate::client::Ublk;
 use crate::protocol::{Dev, Request, Tuning, WireTable};
+use crate::{daemon, failpoint};
 
-const USAGE: &str = "usage: lvshift-ublk upgrade [VG]
-       lvshift-ublk tables VG/LV
-       lvshift-ublk tune VG [--max-rate BYTES|none] [--pace FACTOR|none] \
-[--write-policy copy-first|source-first] [--pause|--resume]";
-
-/// Does one of them. The first word is its name.
-pub(crate) fn run(words: &[&str]) -> ExitCode {
-    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-    // A VG in memory is some hundred KiB, and an unoptimised build moves it about on the stack.
-    let done = std::thread::Builder::new().stack_size(32 << 20).spawn(move || {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        match words.as_slice() {
-            ["upgrade"] => upgrade(None),
-            ["upgrade", vg] => upgrade(Some(vg)),
-            ["tables", name] => tables(name),
-            ["tune", vg, options @ ..] => tune(vg, options),
-            _ => Err(wrong()),
+/// Does one of them.
+pub(crate) fn run(command: OwnCommand) -> ExitCode {
+    let work: Box<Work> = match command {
+        OwnCommand::Daemon(args) => {
+            return match args.vg {
+                Some(vg) if !args.failpoints => daemon::main(vg, args.foreground),
+                _ => {
+                    failpoint::Point::ALL.iter().for_each(|(_, name)| println!("{name}"));
+                    ExitCode::SUCCESS
+                }
+            };
         }
-    });
+        OwnCommand::Upgrade(args) => Box::new(move || upgrade(args.vg.as_deref())),
+        OwnCommand::Tables(args) => Box::new(move || tables(&args.lv)),
+        OwnCommand::Tune(args) => Box::new(move || tune(&args)),
+    };
+    // A VG in memory is some hundred KiB, and an unoptimised build moves it about on the stack.
+    let done = std::thread::Builder::new().stack_size(32 << 20).spawn(work);
     match done.map(std::thread::JoinHandle::join) {
         Ok(Ok(Ok(()))) => ExitCode::SUCCESS,
         Ok(Ok(Err(error))) => {
@@ -39,6 +39,8 @@ pub(crate) fn run(words: &[&str]) -> ExitCode {
         _ => ExitCode::from(5),
     }
 }
+
+type Work = dyn FnOnce() -> Result<()> + Send;
 
 /// Replaces the daemon of one VG or of all by this version.
 fn upgrade(only: Option<&str>) -> Result<()> {
@@ -59,6 +61,7 @@ fn upgrade(only: Option<&str>) -> Result<()> {
 
 /// Shows the LV's tables in the manner of `dmsetup table`.
 fn tables(name: &str) -> Result<()> {
+    let wrong = || Error::new(Kind::Usage, format!("{name} is not the name of an LV: VG/LV"));
     let (vg_name, lv_name) = name.split_once('/').ok_or_else(wrong)?;
     let vg = OpenVg::open(vg_name, Hold::Release)?;
     let lv = vg.vg().lvs().iter().find(|lv| lv.name.as_str() == lv_name);
@@ -107,75 +110,54 @@ fn dev(dev: Dev) -> String {
 }
 
 /// Changes how the VG's running copies are made.
-fn tune(name: &str, options: &[&str]) -> Result<()> {
-    let tuning = parse(options)?;
-    let vg = OpenVg::open(name, Hold::Release)?;
+fn tune(args: &Tune) -> Result<()> {
+    let vg = OpenVg::open(&args.vg, Hold::Release)?;
     let lvs: Vec<[u8; 16]> = vg.vg().lvs().iter().map(|lv| lv.uuid.0).collect();
     let mut client = Ublk::default();
     if !client.is_served(vg.vg().uuid())? {
-        return Err(Error::new(Kind::State, format!("no LV of VG {name} is active here")));
+        return Err(Error::new(Kind::State, format!("no LV of VG {} is active here", args.vg)));
     }
-    client.do_it(vg.vg().uuid(), &Request::Tune { lvs, tuning })
+    client.do_it(vg.vg().uuid(), &Request::Tune { lvs, tuning: tuning(args)? })
 }
 
-fn parse(mut options: &[&str]) -> Result<Tuning> {
+fn tuning(args: &Tune) -> Result<Tuning> {
     let mut tuning = Tuning::default();
-    loop {
-        options = match options {
-            [] => return Ok(tuning),
-            ["--max-rate", rate, rest @ ..] => {
-                let size = |text: &str| text.parse::<Size>().ok()?.0.bytes();
-                let rate = if *rate == "none" { Some(0) } else { size(rate) };
-                tuning.max_rate = Some(rate.ok_or_else(wrong)?);
-                rest
-            }
-            ["--pace", factor, rest @ ..] => {
-                tuning.pace = Some(match *factor {
-                    "none" => 0,
-                    factor => factor::parse(factor)
-                        .map_err(|why| Error::new(Kind::Usage, format!("--pace {factor}: {why}")))?
-                        .hundredths(),
-                });
-                rest
-            }
-            ["--write-policy", policy, rest @ ..] => {
-                tuning.source_first = Some(match *policy {
-                    "source-first" => true,
-                    "copy-first" => false,
-                    _ => return Err(wrong()),
-                });
-                rest
-            }
-            ["--pause", rest @ ..] => {
-                tuning.paused = Some(true);
-                rest
-            }
-            ["--resume", rest @ ..] => {
-                tuning.paused = Some(false);
-                rest
-            }
-            _ => return Err(wrong()),
-        };
+    if let Some(OrNone(rate)) = args.max_rate {
+        let bytes = rate.map_or(Some(0), |rate| rate.0.bytes());
+        let too_large = || Error::new(Kind::Usage, "--max-rate: the number is too large");
+        tuning.max_rate = Some(bytes.ok_or_else(too_large)?);
     }
-}
-
-fn wrong() -> Error {
-    Error::new(Kind::Usage, USAGE)
+    tuning.pace = args.pace.map(|OrNone(factor)| factor.map_or(0, |factor| factor.hundredths()));
+    tuning.source_first = args.write_policy.map(|policy| policy == WritePolicy::SourceFirst);
+    tuning.paused = (args.pause || args.resume).then_some(args.pause);
+    Ok(tuning)
 }
 
 #[cfg(test)]
 mod tests {
+    use lvshift_frontend_common::cli;
+
     use super::*;
+
+    fn parse(line: &str) -> Option<Tuning> {
+        let words = format!("lvshift-ublk tune vg0 {line}");
+        let words: Vec<_> = words.split_whitespace().map(Into::into).collect();
+        match cli::own_command("lvshift-ublk", &words)?.0 {
+            OwnCommand::Tune(args) => tuning(&args).ok(),
+            _ => None,
+        }
+    }
 
     #[test]
     fn tuning_is_understood_or_refused() {
-        let tuning = parse(&["--max-rate", "1m", "--pause"]).expect("both are known");
-        assert_eq!((tuning.max_rate, tuning.paused), (Some(1 << 20), Some(true)));
-        assert_eq!(parse(&["--max-rate", "none"]).map(|t| t.max_rate).ok(), Some(Some(0)));
-        assert_eq!(parse(&["--pace", "1.5"]).map(|t| t.pace).ok(), Some(Some(150)));
-        assert_eq!(parse(&["--pace", "none"]).map(|t| t.pace).ok(), Some(Some(0)));
-        assert!(parse(&["--pace", "0.5"]).is_err());
-        assert!(parse(&["--max-rate"]).is_err());
-        assert!(parse(&["--faster"]).is_err());
+        let both = parse("--max-rate 1m --pause").expect("both are known");
+        assert_eq!((both.max_rate, both.paused), (Some(1 << 20), Some(true)));
+        assert_eq!(parse("--max-rate none").map(|t| t.max_rate), Some(Some(0)));
+        assert_eq!(parse("--pace 1.5").map(|t| t.pace), Some(Some(150)));
+        assert_eq!(parse("--pace none").map(|t| t.pace), Some(Some(0)));
+        assert_eq!(parse("--resume").map(|t| t.paused), Some(Some(false)));
+        for line in ["--pace 0.5", "--max-rate", "--faster", "--pause --resume"] {
+            assert!(parse(line).is_none(), "{line}");
+        }
     }
 }

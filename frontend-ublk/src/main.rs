@@ -26,33 +26,21 @@ mod uapi;
 
 use std::process::ExitCode;
 
-use lvshift_frontend_common::control::parse_uuid;
+use lvshift_frontend_common::{cli, program};
 
 fn main() -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
-    let words: Vec<&str> = args.iter().skip(1).filter_map(|arg| arg.to_str()).collect();
-    match words.as_slice() {
-        ["daemon", "--vg", uuid] => daemon(uuid, false),
-        ["daemon", "--vg", uuid, "--foreground"] | ["daemon", "--foreground", "--vg", uuid] => {
-            daemon(uuid, true)
+    #[cfg(feature = "bench")]
+    if let [_, what, rest @ ..] = args.as_slice()
+        && what == "bench-copy"
+    {
+        let words: Vec<&str> = rest.iter().filter_map(|word| word.to_str()).collect();
+        if let [source, destination, bytes] = words.as_slice() {
+            return bench::copy(source, destination, bytes);
         }
-        ["daemon", "--failpoints"] => {
-            failpoint::Point::ALL.iter().for_each(|(_, name)| println!("{name}"));
-            ExitCode::SUCCESS
-        }
-        ["daemon", ..] => usage(),
-        #[cfg(feature = "bench")]
-        ["bench-copy", source, destination, bytes] => bench::copy(source, destination, bytes),
-        ["upgrade" | "tables" | "tune", ..] => extra::run(&words),
-        _ => lvshift_frontend_common::program::run(&mut client::Ublk::default(), args),
     }
-}
-
-fn daemon(uuid: &str, foreground: bool) -> ExitCode {
-    parse_uuid(uuid).map_or_else(usage, |vg| daemon::main(vg, foreground))
-}
-
-fn usage() -> ExitCode {
-    eprintln!("usage: lvshift-ublk daemon --vg UUID [--foreground]");
-    ExitCode::from(3)
+    match cli::own_command("lvshift-ublk", &args) {
+        Some((own, _)) => extra::run(own),
+        None => program::run(&mut client::Ublk::default(), args),
+    }
 }

@@ -1,7 +1,10 @@
 //! The list of commands, and the options that all of them take.
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use std::ffi::OsString;
 
+use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use super::daemon_args::OwnCommand;
 use super::lv_args::{Lvchange, Lvcreate, Lvextend, Lvremove, Lvrename};
 use super::pv_args::{Pvcreate, Pvmove, Pvremove};
 use super::report_args::ReportArgs;
@@ -25,6 +28,31 @@ pub struct Cli {
     /// The options of every command.
     #[command(flatten)]
     pub common: Common,
+}
+
+/// All that can be typed after the name of a program; with `daemon`, that of the front end which
+/// serves from one.
+#[must_use]
+pub fn command(program: &'static str, daemon: bool) -> clap::Command {
+    let shared = Cli::command();
+    let (about, more) = (shared.get_about().cloned(), shared.get_long_about().cloned());
+    let all = if daemon { OwnCommand::augment_subcommands(shared) } else { shared };
+    // The short text for both: the long one is the manual page.
+    let help = Arg::new("help").short('h').long("help").global(true).action(ArgAction::HelpShort);
+    let all = all.disable_help_flag(true).arg(help.help("Say this (more: man lvshift)"));
+    all.about(about.unwrap_or_default())
+        .long_about(more.unwrap_or_default())
+        .name(program)
+        .bin_name(program)
+}
+
+/// The arguments, if they are those of a command that only the front end with a daemon has, and
+/// right. What else they are, [`crate::program::run`] finds out.
+#[must_use]
+pub fn own_command(program: &'static str, args: &[OsString]) -> Option<(OwnCommand, Common)> {
+    let matches = command(program, true).try_get_matches_from(args).ok()?;
+    let own = OwnCommand::from_arg_matches(&matches).ok()?;
+    Some((own, Common::from_arg_matches(&matches).ok()?))
 }
 
 /// The options that every command takes.

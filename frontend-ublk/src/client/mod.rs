@@ -157,6 +157,10 @@ impl FrontEnd for Ublk {
         "lvshift-ublk"
     }
 
+    fn has_daemon(&self) -> bool {
+        true
+    }
+
     fn check_kernel(&mut self, _for_a_move: bool) -> Result<()> {
         Control::open().map(|_| ())
     }

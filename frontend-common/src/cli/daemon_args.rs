@@ -1,0 +1,118 @@
+//! What only a front end that serves from a daemon takes: `tables`, `tune`, `upgrade`, `daemon`.
+
+use std::str::FromStr;
+
+use clap::{Args, Subcommand};
+
+use lvshift_core::copier::Factor;
+use lvshift_core::units::Uuid;
+
+use super::pv_args::WritePolicy;
+use crate::control::parse_uuid;
+use crate::factor;
+use crate::size::Size;
+
+/// The commands that stand beside LVM's in `lvshift-ublk`.
+#[derive(Debug, Subcommand)]
+pub enum OwnCommand {
+    /// Show the mapping tables that an LV's device has, in the manner of dmsetup table.
+    Tables(Tables),
+    /// Change how the running copies of a VG are made.
+    Tune(Tune),
+    /// Replace the daemon of VGs by this version, without a stop.
+    Upgrade(Upgrade),
+    /// Serve the LVs of one VG (systemd and the other commands start it).
+    Daemon(Daemon),
+}
+
+/// `tables`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example: tables vg0/home")]
+pub struct Tables {
+    /// The LV.
+    #[arg(value_name = "VG/LV")]
+    pub lv: String,
+}
+
+/// `tune`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  tune vg0 --max-rate 50m\n  tune vg0 --pause\n  \
+    tune vg0 --resume --max-rate none")]
+pub struct Tune {
+    /// The VG.
+    #[arg(value_name = "VG")]
+    pub vg: String,
+    /// Copy at most so many bytes a second (suffixes as for sizes); none: as fast as it goes.
+    #[arg(long, value_name = "BYTES|none")]
+    pub max_rate: Option<OrNone<Size>>,
+    /// Copy only so fast that the 99th percentile of the LV's latencies stays within FACTOR of what it
+    /// is without the copy; none: whatever it costs.
+    #[arg(long, value_name = "FACTOR|none", value_parser = pace)]
+    pub pace: Option<OrNone<Factor>>,
+    /// What a write to a place that is not copied yet does.
+    #[arg(long, value_enum, value_name = "POLICY")]
+    pub write_policy: Option<WritePolicy>,
+    /// Stop copying until --resume. What is copied already stays so.
+    #[arg(long)]
+    pub pause: bool,
+    /// Go on copying.
+    #[arg(long, conflicts_with = "pause")]
+    pub resume: bool,
+}
+
+/// `upgrade`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example: upgrade vg0")]
+pub struct Upgrade {
+    /// The VG; default: all.
+    #[arg(value_name = "VG")]
+    pub vg: Option<String>,
+}
+
+/// `daemon`.
+#[derive(Args, Debug)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Nobody types this: the first LV that is activated starts its VG's daemon, as the unit \
+lvshift-ublk@UUID.service where systemd runs.\n\nExample: daemon --foreground --vg \
+01234567-89ab-cdef-0123-456789abcdef"
+)]
+pub struct Daemon {
+    /// The UUID of the VG.
+    #[arg(long, value_name = "UUID", value_parser = uuid, required_unless_present = "failpoints")]
+    pub vg: Option<Uuid>,
+    /// Stay in the foreground, and leave it to somebody else to start it again when it dies.
+    #[arg(long)]
+    pub foreground: bool,
+    /// List the names at which it can be made to die (for tests).
+    #[arg(long, hide = true)]
+    pub failpoints: bool,
+}
+
+/// A value, or the word `none`, which takes a limit away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrNone<T>(pub Option<T>);
+
+impl<T: FromStr> FromStr for OrNone<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<OrNone<T>, T::Err> {
+        if text == "none" {
+            Ok(OrNone(None))
+        } else {
+            text.parse().map(|value| OrNone(Some(value)))
+        }
+    }
+}
+
+fn pace(text: &str) -> Result<OrNone<Factor>, String> {
+    if text == "none" {
+        Ok(OrNone(None))
+    } else {
+        factor::parse(text).map(|value| OrNone(Some(value)))
+    }
+}
+
+fn uuid(text: &str) -> Result<Uuid, String> {
+    parse_uuid(text).ok_or_else(|| "expected a UUID of 32 hexadecimal digits".to_owned())
+}
