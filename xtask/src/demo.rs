@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use lvshift_tests::conformance;
-use lvshift_tests::scenario::Frontend;
+use lvshift_vm_tests::conformance;
+use lvshift_vm_tests::scenario::Frontend;
 
 use crate::{FrontendArg, Machine, paths, run_guest, seconds, vm_test};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
-use lvshift_tests::scenario::Frontend;
+use lvshift_vm_tests::scenario::Frontend;
 
 use crate::cpio::Archive;
 use crate::kernel::Kernel;

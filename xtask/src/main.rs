@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
-use lvshift_tests::scenario::Frontend;
+use lvshift_vm_tests::scenario::Frontend;
 
 /// Builds, tests and shows lvshift.
 #[derive(Debug, Parser)]

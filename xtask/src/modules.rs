@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lvshift_tests::guest::modules::{LIST, Module, normal};
+use lvshift_vm_tests::guest::modules::{LIST, Module, normal};
 
 use crate::cpio::Archive;
 use crate::elf;

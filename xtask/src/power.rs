@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use lvshift_tests::conformance;
-use lvshift_tests::crash_images::run::{self, Figures, Plan};
-use lvshift_tests::disk_server::log::Log;
-use lvshift_tests::scenario::{Frontend, Scenario};
+use lvshift_checks::crash_images::run::{self, Figures, Plan};
+use lvshift_checks::disk_server::log::Log;
+use lvshift_vm_tests::conformance;
+use lvshift_vm_tests::scenario::{Frontend, Scenario};
 
 use crate::run_guest::{self, Setting};
 use crate::{FrontendArg, Machine, paths, seconds, vm_test};

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
-use lvshift_tests::disk_server::{DiskServer, side};
-use lvshift_tests::guest::boot::Job;
-use lvshift_tests::report::PORT;
-use lvshift_tests::scenario::Disk;
+use lvshift_checks::disk_server::DiskServer;
+use lvshift_vm_tests::guest::boot::Job;
+use lvshift_vm_tests::report::PORT;
+use lvshift_vm_tests::scenario::Disk;
 
 use crate::accel::Accel;
 use crate::kernel::Kernel;
@@ -29,7 +29,7 @@ pub(crate) fn program() -> Command {
 pub(crate) const STATE_DISK: Disk = Disk::new("state", 48);
 
 /// The disk through which the guest tells a disk server what it knows.
-pub(crate) const SIDE_DISK: Disk = Disk::new(side::NAME, 64);
+pub(crate) const SIDE_DISK: Disk = Disk::new(lvshift_vm_tests::side_disk::NAME, 64);
 
 /// What the guest's console is connected to.
 #[derive(Clone, Debug)]

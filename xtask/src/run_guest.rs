@@ -11,11 +11,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use lvshift_tests::disk_server::survive::Survive;
-use lvshift_tests::disk_server::{DiskServer, Served};
-use lvshift_tests::guest::boot::Job;
-use lvshift_tests::report::Report;
-use lvshift_tests::scenario::{Disk, Frontend, Scenario};
+use lvshift_checks::disk_server::survive::Survive;
+use lvshift_checks::disk_server::{DiskServer, Served};
+use lvshift_vm_tests::guest::boot::Job;
+use lvshift_vm_tests::report::Report;
+use lvshift_vm_tests::scenario::{Disk, Frontend, Scenario};
 
 use crate::accel::Accel;
 use crate::kernel::Kernel;

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use lvshift_tests::guest::boot::Job;
-use lvshift_tests::scenario::{Disk, Frontend, Scenario};
+use lvshift_vm_tests::guest::boot::Job;
+use lvshift_vm_tests::scenario::{Disk, Frontend, Scenario};
 
 use crate::qemu::{Console, STATE_DISK, Vm, make_disks};
 use crate::{FrontendArg, Machine, paths, vm_test};

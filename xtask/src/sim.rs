@@ -68,7 +68,7 @@ fn command(feature: &str, program: &str) -> Result<Command> {
     let target = paths::root().join("target").join(feature);
     let mut build = Command::new(cargo);
     build.current_dir(paths::root()).args(["build", "--quiet", "--release", "-p"]);
-    build.args(["lvshift-tests", "--bin", program, "--features", feature, "--target-dir"]);
+    build.args(["lvshift-checks", "--bin", program, "--features", feature, "--target-dir"]);
     crate::run(build.arg(&target))?;
     let program: PathBuf = target.join("release").join(program);
     let mut command = Command::new(program);

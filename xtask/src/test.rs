@@ -4,8 +4,8 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use lvshift_tests::conformance;
-use lvshift_tests::scenario::{Frontend, Scenario};
+use lvshift_vm_tests::conformance;
+use lvshift_vm_tests::scenario::{Frontend, Scenario};
 
 use crate::run_guest::Setting;
 use crate::scorecard::Seen;
@@ -60,13 +60,13 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     let docs = ["doc", "--quiet", "--workspace", "--no-deps"];
     steps.step("docs", || cargo(&docs, &[("RUSTDOCFLAGS", "-D warnings")]));
     steps.step("core without std", no_std);
-    let lint = ["clippy", "--quiet", "-p", "lvshift-tests", "--features", "planted"];
+    let lint = ["clippy", "--quiet", "-p", "lvshift-checks", "--features", "planted"];
     let lint = [&lint[..], &["--all-targets", "--", "-D", "warnings"]].concat();
     steps.step("clippy, simulator", || cargo(&lint, &[]));
     // The simulator's own: what it is built of for speed counts as the product's does.
-    let own = ["test", "--quiet", "--release", "-p", "lvshift-tests", "-p"];
+    let own = ["test", "--quiet", "--release", "-p", "lvshift-checks", "-p"];
     let own = [&own[..], &["lvshift-on-disk-format", "--lib", "--features"]].concat();
-    let own = [&own[..], &["lvshift-tests/sim", "--target-dir", "target/sim"]].concat();
+    let own = [&own[..], &["lvshift-checks/sim", "--target-dir", "target/sim"]].concat();
     steps.step("unit tests, simulator", || cargo(&own, &[]));
     let lint =
         ["clippy", "--quiet", "-p", "lvshift-ublk", "--features", "bench", "--", "-D", "warnings"];

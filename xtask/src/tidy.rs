@@ -27,7 +27,7 @@ const UNSAFE_FILES: &[&str] = &[
     "frontend-ublk/src/ring/memory.rs",
     "frontend-ublk/src/ring/mod.rs",
     "frontend-ublk/src/sys.rs",
-    "tests/src/bench/uring_copy.rs",
+    "tests/vm-tests/src/bench/uring_copy.rs",
 ];
 
 /// What the first lines of these crates must hold: then the compiler keeps what they promise.

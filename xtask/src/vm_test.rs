@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result};
-use lvshift_tests::conformance;
-use lvshift_tests::scenario::{Frontend, Scenario};
+use lvshift_vm_tests::conformance;
+use lvshift_vm_tests::scenario::{Frontend, Scenario};
 
 use crate::run_guest::{Outcome, Setting};
 use crate::{FrontendArg, Machine, accel, initramfs, kernel, paths, run_guest, seconds, setup};
@@ -120,7 +120,7 @@ fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(paths::root()).args(["build", "--quiet", "--profile", "vm", "--bins"]);
-    for package in Frontend::ALL.iter().map(|f| f.binary()).chain(["lvshift-tests"]) {
+    for package in Frontend::ALL.iter().map(|f| f.binary()).chain(["lvshift-vm-tests"]) {
         command.args(["-p", package]);
     }
     crate::run(&mut command).context("building what runs in the guest")?;

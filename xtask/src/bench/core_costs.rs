@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use lvshift_tests::bench::record::{Record, Sample};
+use lvshift_vm_tests::bench::record::{Record, Sample};
 use serde_json::Value;
 
 use super::machine::{Where, own_kernel};
@@ -53,7 +53,7 @@ pub(super) fn measure(quick: bool) -> Result<Results> {
         records.push(sample(name, "ns", value.context("a median")?));
     }
     ensure!(!records.is_empty(), "criterion left nothing in {}", found.display());
-    let bytes = lvshift_tests::bench::tracker_bytes_per_tib();
+    let bytes = lvshift_vm_tests::bench::tracker_bytes_per_tib();
     records.push(sample(MEMORY, "KiB", bytes as f64 / 1024.0));
     Ok(Results::new(CORE.0, CORE.1, quick, place, records))
 }

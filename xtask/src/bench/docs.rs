@@ -32,7 +32,7 @@ pub(super) fn write() -> Result<()> {
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
-    let in_the_vm = lvshift_tests::bench::BENCHES.iter().map(|b| b.name);
+    let in_the_vm = lvshift_vm_tests::bench::BENCHES.iter().map(|b| b.name);
     in_the_vm.chain(super::NATIVE.map(|b| b.0))
 }
 

@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn every_goal_is_about_a_benchmark_that_there_is() {
         for goal in GOALS {
-            let known = lvshift_tests::bench::find(goal.bench).is_some()
+            let known = lvshift_vm_tests::bench::find(goal.bench).is_some()
                 || crate::bench::NATIVE.iter().any(|b| b.0 == goal.bench);
             assert!(known, "no benchmark {}", goal.bench);
         }

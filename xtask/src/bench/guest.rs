@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lvshift_tests::bench::record::Record;
-use lvshift_tests::bench::{self, scenarios};
-use lvshift_tests::scenario::Frontend;
+use lvshift_vm_tests::bench::record::Record;
+use lvshift_vm_tests::bench::{self, scenarios};
+use lvshift_vm_tests::scenario::Frontend;
 
 use super::machine::Where;
 use super::results::Results;
@@ -103,7 +103,7 @@ pub(super) fn build() -> Result<PathBuf> {
     let mut command = Command::new(cargo);
     command.current_dir(paths::root());
     command.args(["build", "--quiet", "--profile", "measured", "--bins"]);
-    command.args(["-p", "lvshift-dm", "-p", "lvshift-ublk", "-p", "lvshift-tests"]);
+    command.args(["-p", "lvshift-dm", "-p", "lvshift-ublk", "-p", "lvshift-vm-tests"]);
     crate::run(&mut command).context("building what is measured")?;
     Ok(paths::target().join("measured"))
 }

@@ -55,7 +55,7 @@ pub(crate) struct Options {
 
 /// Measures what was asked for. Exit status 3: there is no benchmark of that name.
 pub(crate) fn main(options: &Options) -> Result<ExitCode> {
-    let disks = lvshift_tests::bench::BENCHES.iter().map(|b| (b.name, b.about));
+    let disks = lvshift_vm_tests::bench::BENCHES.iter().map(|b| (b.name, b.about));
     let known: Vec<(&str, &str)> = disks.chain(NATIVE).collect();
     if options.list {
         return crate::list(known.iter().map(|(name, about)| format!("{name:16} {about}")));

@@ -9,8 +9,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lvshift_tests::bench::record::{Record, Sample};
-use lvshift_tests::bench::{Scale, uring_copy};
+use lvshift_vm_tests::bench::record::{Record, Sample};
+use lvshift_vm_tests::bench::{Scale, uring_copy};
 use serde_json::{Value, json};
 
 use super::machine::{Where, own_kernel};

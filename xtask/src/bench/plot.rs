@@ -5,7 +5,7 @@ mod svg;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use lvshift_tests::bench::record::Series;
+use lvshift_vm_tests::bench::record::Series;
 
 use self::svg::{Bar, Line, Lines};
 use super::results::Results;

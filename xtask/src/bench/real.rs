@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lvshift_tests::bench;
-use lvshift_tests::bench::record::Record;
+use lvshift_vm_tests::bench;
+use lvshift_vm_tests::bench::record::Record;
 
 use super::machine::{Where, own_kernel};
 use super::results::Results;

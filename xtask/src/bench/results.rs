@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use lvshift_tests::bench::record::{Record, Sample, Series};
+use lvshift_vm_tests::bench::record::{Record, Sample, Series};
 use serde_json::{Value, json};
 
 use super::machine::Where;

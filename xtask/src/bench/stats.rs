@@ -1,6 +1,6 @@
 //! Medians and spreads, and ratios of what was measured in one and the same round.
 
-use lvshift_tests::bench::record::Sample;
+use lvshift_vm_tests::bench::record::Sample;
 
 /// What several rounds say about one thing.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use lvshift_tests::conformance;
-use lvshift_tests::crash_images::run::{self, Crash};
-use lvshift_tests::disk_server::log::Log;
-use lvshift_tests::scenario::Scenario;
+use lvshift_checks::crash_images::run::{self, Crash};
+use lvshift_checks::disk_server::log::Log;
+use lvshift_vm_tests::conformance;
+use lvshift_vm_tests::scenario::Scenario;
 
 use crate::run_guest::{self, Setting};
 use crate::{paths, seconds};

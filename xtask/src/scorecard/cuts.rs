@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use lvshift_tests::scenario::Frontend;
+use lvshift_vm_tests::scenario::Frontend;
 
 use super::Size;
 use super::checks::listen;

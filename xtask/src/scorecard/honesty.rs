@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lvshift_tests::conformance::honesty::{CONTROLS, Extent, Fault, MATRIX};
+use lvshift_vm_tests::conformance::honesty::{CONTROLS, Extent, Fault, MATRIX};
 
 use super::figure::Reached;
 use super::scenarios::{Made, Seen, figures};

@@ -1,8 +1,8 @@
 //! Checks that are made of scenarios: run by name on both front ends, or counted in a run of all of them.
 
 use anyhow::{Context as _, Result};
-use lvshift_tests::conformance;
-use lvshift_tests::scenario::Frontend;
+use lvshift_vm_tests::conformance;
+use lvshift_vm_tests::scenario::Frontend;
 
 use super::figure::{self, Reached};
 use crate::Machine;

@@ -1,0 +1,73 @@
+//! PID 1 of the test VM.
+//!
+//! One binary, three jobs by its name and arguments: as PID 1 it sets the guest
+//! up, runs the job and reports; as `init scenario` it is the scenario's own
+//! process; as `modprobe` it loads the modules the kernel asks for.
+
+mod epilogue;
+mod jobs;
+mod scenario;
+mod setup;
+
+use std::time::Duration;
+
+use lvshift_vm_tests::guest::Channel;
+use lvshift_vm_tests::guest::boot::Job;
+use lvshift_vm_tests::guest::modules::Modules;
+use lvshift_vm_tests::report::Report;
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let name = args.first().map_or("", |a| a.rsplit('/').next().unwrap_or(a));
+    match (name, args.get(1).map(String::as_str)) {
+        ("modprobe", _) => std::process::exit(modprobe(&args[1..])),
+        (_, Some("scenario")) => std::process::exit(scenario::main(&args[2..])),
+        _ if std::process::id() == 1 => pid_1(),
+        _ => eprintln!("init runs as PID 1 of the test VM"),
+    }
+}
+
+/// The kernel calls `/sbin/modprobe -q -- NAME`.
+fn modprobe(args: &[String]) -> i32 {
+    let names = args.iter().filter(|a| !a.starts_with('-'));
+    let mut status = 0;
+    for name in names {
+        if let Err(error) = Modules::read().and_then(|modules| modules.load(name)) {
+            if !args.iter().any(|a| a == "-q") {
+                eprintln!("modprobe: {error:#}");
+            }
+            status = 1;
+        }
+    }
+    status
+}
+
+fn pid_1() {
+    std::panic::set_hook(Box::new(|info| eprintln!("init: PID 1 panics: {info}")));
+    if let Err(error) = setup::early() {
+        eprintln!("init: {error:#}");
+    }
+    let channel = match Channel::open() {
+        Ok(channel) => Some(channel),
+        Err(error) => {
+            eprintln!("init: no report port: {error:#}");
+            None
+        }
+    };
+    let result = std::fs::read_to_string("/proc/cmdline")
+        .map_err(anyhow::Error::from)
+        .and_then(|text| Job::from_cmdline(&text))
+        .and_then(|job| jobs::run(&job, channel.as_ref()));
+    if let Err(error) = result {
+        eprintln!("init: {error:#}");
+        if let Some(channel) = &channel {
+            channel.send(&Report::Fail(format!("init: {error:#}")));
+            channel.send(&Report::End);
+        }
+    }
+    setup::power_off();
+    // Returning would be a kernel panic; the host kills what is left.
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}

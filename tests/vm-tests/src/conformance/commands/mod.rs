@@ -1,0 +1,9 @@
+//! Every command, and what it refuses.
+
+mod refusals;
+mod tour;
+
+use crate::scenario::Scenario;
+
+/// One list a file.
+pub(super) const LISTS: &[&[Scenario]] = &[tour::SCENARIOS, refusals::SCENARIOS];

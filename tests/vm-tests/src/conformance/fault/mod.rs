@@ -1,0 +1,10 @@
+//! Disks that fail.
+
+pub(super) mod disks;
+mod more;
+mod nbd;
+
+use crate::scenario::Scenario;
+
+/// One list a file.
+pub(super) const LISTS: &[&[Scenario]] = &[disks::SCENARIOS, more::SCENARIOS, nbd::SCENARIOS];

@@ -1,0 +1,78 @@
+//! A destination whose flushes fail: see the matrix in `honesty/mod.rs`. The disks are a program's, since no
+//! target of device-mapper fails a flush and takes every write.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use rustix::process::Signal;
+
+use super::disks::said;
+use crate::conformance::fixture::wait::stopped_at;
+use crate::conformance::fixture::{self, FAIL, HANG, Rig, VG, served};
+use crate::guest::{Background, Guest, Run, Side};
+use crate::writer::Writer;
+
+const EXTENTS: u32 = 8;
+
+pub(super) fn flush(guest: &mut Guest) -> Result<()> {
+    let side = guest.side()?;
+    let rig = Rig::new(guest, &["pv1", "pv2"])?;
+    let lv = rig.lv("lv", EXTENTS, &[rig.pv(1)])?;
+    let writer = fixture::writer(&lv, 1521)?;
+
+    // One flush, after the last copy. Whose it is does not matter: what it was to save may be lost.
+    let moving = held(&rig)?;
+    let run = failing(&side, &writer, moving, "error pv2 flush 0+1 1")?;
+    said(run, &rig.pv(2))?;
+    side.command("clear pv2")?;
+    on_the_source(&rig, &writer)?;
+
+    // Every flush: of the log and of the metadata, too.
+    let moving = held(&rig)?;
+    let run = failing(&side, &writer, moving, "error pv2 flush 0+1")?;
+    said(run, &rig.pv(2))?;
+    served(&writer)?;
+    writer.outcome().clean()?;
+    side.command("clear pv2")?;
+    guest.lvshift(&["vgck", "--updatemetadata", VG])?.ok()?;
+    rig.pvmove(&[])?.ok()?;
+    on_the_source(&rig, &writer)?;
+
+    rig.pvmove(&[&rig.pv(1), &rig.pv(2)])?.ok()?;
+    rig.lies("lv", &[(2, 0, EXTENTS)])?;
+    served(&writer)?;
+    writer.stop()?.clean()?;
+    rig.at_rest()?;
+    rig.reads_from_its_places("lv")
+}
+
+/// A move that has copied everything and stands before its first look at the legs.
+fn held<'g>(rig: &Rig<'g>) -> Result<Background<'g>> {
+    let env = [(FAIL, "stop:check-legs")];
+    let args = ["pvmove", &rig.pv(1), &rig.pv(2)];
+    let mut moving = rig.guest.spawn_env(&env, rig.guest.frontend().binary(), &args)?;
+    stopped_at(rig.guest, &mut moving)?;
+    Ok(moving)
+}
+
+/// Sets the fault, lets the application flush, and then the mover go on.
+fn failing(side: &Side, writer: &Writer, moving: Background<'_>, rule: &str) -> Result<Run> {
+    side.command(rule)?;
+    std::thread::scope(|scope| {
+        let flushed = scope.spawn(|| writer.flushed());
+        std::thread::sleep(Duration::from_millis(300));
+        moving.signal(Signal::CONT)?;
+        let run = moving.wait(HANG)?;
+        let flushed = flushed.join().expect("a thread that does not panic");
+        ensure!(flushed.is_ok(), "the source flushed well, and the application's failed");
+        Ok(run)
+    })
+}
+
+/// The source is in charge, nothing is left over, and the application has seen nothing.
+fn on_the_source(rig: &Rig<'_>, writer: &Writer) -> Result<()> {
+    served(writer)?;
+    writer.outcome().clean()?;
+    rig.at_rest()?;
+    rig.lies("lv", &[(1, 0, EXTENTS)])
+}

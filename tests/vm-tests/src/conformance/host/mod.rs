@@ -1,0 +1,8 @@
+//! The host is not ours: what other programs on it see, hold and must not notice.
+
+mod udev;
+
+use crate::scenario::Scenario;
+
+/// One list a file.
+pub(super) const LISTS: &[&[Scenario]] = &[udev::SCENARIOS];
