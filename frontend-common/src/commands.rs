@@ -1,6 +1,8 @@
 //! What the commands do: one file for each command or noun. Each refuses all that can be refused
 //! before it writes anything.
 
+mod blocks;
+mod chosen;
 mod context;
 mod driven;
 mod failpoints;

@@ -1,9 +1,11 @@
 //! Two locks for each VG: the metadata lock, held for one read-modify-write, and the mover lock,
 //! held as long as a mover runs. Both are `flock`s, so a dead process holds none.
 
+mod holder;
+
 use std::cell::Cell;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -101,22 +103,40 @@ fn cannot_lock(error: std::io::Error) -> Error {
     Error::new(Kind::Kernel, "the lock of the VG cannot be taken").because(error)
 }
 
-/// Waits for the metadata lock; it is only ever held for one short read-modify-write.
+/// How long a lock is waited for that is held for one read-modify-write.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// After that long whoever waits is told for whom.
+const TELL: Duration = Duration::from_secs(3);
+/// How long a mover may take to end what it was asked to end.
+const MOVER_PATIENCE: Duration = Duration::from_secs(600);
+
+/// Waits for the metadata lock; it is only ever held for one short read-modify-write, and never while a
+/// person is asked.
 ///
 /// # Errors
-/// `Kind::Kernel` when the lock file cannot be used.
+/// `Kind::Locked` naming who has held it for so long; `Kind::Kernel` when the lock file cannot be used.
 pub fn metadata(vg: Uuid) -> Result<Lock> {
     let file = open(vg, Purpose::Metadata)?;
-    match LIMIT.get() {
-        None => file.lock().map_err(cannot_lock)?,
-        Some(limit) => {
-            if !try_for(limit, || file.try_lock())? {
-                return Err(Error::new(Kind::Locked, "another command is changing the VG")
-                    .state("nothing was changed"));
-            }
-        }
+    let limit = LIMIT.get().unwrap_or(PATIENCE);
+    if !try_for(&file, limit, || file.try_lock())? {
+        return Err(held_too_long("another command is changing the VG", &file, limit));
+    }
+    if let Err(error) = holder::note(&file, None) {
+        tracing::debug!(%error, "who holds the lock is not noted");
     }
     Ok(Lock { file })
+}
+
+fn held_too_long(what: &str, file: &File, waited: Duration) -> Error {
+    let who = who(file);
+    Error::new(Kind::Locked, format!("{what}: {who} holds its lock"))
+        .because(format!("it was waited for {} s", waited.as_secs()))
+        .state("this command changed nothing")
+        .next("let that process go on, or end it; then try again")
+}
+
+fn who(file: &File) -> String {
+    holder::of(file).map_or_else(|| "another process".to_owned(), |holder| holder.to_string())
 }
 
 /// Whether nobody writes or reads the metadata now.
@@ -138,21 +158,31 @@ pub fn wait_at_most(limit: Duration) {
     LIMIT.set(Some(limit));
 }
 
-/// Tries for that long; whether it has the lock.
+/// Tries for that long; whether it has the lock. Whoever has to wait is told for whom.
 fn try_for(
+    file: &File,
     limit: Duration,
     mut take: impl FnMut() -> std::result::Result<(), TryLockError>,
 ) -> Result<bool> {
     let start = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    let mut told = false;
     loop {
         match take() {
             Ok(()) => return Ok(true),
-            Err(TryLockError::WouldBlock) if start.elapsed() < limit => {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(cannot_lock(error)),
         }
+        let waited = start.elapsed();
+        if waited >= limit {
+            return Ok(false);
+        }
+        if waited >= TELL && !told {
+            told = true;
+            tracing::warn!(holder = who(file), "waiting for a lock");
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
     }
 }
 
@@ -162,12 +192,13 @@ fn try_for(
 /// As [`metadata`].
 pub fn metadata_shared(vg: Uuid) -> Result<Lock> {
     let file = open(vg, Purpose::Metadata)?;
-    match LIMIT.get() {
-        None => file.lock_shared().map_err(cannot_lock)?,
+    let limit = LIMIT.get();
+    let has = try_for(&file, limit.unwrap_or(PATIENCE), || file.try_lock_shared())?;
+    match limit {
+        None if !has => Err(held_too_long("another command is changing the VG", &file, PATIENCE)),
         // Without it, what is read may be of a commit that is under way.
-        Some(limit) => drop(try_for(limit, || file.try_lock_shared())?),
+        _ => Ok(Lock { file }),
     }
-    Ok(Lock { file })
 }
 
 /// The same, but `None` where somebody has it who may be writing, for as long as this thread waits.
@@ -177,7 +208,7 @@ pub fn metadata_shared(vg: Uuid) -> Result<Lock> {
 pub fn metadata_shared_if_free(vg: Uuid) -> Result<Option<Lock>> {
     let file = open(vg, Purpose::Metadata)?;
     let limit = LIMIT.get().unwrap_or_default();
-    Ok(try_for(limit, || file.try_lock_shared())?.then_some(Lock { file }))
+    Ok(try_for(&file, limit, || file.try_lock_shared())?.then_some(Lock { file }))
 }
 
 /// The lock of what belongs to no VG: taken by whoever makes or wipes a PV or makes a VG.
@@ -231,21 +262,20 @@ pub fn mover(vg: Uuid, label: &str) -> Result<Lock> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    let text = format!("process {}, {label}\n", std::process::id());
-    file.set_len(0)
-        .and_then(|()| file.seek(SeekFrom::Start(0)))
-        .and_then(|_| file.write_all(text.as_bytes()))
-        .map_err(cannot_lock)?;
+    holder::note(&file, Some(label)).map_err(cannot_lock)?;
     Ok(Lock { file })
 }
 
-/// Waits until no mover holds the VG any more, then holds it.
+/// Waits until no mover holds the VG any more, then holds it. What a mover was asked to undo may take as
+/// long as its disks do.
 ///
 /// # Errors
 /// As [`metadata`].
 pub fn mover_after_others(vg: Uuid) -> Result<Lock> {
     let file = open(vg, Purpose::Mover)?;
-    file.lock().map_err(cannot_lock)?;
+    if !try_for(&file, MOVER_PATIENCE, || file.try_lock())? {
+        return Err(held_too_long("the mover has not let go of the VG", &file, MOVER_PATIENCE));
+    }
     Ok(Lock { file })
 }
 
@@ -290,6 +320,25 @@ mod tests {
         let (read, written) = impatient.join().expect("no panic");
         assert!(read.is_ok(), "it waits for whoever waits for it");
         assert_eq!(written.expect_err("somebody else writes").kind, Kind::Locked);
+        drop(held);
+    }
+
+    #[test]
+    fn a_wait_ends_and_names_who_holds_the_lock() {
+        crate::testing::use_scratch_locks();
+        let vg = Uuid([0x4e; 16]);
+        let held = metadata(vg).expect("nobody has it");
+        let refused = std::thread::spawn(move || {
+            wait_at_most(Duration::from_millis(20));
+            metadata(vg).map(drop).expect_err("somebody has it")
+        });
+        let refused = refused.join().expect("no panic");
+        assert_eq!(refused.kind, Kind::Locked);
+        let pid = format!("process {} (", std::process::id());
+        // A sandbox may keep its list of locks to itself.
+        let seen = holder::of(&held.file).is_some();
+        assert!(!seen || refused.what.contains(&pid), "{}", refused.what);
+        assert!(!seen || refused.what.contains(", for 0 s"), "{}", refused.what);
         drop(held);
     }
 }

@@ -1,6 +1,7 @@
 //! Sizes and counts of extents as people write and read them, under LVM's rules.
 //!
-//! Small suffixes are powers of 1024, capital ones powers of 1000; a number without one means MiB.
+//! A size that is *given* counts in powers of 1024 whatever the case of its letter, and in MiB without
+//! one; only in what is *shown* (`--units`) do capitals mean powers of 1000.
 
 use std::fmt;
 use std::str::FromStr;
@@ -50,9 +51,8 @@ impl FromStr for Size {
             Some((at, c)) if c.is_ascii_alphabetic() => (&text[..at], c),
             _ => (text, 'm'),
         };
-        let unit = unit(letter).ok_or_else(|| {
-            format!("no unit `{letter}`; there are b s k m g t p e (capitals: SI)")
-        })?;
+        let unit = unit(letter.to_ascii_lowercase())
+            .ok_or_else(|| format!("no unit `{letter}`; there are b s k m g t p e"))?;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
         if (whole.is_empty() && fraction.is_empty()) || !digits(whole) || !digits(fraction) {

@@ -18,8 +18,9 @@ use super::vg_args::{Vgchange, Vgck, Vgcreate, Vgextend, Vgreduce, Vgremove};
 #[command(
     version,
     propagate_version = true,
-    after_help = "Sizes take the units b s k m g t p e (powers of 1024; capitals: powers of 1000); \
-                  without one, MiB.\nExit status: 0 done, 3 wrong arguments, 5 failed."
+    disable_version_flag = true,
+    after_help = "Sizes take the units b s k m g t p e (powers of 1024, small or capital letters \
+                  alike); without one, MiB.\nExit status: 0 done, 3 wrong arguments, 5 failed."
 )]
 pub struct Cli {
     /// What to do.
@@ -58,6 +59,9 @@ pub fn own_command(program: &'static str, args: &[OsString]) -> Option<(OwnComma
 /// The options that every command takes.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Common {
+    /// Print the version. There is no `-V`: that is LVM's --virtualsize.
+    #[arg(long, global = true, action = ArgAction::Version)]
+    pub version: Option<bool>,
     /// Answer every question with yes.
     #[arg(short = 'y', long, global = true)]
     pub yes: bool,

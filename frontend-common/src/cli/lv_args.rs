@@ -36,6 +36,10 @@ pub struct Lvcreate {
     /// How to choose places.
     #[arg(long, value_enum, value_name = "POLICY", default_value = "normal")]
     pub alloc: AllocPolicy,
+    /// Also on PVs with larger blocks than the others have. Users of the LV that write smaller blocks
+    /// then get errors; file systems usually cannot stand that.
+    #[arg(long)]
+    pub allow_mixed_block_sizes: bool,
     /// The VG (or VG/LV instead of --name).
     #[arg(value_name = "VG")]
     pub vg: String,
@@ -66,6 +70,10 @@ pub struct Lvextend {
     /// How to choose places.
     #[arg(long, value_enum, value_name = "POLICY", default_value = "normal")]
     pub alloc: AllocPolicy,
+    /// Also on PVs with larger blocks than the others have. Users of the LV that write smaller blocks
+    /// then get errors; file systems usually cannot stand that.
+    #[arg(long)]
+    pub allow_mixed_block_sizes: bool,
     /// The LV: VG/LV or /dev/VG/LV.
     #[arg(value_name = "VG/LV")]
     pub lv: String,

@@ -117,6 +117,10 @@ fn what_contradicts_itself_is_refused() {
         "pvs --units 4m",
         "pvs --reportformat xml",
         "pvs -q -v",
+        // LVM's --virtualsize, of which there is none here: never the version.
+        "lvcreate -n t -V 1g -T vg0/pool",
+        "-V",
+        "pvs -V",
     ] {
         refused(line);
     }
@@ -174,5 +178,18 @@ fn every_help_has_an_example() {
     {
         let help = command.render_long_help().to_string();
         assert!(help.contains("Example"), "{}:\n{help}", command.get_name());
+    }
+}
+
+/// What is printed instead of being done is only what was asked to be printed.
+#[test]
+fn only_help_and_version_end_well_without_doing_anything() {
+    use clap::error::ErrorKind;
+    for line in ["--version", "lvcreate --version", "--help", "lvcreate -h", "pvs -V", "-V"] {
+        let error = Cli::try_parse_from(format!("lvshift-dm {line}").split_whitespace())
+            .expect_err("nothing to do");
+        let asked = !line.ends_with("-V");
+        assert_eq!(!error.use_stderr(), asked, "{line}");
+        assert_eq!(error.kind() == ErrorKind::UnknownArgument, !asked, "{line}");
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn lv_name(text: &str) -> Result<(String, String)> {
 /// The LV of this name.
 pub(super) fn lv(vg: &Vg, name: &str) -> Result<LvIndex> {
     vg.lv_by_name(name).ok_or_else(|| {
-        refuse(Kind::NotFound, format!("there is no LV {name} in VG {}", vg.name()))
+        refuse(Kind::NotFound, format!("Failed to find logical volume \"{}/{name}\"", vg.name()))
             .next(format!("`lvs {}` lists what there is", vg.name()))
     })
 }

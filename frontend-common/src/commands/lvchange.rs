@@ -3,7 +3,8 @@
 use lvshift_core::units::Uuid;
 
 use super::Context;
-use super::lookup::{self, by_vg, chosen};
+use super::chosen::look_up;
+use super::lookup::{self, chosen};
 use super::take_down::take_down;
 use crate::activation;
 use crate::cli::lv_args::Lvchange;
@@ -12,10 +13,8 @@ use crate::error::Result;
 use crate::vg::{Hold, OpenVg};
 
 pub(super) fn lvs(context: &mut Context<'_>, args: &Lvchange) -> Result<()> {
-    for (vg, names) in by_vg(&args.lvs)? {
-        let mut open = OpenVg::open(&vg, Hold::Keep)?;
-        let lvs = chosen(&open, &names)?;
-        let uuids: Vec<Uuid> = lvs.iter().filter_map(|lv| Some(open.vg().lv(*lv)?.uuid)).collect();
+    for of_vg in look_up(&args.lvs)? {
+        let (mut open, uuids) = of_vg.lock()?;
         change(context, &mut open, &uuids, args.activate.0)?;
     }
     Ok(())
@@ -27,6 +26,10 @@ pub(super) fn vgs(context: &mut Context<'_>, args: &Vgchange) -> Result<()> {
     } else {
         let names: Vec<String> =
             args.vgs.iter().map(|n| lookup::vg_name(n)).collect::<Result<_>>()?;
+        // A name that is not there is told before anything is changed.
+        for name in &names {
+            drop(OpenVg::open(name, Hold::Release)?);
+        }
         names.iter().map(|name| OpenVg::open(name, Hold::Keep)).collect()
     };
     for opened in opened {

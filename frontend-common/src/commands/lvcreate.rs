@@ -8,6 +8,7 @@ use lvshift_core::metadata::AllocRequest;
 use lvshift_core::units::Uuid;
 
 use super::Context;
+use super::blocks;
 use super::lookup::{self, refuse};
 use super::lvremove::remove_all;
 use super::place::{Wanted, absolute, extents, no_room, policy};
@@ -61,7 +62,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvcreate) -> Result<()> {
     if open.vg().lv_by_name(name.as_str()).is_some() {
         return Err(refuse(
             Kind::Exists,
-            format!("there is an LV {name} in VG {} already", volume.vg),
+            format!("Logical Volume \"{name}\" already exists in volume group \"{}\"", volume.vg),
         ));
     }
     let wanted = match (args.size, args.extents) {
@@ -77,6 +78,10 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvcreate) -> Result<()> {
     let policy = policy(args.alloc);
     let request = AllocRequest { count, areas: &areas, avoid: &[], policy, grows: None };
     let runs = open.vg().allocate(&request).map_err(|error| no_room(&open, error))?;
+    if !args.allow_mixed_block_sizes {
+        let pvs = runs.iter().map(|run| run.place.pv);
+        blocks::check(open.members(), name.as_str(), std::iter::empty(), pvs)?;
+    }
     let uuid = lookup::fresh();
     open.commit(|vg| {
         vg.add_lv(uuid, name.clone(), &runs)

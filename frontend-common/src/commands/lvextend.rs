@@ -4,6 +4,7 @@ use lvshift_core::metadata::AllocRequest;
 use lvshift_core::units::Extents;
 
 use super::Context;
+use super::blocks;
 use super::lookup::{self, full_name, refuse};
 use super::place::{Wanted, extents, no_room, policy};
 use super::take_down::not_moving;
@@ -37,7 +38,10 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvextend) -> Result<()> {
     } else {
         match amount.0.checked_sub(before.0) {
             Some(0) => {
-                return Err(refuse(Kind::State, format!("LV {name} has this size already")));
+                let (new, old) = (before.0, before.0);
+                let what =
+                    format!("New size ({new} extents) matches existing size ({old} extents)");
+                return Err(refuse(Kind::State, format!("LV {name}: {what}")));
             }
             Some(more) => Extents(more),
             None => {
@@ -57,6 +61,10 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvextend) -> Result<()> {
         grows: Some(lv),
     };
     let runs = open.vg().allocate(&request).map_err(|error| no_room(&open, error))?;
+    if !args.allow_mixed_block_sizes {
+        let now = open.vg().segments_of(lv).iter().map(|segment| segment.place.pv);
+        blocks::check(open.members(), &name, now, runs.iter().map(|run| run.place.pv))?;
+    }
     let active = context.front_end.active(open.vg(), lv)?.is_some();
     if active {
         context.front_end.check_kernel(false)?;

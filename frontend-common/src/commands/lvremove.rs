@@ -4,36 +4,52 @@ use lvshift_core::metadata::Vg;
 use lvshift_core::units::Uuid;
 
 use super::Context;
-use super::lookup::{by_vg, chosen, full_name};
+use super::chosen::{self, Chosen};
+use super::lookup::full_name;
 use super::take_down::{check_idle, take_down};
 use crate::cli::lv_args::Lvremove;
 use crate::error::{Error, Kind, Result};
-use crate::vg::{Hold, OpenVg};
 
 pub(super) fn run(context: &mut Context<'_>, args: &Lvremove) -> Result<()> {
-    for (vg, lvs) in by_vg(&args.lvs)? {
-        let mut open = OpenVg::open(&vg, Hold::Keep)?;
-        let chosen = chosen(&open, &lvs)?;
-        for lv in &chosen {
-            check_idle(context, &open, *lv)?;
+    // All is looked up, and everybody asked, before the first lock is taken.
+    let chosen = chosen::look_up(&args.lvs)?;
+    for of_vg in &chosen {
+        for lv in &of_vg.lvs {
+            check_idle(context, &of_vg.open, *lv)?;
         }
-        for lv in &chosen {
-            let name = full_name(open.vg(), *lv);
-            let active = context.front_end.active(open.vg(), *lv)?.is_some();
-            let state = if active { "active " } else { "" };
-            if args.force == 0 {
-                context
-                    .ask(&format!("Do you really want to remove {state}logical volume {name}?"))?;
-            }
+    }
+    for of_vg in &chosen {
+        ask(context, of_vg, args.force > 0)?;
+    }
+    for of_vg in chosen {
+        let (mut open, uuids) = of_vg.lock()?;
+        for lv in uuids.iter().filter_map(|uuid| open.vg().lv_by_uuid(*uuid)) {
+            check_idle(context, &open, lv)?;
         }
-        let uuids: Vec<Uuid> =
-            chosen.iter().filter_map(|lv| Some(open.vg().lv(*lv)?.uuid)).collect();
         for uuid in &uuids {
             take_down(context, &open, *uuid)?;
         }
         for name in open.commit(|vg| remove_all(vg, &uuids))? {
             context.say(format!("Logical volume \"{name}\" successfully removed."));
         }
+    }
+    Ok(())
+}
+
+fn ask(context: &mut Context<'_>, of_vg: &Chosen, force: bool) -> Result<()> {
+    let vg = of_vg.open.vg();
+    if of_vg.whole && !of_vg.lvs.is_empty() {
+        let (count, all) = (of_vg.lvs.len(), of_vg.names().join(", "));
+        context.say(format!("{} names a volume group: all {count} of its LVs: {all}", vg.name()));
+    }
+    if force {
+        return Ok(());
+    }
+    for lv in &of_vg.lvs {
+        let name = full_name(vg, *lv);
+        let active = context.front_end.active(vg, *lv)?.is_some();
+        let state = if active { "active " } else { "" };
+        context.ask(&format!("Do you really want to remove {state}logical volume {name}?"))?;
     }
     Ok(())
 }

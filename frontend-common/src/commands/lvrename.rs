@@ -14,7 +14,10 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvrename) -> Result<()> {
     let mut open = OpenVg::open(&vg, Hold::Keep)?;
     let lv = lookup::lv(open.vg(), &old)?;
     if open.vg().lv_by_name(new.as_str()).is_some() {
-        return Err(refuse(Kind::Exists, format!("there is an LV {new} in VG {vg} already")));
+        return Err(refuse(
+            Kind::Exists,
+            format!("Logical Volume \"{new}\" already exists in volume group \"{vg}\""),
+        ));
     }
     elsewhere::refuse(context.front_end.name(), open.vg(), lv)?;
     not_moving(context.program, &open, lv)?;

@@ -141,7 +141,7 @@ pub(super) fn remove(context: &mut Context<'_>, args: &Pvremove) -> Result<()> {
     } else {
         let scan = Scan::run()?;
         for path in &args.devices {
-            let Ok(found) = scan.at(path) else { continue };
+            let found = scan.at(path)?;
             if let Some((_, vg, _)) = &found.vg {
                 let what = format!("PV {} is used by VG {vg}", path.display());
                 return Err(refuse(Kind::State, what)

@@ -173,10 +173,16 @@ fn drive(
     Ok(())
 }
 
-/// An abort that was asked for is no failure of `--abort`, but it is one of the move.
+/// An abort that was asked for is no failure of `--abort`, but it is one of the move; and a move that was
+/// stopped by a signal has not moved: no status says that it has.
 fn failure(way: Way, report: &MoveReport) -> Option<Error> {
     use lvshift_core::mover::{AbortReason, Outcome};
     match (way, report.outcome) {
+        (_, Outcome::Left) => Some(
+            Error::new(Kind::MoveFailed, "the move was stopped before its end")
+                .state("the LV works, the source is still in charge, what is copied is remembered")
+                .next("`pvmove` carries it on, `pvmove --abort` undoes it"),
+        ),
         (Way::Abort, Outcome::Aborted(_)) => None,
         (_, Outcome::Aborted(AbortReason::Requested)) => Some(
             Error::new(Kind::MoveFailed, "the move was undone because somebody asked for it")
@@ -212,5 +218,28 @@ fn announce(context: &Context<'_>, open: &OpenVg, moves: &[Uuid], bytes: u64, ba
                 part.destination.pe.0
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lvshift_core::mover::Outcome;
+
+    use super::*;
+
+    #[test]
+    fn a_move_that_a_signal_stopped_is_no_success() {
+        let ended = |outcome| MoveReport {
+            of: Uuid([1; 16]),
+            outcome,
+            bytes_total: 0,
+            bad_places: Vec::new(),
+            errors: Vec::new(),
+        };
+        for way in [Way::Run, Way::CarryOn, Way::Abort] {
+            let error = failure(way, &ended(Outcome::Left)).expect("it has not moved");
+            assert_eq!(error.exit_status(), 5);
+        }
+        assert!(failure(Way::Run, &ended(Outcome::Moved)).is_none());
     }
 }

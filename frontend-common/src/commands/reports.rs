@@ -158,9 +158,12 @@ fn chosen<'a>(
         };
         if !found {
             let what = match noun {
-                Noun::Pv => format!("there is no PV {name}"),
-                Noun::Vg => format!("there is no VG {name}"),
-                Noun::Lv => format!("there is no VG or LV {name}"),
+                Noun::Pv => format!("Failed to find physical volume \"{name}\""),
+                Noun::Vg => format!("Volume group \"{name}\" not found"),
+                Noun::Lv if name.trim_start_matches("/dev/").contains('/') => {
+                    format!("Failed to find logical volume \"{name}\"")
+                }
+                Noun::Lv => format!("Volume group \"{name}\" not found"),
             };
             context.fail(&refuse(Kind::NotFound, what));
         }

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use lvshift_core::units::{ExtentSize, LvIndex, PvIndex, Uuid};
+use lvshift_core::units::{ExtentSize, PvIndex, Uuid};
 
 use super::Context;
+use super::chosen::{self, Chosen};
 use super::lookup::{self, pv_path, refuse};
 use super::lvremove::remove_all;
 use super::pv;
@@ -21,7 +22,7 @@ pub(super) fn create(context: &mut Context<'_>, args: &Vgcreate) -> Result<()> {
         refuse(Kind::Usage, "the extent size must be a power of two from 4 KiB to 4 GiB")
     })?;
     if OpenVg::names(&Scan::run()?).iter().any(|other| other == name.as_str()) {
-        return Err(refuse(Kind::Exists, format!("there is a VG {name} already")));
+        return Err(refuse(Kind::Exists, format!("A volume group called {name} already exists")));
     }
     if Path::new("/dev").join(name.as_str()).exists() {
         let what = format!("/dev/{name} exists already, and it belongs to somebody else");
@@ -41,9 +42,12 @@ fn paths(devices: &[PathBuf]) -> Vec<&Path> {
 }
 
 pub(super) fn extend(context: &mut Context<'_>, args: &Vgextend) -> Result<()> {
-    let mut open = OpenVg::open(&lookup::vg_name(&args.vg)?, Hold::Keep)?;
-    complete(&open)?;
+    let name = lookup::vg_name(&args.vg)?;
+    complete(&OpenVg::open(&name, Hold::Release)?)?;
+    // It may ask, so the VG is not locked yet.
     let new = pv::missing_labels(context, &args.devices, args.force > 0)?;
+    let mut open = OpenVg::open(&name, Hold::Keep)?;
+    complete(&open)?;
     for plan in &new {
         pv::make(context, plan, None)?;
     }
@@ -108,27 +112,38 @@ pub(super) fn reduce(context: &mut Context<'_>, args: &Vgreduce) -> Result<()> {
 }
 
 pub(super) fn remove(context: &mut Context<'_>, args: &Vgremove) -> Result<()> {
-    for text in &args.vgs {
-        remove_one(context, &lookup::vg_name(text)?, args.force > 0)?;
+    let names: Vec<String> = args.vgs.iter().map(|n| lookup::vg_name(n)).collect::<Result<_>>()?;
+    let chosen = chosen::look_up(&names)?;
+    for of_vg in &chosen {
+        complete(&of_vg.open)?;
+        for lv in &of_vg.lvs {
+            check_idle(context, &of_vg.open, *lv)?;
+        }
     }
-    Ok(())
+    for of_vg in &chosen {
+        if !of_vg.lvs.is_empty() && args.force == 0 {
+            context.ask(&format!(
+                "Do you really want to remove volume group \"{}\" containing {} logical volumes?",
+                of_vg.open.vg().name(),
+                of_vg.lvs.len()
+            ))?;
+        }
+    }
+    chosen.into_iter().try_for_each(|of_vg| remove_one(context, of_vg))
 }
 
-fn remove_one(context: &mut Context<'_>, name: &str, force: bool) -> Result<()> {
-    let mut open = OpenVg::open(name, Hold::Keep)?;
+/// An LV that came since the question was asked is no part of the answer.
+fn remove_one(context: &mut Context<'_>, of_vg: Chosen) -> Result<()> {
+    let (mut open, uuids) = of_vg.lock()?;
     complete(&open)?;
-    let lvs: Vec<LvIndex> =
-        (0..open.vg().lvs().len()).filter_map(|at| u16::try_from(at).ok().map(LvIndex)).collect();
-    for lv in &lvs {
-        check_idle(context, &open, *lv)?;
+    if open.vg().lvs().len() != uuids.len() {
+        let what = format!("VG {} was changed by somebody else just now", open.vg().name());
+        return Err(refuse(Kind::State, what).next("try again"));
     }
-    if !lvs.is_empty() && !force {
-        context.ask(&format!(
-            "Do you really want to remove volume group \"{name}\" containing {} logical volumes?",
-            lvs.len()
-        ))?;
+    let name = open.vg().name().as_str().to_owned();
+    for lv in uuids.iter().filter_map(|uuid| open.vg().lv_by_uuid(*uuid)) {
+        check_idle(context, &open, lv)?;
     }
-    let uuids: Vec<Uuid> = open.vg().lvs().iter().map(|lv| lv.uuid).collect();
     for uuid in &uuids {
         take_down(context, &open, *uuid)?;
     }

@@ -21,10 +21,11 @@ fn sizes_take_lvms_suffixes() {
         ("1p", 2 << 40),
         ("1e", 2 << 50),
         ("0", 0),
-        // SI, rounded up to a whole sector.
-        ("1M", 1954),
-        ("1G", 1_953_125),
+        // Given in capitals they are the same: LVM's rule, and its habit of `-L 10G`.
         ("1K", 2),
+        ("1M", 2048),
+        ("10G", 20 << 20),
+        ("1T", 2 << 30),
         // A third of a MiB is no whole number of sectors.
         ("0.333333333333333333m", 683),
     ] {

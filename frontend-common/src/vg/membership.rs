@@ -22,8 +22,11 @@ impl OpenVg {
         let _lock = lock::orphans()?;
         let mut scan = Scan::run()?;
         if OpenVg::names(&scan).iter().any(|other| other == name.as_str()) {
-            return Err(Error::new(Kind::Exists, format!("there is a VG {name} already"))
-                .state("nothing was changed"));
+            return Err(Error::new(
+                Kind::Exists,
+                format!("A volume group called {name} already exists"),
+            )
+            .state("nothing was changed"));
         }
         let pvs = take_free(&mut scan, devices)?;
         OpenVg::create_over(name, extent_size, pvs)

@@ -226,12 +226,18 @@ fn not_found(scan: Scan, name: &str) -> Error {
             [first, rest @ ..]
                 if scan.pvs.is_empty() && rest.iter().all(|e| e.kind == first.kind) =>
             {
-                Error::new(first.kind, format!("there is no VG {name} on the PVs that can be used"))
+                Error::new(
+                    first.kind,
+                    format!("Volume group \"{name}\" not found on the PVs that can be used"),
+                )
             }
-            _ => Error::new(Kind::NotFound, format!("there is no VG {name}")),
+            _ => Error::new(Kind::NotFound, format!("Volume group \"{name}\" not found")),
         }
     } else {
-        Error::new(Kind::Damaged, format!("there is no VG {name} with metadata to be believed"))
+        Error::new(
+            Kind::Damaged,
+            format!("Volume group \"{name}\" not found with metadata to be believed"),
+        )
     };
     let error = error.state("nothing was changed");
     if causes.is_empty() { error } else { error.because(causes.join("; ")) }

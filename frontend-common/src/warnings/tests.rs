@@ -23,7 +23,7 @@ impl io::Write for Kept {
 fn lines(quiet: u8, verbose: u8) -> String {
     let kept = Kept::default();
     let into = kept.clone();
-    let options = Common { yes: false, verbose, quiet };
+    let options = Common { verbose, quiet, ..Common::default() };
     let subscriber = subscriber(options, move || into.clone());
     tracing::subscriber::with_default(subscriber, || {
         let error = io::Error::from_raw_os_error(5);

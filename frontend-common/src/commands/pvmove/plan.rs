@@ -2,9 +2,10 @@
 //! they are written.
 
 use lvshift_core::metadata::{Change, MoveRequest, PlanError, Vg};
-use lvshift_core::units::{LvIndex, MoveIndex, PvIndex, Uuid};
+use lvshift_core::units::{LvIndex, MoveIndex, Uuid};
 
 use super::super::Context;
+use super::super::blocks;
 use super::super::lookup::{self, full_name, pv_path, refuse};
 use super::super::place::{no_room, policy};
 use super::{announce, readable};
@@ -116,23 +117,10 @@ fn explain(open: &OpenVg, args: &Pvmove, source: &PvSpec, error: PlanError) -> E
 
 /// A volume whose users write 512 bytes cannot move to a disk that only takes 4096.
 fn check_blocks(vg: &Vg, members: &Members) -> Result<()> {
-    let block = |pv: PvIndex| members.get(pv).map_or(512, |member| member.logical_block);
     let queued = (0..vg.moves().len()).filter_map(|at| u16::try_from(at).ok().map(MoveIndex));
     for part in queued.flat_map(|of| vg.parts_of(of)) {
-        let present = vg.segments_of(part.lv).iter().map(|s| block(s.place.pv)).max();
-        let (old, new) = (present.unwrap_or(512), block(part.destination.pv));
-        if new > old {
-            let path = members.get(part.destination.pv).map(|m| m.path.display().to_string());
-            let path = path.unwrap_or_else(|| "[unknown]".to_owned());
-            let what = format!(
-                "{path} has blocks of {new} bytes, LV {} now has blocks of {old}",
-                full_name(vg, part.lv)
-            );
-            return Err(refuse(Kind::State, what).device(path).next(
-                "choose a destination with smaller blocks, or say --allow-mixed-block-sizes if \
-                 nothing that uses the LV writes smaller ones",
-            ));
-        }
+        let now = vg.segments_of(part.lv).iter().map(|s| s.place.pv);
+        blocks::check(members, &full_name(vg, part.lv), now, std::iter::once(part.destination.pv))?;
     }
     Ok(())
 }

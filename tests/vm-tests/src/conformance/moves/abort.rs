@@ -111,6 +111,7 @@ fn signals(guest: &mut Guest) -> Result<()> {
         moving.signal(signal)?;
         let run = moving.wait(fixture::HANG)?;
         ensure!(run.signal.is_none(), "it died of {signal:?} instead of leaving: {run}");
+        ensure!(run.status == Some(5), "{signal:?}: it says that it has moved: {run}");
         writer.wait_for_writes(2, fixture::HANG)?;
         let states = rig.meta()?.states();
         ensure!(states.contains(&MoveState::Copying), "{signal:?} left {states:?}");
