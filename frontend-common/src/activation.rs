@@ -11,6 +11,7 @@ use crate::elsewhere;
 use crate::error::{Error, Kind, Result};
 use crate::front_end::{ActiveLv, FrontEnd};
 use crate::journal::Journal;
+use crate::links;
 use crate::lock;
 use crate::vg::OpenVg;
 
@@ -63,6 +64,9 @@ fn with_table(
         return Ok((front_end.activate(vg.view(), index, Mapping::Source, false)?, Vec::new()));
     }
     elsewhere::refuse(front_end.name(), vg.vg(), index)?;
+    if !served {
+        links::check(vg.vg().name().as_str())?;
+    }
     let mut notes = Vec::new();
     let (_lock, mapping) = match vg.vg().move_of_lv(index) {
         None => (None, Mapping::Source),

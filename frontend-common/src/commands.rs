@@ -20,7 +20,7 @@ mod take_down;
 mod vg;
 mod vgck;
 
-pub(crate) use context::{Context, complain, print, was_cut_short};
+pub(crate) use context::{Context, complain};
 
 use crate::cli::Command;
 use crate::error::Result;

@@ -10,6 +10,7 @@ use crate::cli::{self, Cli, Command};
 use crate::commands::{self, Context};
 use crate::error::{Error, Kind};
 use crate::front_end::FrontEnd;
+use crate::output;
 use crate::progress::{Style, Teller};
 use crate::report::Log;
 use crate::warnings;
@@ -52,16 +53,16 @@ fn parse(program: &'static str, daemon: bool, args: &[OsString]) -> Result<Cli, 
         .and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|error| {
         if !error.use_stderr() {
-            let _ = error.print();
+            output::out(&error.to_string());
             return ExitCode::SUCCESS;
         }
         let text = error.to_string();
         if args.iter().any(|arg| arg == "--json") {
             let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
             let error = Error::new(Kind::Usage, what);
-            Teller::new(Style::Json, program, std::io::stdout()).error(&error);
+            Teller::new(Style::Json, program, output::stdout()).error(&error);
         }
-        let _ = error.print();
+        output::err(&error.to_string());
         ExitCode::from(3)
     })
 }
@@ -82,11 +83,12 @@ fn execute(front_end: &mut (dyn FrontEnd + Send), cli: &Cli) -> u8 {
         context.fail(&error);
         match &cli.command {
             Command::Pvmove(_) if json => {
-                Teller::new(Style::Json, program, std::io::stdout()).error(&error);
+                Teller::new(Style::Json, program, output::stdout()).error(&error);
             }
-            _ if json => commands::print(&context.log.document()),
+            _ if json => output::out(&context.log.document()),
             _ => {}
         }
     }
-    if commands::was_cut_short() { context.status.max(5) } else { context.status }
+    output::finish();
+    if output::was_cut_short() { context.status.max(5) } else { context.status }
 }

@@ -12,6 +12,7 @@ use lvshift_core::units::Uuid;
 
 use crate::drive::{MoveReport, Progress, Report};
 use crate::error::Error;
+use crate::output::Term;
 use crate::report::LogLine;
 
 pub use events::Event;
@@ -185,7 +186,7 @@ impl<W: Write> Teller<W> {
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(
                 Some(progress.bytes_total),
-                ProgressDrawTarget::stderr(),
+                ProgressDrawTarget::term_like_with_hz(Box::<Term>::default(), 20),
             );
             let template = "  pvmove: {prefix} [{bar:30}] {percent:>3}%  {msg}";
             if let Ok(style) = ProgressStyle::with_template(template) {

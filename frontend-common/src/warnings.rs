@@ -10,11 +10,12 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::cli::Common;
+use crate::output;
 
 /// From now on warnings reach standard error; with `-vv` also each step, with `-q` errors alone.
 /// Whoever calls it twice, or has a subscriber of its own, keeps the first.
 pub fn show(options: Common) {
-    let _ = tracing::subscriber::set_global_default(subscriber(options, std::io::stderr));
+    let _ = tracing::subscriber::set_global_default(subscriber(options, output::stderr));
 }
 
 fn subscriber<W>(options: Common, writer: W) -> impl Subscriber + Send + Sync
@@ -24,6 +25,8 @@ where
     tracing_subscriber::fmt()
         .with_max_level(level(options))
         .with_writer(writer)
+        // What cannot be written is lost; tracing would complain on standard error, and panic there.
+        .log_internal_errors(false)
         .event_format(Line)
         .finish()
 }

@@ -9,6 +9,7 @@ use lvshift_core::table;
 use lvshift_core::units::{LvIndex, MoveIndex};
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::{ActiveLv, CopyStatus, FrontEnd, View, Wake};
+use lvshift_frontend_common::links;
 
 use crate::kernel::{Info, Kernel};
 use crate::names::{self, Role};
@@ -123,7 +124,7 @@ impl FrontEnd for Dm {
                 shadow::take_down(kernel, &info, None)?;
             }
         }
-        nodes::remove_link(vg.name().as_str(), name.as_str())
+        links::remove(vg.name().as_str(), name.as_str())
     }
 
     fn refresh(&mut self, view: View<'_>, lv: LvIndex) -> Result<()> {
@@ -148,9 +149,9 @@ impl FrontEnd for Dm {
             nodes::remove_node(&info.name)?;
         }
         nodes::make_node(&name, info.number)?;
-        let had_link = nodes::link(vg.name().as_str(), old).symlink_metadata().is_ok();
+        let had_link = links::exists(vg.name().as_str(), old);
         if had_link {
-            nodes::remove_link(vg.name().as_str(), old)?;
+            links::remove(vg.name().as_str(), old)?;
             let new = vg.lv(lv).map(|record| record.name.as_str().to_owned()).unwrap_or_default();
             nodes::make_link(vg.name().as_str(), &new, &name)?;
         }

@@ -3,20 +3,16 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use lvshift_core::units::DeviceNumber;
 use lvshift_frontend_common::error::{Error, Kind, Result};
+use lvshift_frontend_common::links;
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 
 fn node(name: &str) -> PathBuf {
     Path::new("/dev/mapper").join(name)
-}
-
-/// The link `/dev/VG/LV`.
-pub(crate) fn link(vg: &str, lv: &str) -> PathBuf {
-    Path::new("/dev").join(vg).join(lv)
 }
 
 fn failed(path: &Path, error: std::io::Error) -> Error {
@@ -52,16 +48,7 @@ pub(crate) fn make_node(name: &str, number: DeviceNumber) -> Result<()> {
 
 /// Makes the link `/dev/VG/LV`.
 pub(crate) fn make_link(vg: &str, lv: &str, name: &str) -> Result<()> {
-    let link = link(vg, lv);
-    let target = node(name);
-    if let Some(directory) = link.parent() {
-        fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
-    }
-    if fs::read_link(&link).is_ok_and(|found| found == target) {
-        return Ok(());
-    }
-    remove(&link)?;
-    symlink(&target, &link).map_err(|error| failed(&link, error))
+    links::make(vg, lv, &node(name))
 }
 
 /// Takes the node away, if it is still there.
@@ -69,20 +56,12 @@ pub(crate) fn remove_node(name: &str) -> Result<()> {
     remove(&node(name))
 }
 
-/// Takes the link away, and the VG's directory when it is empty.
-pub(crate) fn remove_link(vg: &str, lv: &str) -> Result<()> {
-    let link = link(vg, lv);
-    if fs::symlink_metadata(&link).is_ok_and(|found| found.is_symlink()) {
-        remove(&link)?;
-    }
-    if let Some(directory) = link.parent() {
-        // Not empty is the usual case.
-        let _ = fs::remove_dir(directory);
-    }
-    Ok(())
-}
-
+/// Takes a node or a link away, and nothing else.
 fn remove(path: &Path) -> Result<()> {
+    let kind = fs::symlink_metadata(path).map(|found| found.file_type());
+    if kind.is_ok_and(|kind| !kind.is_symlink() && !kind.is_block_device()) {
+        return Err(failed(path, ErrorKind::AlreadyExists.into()));
+    }
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(path, error)),
         _ => Ok(()),

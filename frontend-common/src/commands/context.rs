@@ -1,11 +1,11 @@
 //! What every command has: the front end, the ways to speak, and whether something failed.
 
-use std::io::{BufRead, IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{BufRead, IsTerminal};
 
 use crate::cli::Common;
 use crate::error::{Error, Kind, Result};
 use crate::front_end::FrontEnd;
+use crate::output::{self, out as print};
 use crate::report::Log;
 
 /// See the module.
@@ -79,8 +79,7 @@ impl Context<'_> {
                 .next("there is no terminal to ask on: say yes with --yes"));
         }
         loop {
-            eprint!("{question} [y/n]: ");
-            let _ = std::io::stderr().flush();
+            output::err(&format!("{question} [y/n]: "));
             let mut answer = String::new();
             let read = stdin.lock().read_line(&mut answer);
             match (read, answer.trim().to_ascii_lowercase().as_str()) {
@@ -100,26 +99,7 @@ fn indent(text: &str) -> String {
     text.replace('\n', "\n  ")
 }
 
-/// Standard output could not take something, and not because its reader went away.
-static CUT_SHORT: AtomicBool = AtomicBool::new(false);
-
-/// Writes to stdout; a reader that went away is no reason to fail.
-pub(crate) fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
-        && error.kind() != std::io::ErrorKind::BrokenPipe
-        && !CUT_SHORT.swap(true, Ordering::Relaxed)
-    {
-        complain(&format!("  standard output: {error}; what was to be told there is not complete"));
-    }
-}
-
-/// Whether a script may have read less than there was to say.
-pub(crate) fn was_cut_short() -> bool {
-    CUT_SHORT.load(Ordering::Relaxed)
-}
-
-/// Writes a line to stderr.
+/// A line on standard error.
 pub(crate) fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    output::err(&format!("{text}\n"));
 }

@@ -14,6 +14,7 @@ use crate::cli::pv_args::{Pvmove, WritePolicy};
 use crate::drive::{self, MoveReport, Options};
 use crate::error::{Error, Kind, Result};
 use crate::front_end::Pace;
+use crate::output;
 use crate::progress::{Event, Style, Teller};
 use crate::vg::{Hold, OpenVg};
 
@@ -151,8 +152,10 @@ fn drive(
 ) -> Result<()> {
     let recorded = moves.iter().filter_map(|of| open.vg().move_by_uuid(*of));
     plan::refuse_elsewhere(context.front_end.name(), open.vg(), recorded.map(|of| of.index()))?;
+    // From here on a reader that takes nothing keeps nobody waiting.
+    output::never_block();
     let style = Style::choose(context.json, context.common.quiet > 0);
-    let mut teller = Teller::new(style, context.program, std::io::stdout());
+    let mut teller = Teller::new(style, context.program, output::stdout());
     let mut report = |report: drive::Report<'_>| teller.hear(report);
     let options = Options { interval: style.interval(args.interval), report: &mut report };
     let ended = match way {
@@ -201,7 +204,7 @@ fn announce(context: &Context<'_>, open: &OpenVg, moves: &[Uuid], bytes: u64, ba
             bytes_total: bytes,
             background,
         };
-        super::context::print(&format!("{}\n", crate::report::to_json(&event)));
+        crate::output::out(&format!("{}\n", crate::report::to_json(&event)));
         return;
     }
     for uuid in moves {

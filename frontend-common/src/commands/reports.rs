@@ -4,11 +4,11 @@ use lvshift_core::metadata::MoveState;
 use lvshift_core::units::{LvIndex, MoveIndex};
 
 use super::Context;
-use super::context::print;
 use super::driven::is_driven;
 use super::lookup::{self, device_number, refuse};
 use crate::cli::report_args::ReportArgs;
 use crate::error::{Kind, Result};
+use crate::output::out as print;
 use crate::pv::Scan;
 use crate::report::{self, Facts, MemberFacts, Noun, OrphanPv, VgFacts};
 use crate::vg::{Hold, OpenVg};

@@ -12,6 +12,7 @@ use super::pv;
 use super::take_down::{check_idle, take_down};
 use crate::cli::vg_args::{Vgcreate, Vgextend, Vgreduce, Vgremove};
 use crate::error::{Kind, Result};
+use crate::links;
 use crate::pv::Scan;
 use crate::vg::{Hold, OpenVg};
 
@@ -24,10 +25,8 @@ pub(super) fn create(context: &mut Context<'_>, args: &Vgcreate) -> Result<()> {
     if OpenVg::names(&Scan::run()?).iter().any(|other| other == name.as_str()) {
         return Err(refuse(Kind::Exists, format!("A volume group called {name} already exists")));
     }
-    if Path::new("/dev").join(name.as_str()).exists() {
-        let what = format!("/dev/{name} exists already, and it belongs to somebody else");
-        return Err(refuse(Kind::Exists, what).next("choose another name"));
-    }
+    links::check(name.as_str())
+        .map_err(|error| error.state("nothing was changed").next("choose another name"))?;
     let new = pv::missing_labels(context, &args.devices, args.force > 0)?;
     for plan in &new {
         pv::make(context, plan, None)?;

@@ -1,6 +1,6 @@
 //! Reads what makes a device a PV: two label copies, two metadata slots.
 
-use lvshift_core::metadata::{Found, FoundSlot};
+use lvshift_core::metadata::{Found, FoundSlot, Name};
 use lvshift_core::units::{Sectors, Uuid};
 use lvshift_on_disk_format::payload::Payload;
 use lvshift_on_disk_format::{Label, LabelCopy, LabelError, SlotHeader, SlotIndex, slot};
@@ -169,7 +169,9 @@ pub(crate) fn slots(device: &BlockDevice, label: &Label) -> Slots {
 fn vg_name(bytes: &[u8]) -> Option<String> {
     let (_, payload) = slot::open(bytes).ok()??;
     let payload = Payload::decode(payload).ok()?;
-    Some(String::from_utf8_lossy(payload.vg.name.as_bytes()).into_owned())
+    // It is printed and becomes a path: only what the metadata themselves would be taken with.
+    let name = std::str::from_utf8(payload.vg.name.as_bytes()).ok()?;
+    Name::new(name).ok().map(|name| name.as_str().to_owned())
 }
 
 /// What is read of a slot at once: most metadata end before it. A command reads slots dozens of times,

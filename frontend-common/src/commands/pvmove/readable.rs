@@ -11,6 +11,7 @@ use super::super::lookup::{full_name, pv_path};
 use crate::drive;
 use crate::error::{Error, Kind, Result};
 use crate::front_end::BadPlace;
+use crate::output;
 use crate::progress::{Event, Style};
 use crate::vg::OpenVg;
 
@@ -40,7 +41,7 @@ pub(super) fn check(
     let took = begun.elapsed();
     if context.json {
         let event = Event::checked(bytes_total, took, &bad);
-        super::super::context::print(&format!("{}\n", crate::report::to_json(&event)));
+        crate::output::out(&format!("{}\n", crate::report::to_json(&event)));
     } else {
         context.detail(format!(
             "the source was read once: {bytes_total} bytes in {:.2} s",
@@ -51,7 +52,10 @@ pub(super) fn check(
 }
 
 fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let bar = ProgressBar::with_draw_target(
+        None,
+        ProgressDrawTarget::term_like(Box::<output::Term>::default()),
+    );
     bar.set_style(
         ProgressStyle::with_template("  reading the source once {wide_bar} {bytes}/{total_bytes}")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
