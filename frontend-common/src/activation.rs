@@ -7,8 +7,8 @@ use lvshift_core::mover::Mapping;
 use lvshift_core::planted;
 use lvshift_core::units::{LvIndex, MoveIndex, PvIndex, Uuid};
 
-use crate::elsewhere;
 use crate::error::{Error, Kind, Result};
+use crate::exclusive;
 use crate::front_end::{ActiveLv, FrontEnd};
 use crate::journal::Journal;
 use crate::links;
@@ -63,7 +63,7 @@ fn with_table(
         // The table stays; a link that is missing is made.
         return Ok((front_end.activate(vg.view(), index, Mapping::Source, false)?, Vec::new()));
     }
-    elsewhere::refuse(front_end.name(), vg.vg(), index)?;
+    exclusive::check(front_end.name(), vg.vg(), index)?;
     if !served {
         links::check(vg.vg().name().as_str())?;
     }
@@ -209,7 +209,7 @@ pub fn activate_all(vg: &mut OpenVg, front_end: &mut dyn FrontEnd) -> Activated 
 /// `Kind::InUse` when it is open, `Kind::Locked` when it is being moved.
 pub fn deactivate(vg: &OpenVg, front_end: &mut dyn FrontEnd, lv: Uuid) -> Result<()> {
     let index = find(vg, lv)?;
-    if elsewhere::active(front_end.name(), vg.vg().uuid(), lv).is_some() {
+    if exclusive::other_holder(front_end.name(), vg.vg().uuid(), lv).is_some() {
         // What the other front end serves is not ours to take down, nor is the link to it.
         return Ok(());
     }

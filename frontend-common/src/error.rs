@@ -4,6 +4,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use lvshift_core::mover::MoverError;
+
 /// The stable kind of an error, for scripts; printed in JSON and in brackets with `-v`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -133,6 +135,12 @@ impl Error {
             Kind::Usage => 3,
             _ => 5,
         }
+    }
+}
+
+impl From<MoverError> for Error {
+    fn from(error: MoverError) -> Error {
+        Error::new(Kind::Inconsistent, error.to_string())
     }
 }
 

@@ -4,11 +4,13 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use lvshift_core::Leg;
 use lvshift_core::copier::Factor;
 use lvshift_core::metadata::Vg;
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
-use lvshift_core::{Leg, LegFault};
+
+pub use lvshift_driver::{CopyStatus, Wake};
 
 use crate::error::{Error, Kind, Result};
 use crate::pv::Members;
@@ -33,32 +35,6 @@ pub struct View<'a> {
     pub vg: &'a Vg,
     /// Its PVs' devices, identified and size-checked.
     pub members: &'a Members,
-}
-
-/// How far the copy of a move is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CopyStatus {
-    /// Chunks equal on both legs.
-    pub chunks_done: u64,
-    /// Chunks in all.
-    pub chunks_total: u64,
-    /// Bytes known to be equal on both legs.
-    pub bytes_done: u64,
-    /// Bytes in all.
-    pub bytes_total: u64,
-    /// The first leg that failed, if any.
-    pub failed: Option<(Leg, LegFault)>,
-}
-
-/// Why a wait for the copy ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wake {
-    /// Something about the copy changed: look at its status.
-    Changed,
-    /// The time given passed: report progress, if anybody wants it.
-    Timeout,
-    /// SIGTERM, SIGINT or SIGHUP came, or another command asked: see the signal state.
-    Signal,
 }
 
 /// How the copy of a move is to be made, by a front end that makes it itself.
@@ -152,7 +128,7 @@ pub trait FrontEnd {
 
     /// Whether a sector of the source that the copy cannot read costs the LV's users that sector and
     /// nothing else. Where it may cost more, the source is read once before a move.
-    fn contains_bad_sectors(&self) -> bool {
+    fn isolates_read_errors(&self) -> bool {
         false
     }
 
@@ -168,9 +144,10 @@ pub trait FrontEnd {
         Ok(true)
     }
 
-    /// Under the metadata lock, right before the commit of `Moved` is written: whether what
-    /// [`FrontEnd::seal`] promised for it still holds. Waits for nobody who may wait for the lock.
-    fn is_sealed(&mut self, vg: &Vg, of: MoveIndex) -> bool {
+    /// Seals once more for the commit of `Moved`, under the metadata lock and right before it is
+    /// written: `false` if what [`FrontEnd::seal`] promised does not hold any more. Waits for nobody
+    /// who may wait for the lock.
+    fn seal_again(&mut self, vg: &Vg, of: MoveIndex) -> bool {
         let _ = (vg, of);
         true
     }

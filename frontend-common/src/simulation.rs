@@ -40,7 +40,7 @@ pub fn metadata_lock_is_free(vg: Uuid) -> bool {
 /// The step of a move that this thread has begun last.
 #[must_use]
 pub fn step() -> &'static str {
-    crate::drive::failpoint::step()
+    crate::failpoint::step()
 }
 
 /// Makes a device a PV.

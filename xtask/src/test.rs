@@ -113,9 +113,9 @@ fn cargo(args: &[&str], env: &[(&str, &str)]) -> Result<String> {
     Ok(String::new())
 }
 
-/// Builds core and the format for a machine without an operating system or a heap.
+/// Builds core, the format and the driver for a machine without an operating system or a heap.
 fn no_std() -> Result<String> {
-    let packages = ["-p", "lvshift-core", "-p", "lvshift-on-disk-format"];
+    let packages = ["-p", "lvshift-core", "-p", "lvshift-on-disk-format", "-p", "lvshift-driver"];
     let target = ["--target", "x86_64-unknown-none"];
     cargo(&[&["build", "--quiet"], &packages[..], &target[..]].concat(), &[])
 }

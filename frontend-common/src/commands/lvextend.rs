@@ -9,8 +9,8 @@ use super::lookup::{self, full_name, refuse};
 use super::place::{Wanted, extents, no_room, policy};
 use super::take_down::not_moving;
 use crate::cli::lv_args::Lvextend;
-use crate::elsewhere;
 use crate::error::{Error, Kind, Result};
+use crate::exclusive;
 use crate::size::{Amount, Long, Of, Sign};
 use crate::vg::{Hold, OpenVg};
 
@@ -18,7 +18,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvextend) -> Result<()> {
     let (vg, lv) = lookup::lv_name(&args.lv)?;
     let mut open = OpenVg::open(&vg, Hold::Keep)?;
     let lv = lookup::lv(open.vg(), &lv)?;
-    elsewhere::refuse(context.front_end.name(), open.vg(), lv)?;
+    exclusive::check(context.front_end.name(), open.vg(), lv)?;
     // A table that mirrors is not changed under the copy.
     not_moving(context.program, &open, lv)?;
     let name = full_name(open.vg(), lv);

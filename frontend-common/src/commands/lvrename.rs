@@ -4,8 +4,8 @@ use super::Context;
 use super::lookup::{self, refuse};
 use super::take_down::not_moving;
 use crate::cli::lv_args::Lvrename;
-use crate::elsewhere;
 use crate::error::{Error, Kind, Result};
+use crate::exclusive;
 use crate::vg::{Hold, OpenVg};
 
 pub(super) fn run(context: &mut Context<'_>, args: &Lvrename) -> Result<()> {
@@ -19,7 +19,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvrename) -> Result<()> {
             format!("Logical Volume \"{new}\" already exists in volume group \"{vg}\""),
         ));
     }
-    elsewhere::refuse(context.front_end.name(), open.vg(), lv)?;
+    exclusive::check(context.front_end.name(), open.vg(), lv)?;
     not_moving(context.program, &open, lv)?;
     let active = context.front_end.active(open.vg(), lv)?.is_some();
     let index = open.commit(|vg| {

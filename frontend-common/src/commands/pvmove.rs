@@ -151,7 +151,7 @@ fn drive(
     moves: &[Uuid],
 ) -> Result<()> {
     let recorded = moves.iter().filter_map(|of| open.vg().move_by_uuid(*of));
-    plan::refuse_elsewhere(context.front_end.name(), open.vg(), recorded.map(|of| of.index()))?;
+    plan::check_exclusive(context.front_end.name(), open.vg(), recorded.map(|of| of.index()))?;
     // From here on a reader that takes nothing keeps nobody waiting.
     output::never_block();
     let style = Style::choose(context.json, context.common.quiet > 0);

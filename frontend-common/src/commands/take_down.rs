@@ -8,8 +8,8 @@ use super::Context;
 use super::lookup::{full_name, refuse};
 use crate::activation;
 use crate::device::sysfs;
-use crate::elsewhere;
 use crate::error::{Kind, Result};
+use crate::exclusive;
 use crate::vg::OpenVg;
 
 /// How often, and after what pauses, an open LV that nothing is known to use is looked at again:
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Refuses an LV that is open or has a recorded move.
 pub(super) fn check_idle(context: &mut Context<'_>, open: &OpenVg, lv: LvIndex) -> Result<()> {
     let name = full_name(open.vg(), lv);
-    elsewhere::refuse(context.front_end.name(), open.vg(), lv)?;
+    exclusive::check(context.front_end.name(), open.vg(), lv)?;
     not_moving(context.program, open, lv)?;
     let mut looks = 1;
     loop {

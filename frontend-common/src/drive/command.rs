@@ -7,7 +7,9 @@ use lvshift_core::mover::Outcome;
 use lvshift_core::units::Uuid;
 use rustix::mm::{MlockAllFlags, mlockall};
 
-use super::driver::{Driver, Place};
+use super::host::{self, Means};
+use super::ticker::Place;
+use super::wishes::Wishes;
 use super::{MoveReport, Options, Report};
 use crate::control::{self, Control};
 use crate::error::{Error, Kind, Result};
@@ -92,7 +94,7 @@ fn all(
     keep_alive();
     let bytes: Vec<u64> = moves.iter().map(|of| bytes_of(vg, *of)).collect();
     let mut place = Place { number: 0, count: moves.len(), before: 0, total: bytes.iter().sum() };
-    let mut unwanted: Vec<Uuid> = if abort { moves.to_vec() } else { Vec::new() };
+    let mut wishes = if abort { Wishes::to_abort(moves) } else { Wishes::default() };
     let mut reports = Vec::new();
     for (of, bytes) in moves.iter().zip(bytes) {
         place.number += 1;
@@ -101,14 +103,15 @@ fn all(
         }
         let command =
             vg.vg().move_by_uuid(*of).and_then(|at| vg.vg().move_at(at)).map(|m| m.command);
-        let mut driver = Driver::new(vg, front_end, &journal, &mut control, *of, place);
-        driver.interval = options.interval;
-        driver.unwanted = std::mem::take(&mut unwanted);
-        let report = driver.drive(options.report);
-        unwanted = std::mem::take(&mut driver.unwanted);
-        if driver.unwanted_all {
-            unwanted = moves.to_vec();
-        }
+        let means = Means {
+            vg: &mut *vg,
+            front_end: &mut *front_end,
+            journal: &journal,
+            requests: &mut control,
+            wishes: &mut wishes,
+            tell: &mut *options.report,
+        };
+        let report = host::run(means, *of, place, options.interval);
         place.before += bytes;
         (options.report)(Report::Ended(&report));
         let outcome = report.outcome;

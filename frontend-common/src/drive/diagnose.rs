@@ -10,7 +10,7 @@ use lvshift_core::metadata::{MovePart, Place};
 use lvshift_core::units::{MoveIndex, Sectors};
 use lvshift_on_disk_format::dirty_log;
 
-use super::halve::{Bad, Halving, note};
+use super::bisect::{Bad, Bisect, note};
 use super::log::Image;
 use crate::device::Aligned;
 use crate::front_end::{BadPlace, View};
@@ -142,8 +142,8 @@ impl<'a> Probe<'a> {
                 .unwrap_or(false);
             if !clean {
                 let mut bad = Vec::new();
-                let halving = Halving { step, most: MAX_PLACES, deadline: Some(deadline) };
-                halving.search(start..end, &mut |range| attempt(range), &mut bad);
+                let bisect = Bisect { step, most: MAX_PLACES, deadline: Some(deadline) };
+                bisect.search(start..end, &mut |range| attempt(range), &mut bad);
                 let whole = bad.first().is_some_and(|(range, _)| *range == (start..end));
                 side.dead = if whole { side.dead + 1 } else { 0 };
                 for (range, why) in bad {

@@ -1,22 +1,24 @@
-//! The driver loop of a move: take an action from the mover, do it, hand back what happened.
+//! Driving the moves of a VG of the own format: the host that the driver asks, and what is told of it.
 
-pub mod failpoint;
-
+mod bisect;
 mod command;
 mod diagnose;
-mod driver;
-mod halve;
+mod facts;
+mod host;
 mod log;
+mod read_check;
+mod record;
 mod report;
-mod scout;
 #[cfg(feature = "sim")]
 mod simulate;
+mod summary;
 #[cfg(test)]
 mod tests;
-mod wait;
+mod ticker;
+mod wishes;
 
 pub use command::{abort, carry_on, run};
+pub use read_check::read_check;
 pub use report::{MoveReport, Options, Progress, Report};
-pub use scout::scout;
 #[cfg(feature = "sim")]
 pub use simulate::one;

@@ -3,7 +3,9 @@
 
 use lvshift_core::units::Uuid;
 
-use super::driver::{Driver, Place};
+use super::host::{self, Means};
+use super::ticker::Place;
+use super::wishes::Wishes;
 use super::{MoveReport, Report};
 use crate::control::Requests;
 use crate::error::Result;
@@ -28,9 +30,7 @@ pub fn one(
     let _lock = lock::mover(vg.vg().uuid(), "simulated")?;
     let journal = Journal::open()?;
     let place = Place { number: 1, count: 1, before: 0, total: 0 };
-    let mut driver = Driver::new(vg, front_end, &journal, requests, of, place);
-    if abort {
-        driver.unwanted = vec![of];
-    }
-    Ok(driver.drive(tell))
+    let mut wishes = if abort { Wishes::to_abort(&[of]) } else { Wishes::default() };
+    let means = Means { vg, front_end, journal: &journal, requests, wishes: &mut wishes, tell };
+    Ok(host::run(means, of, place, None))
 }

@@ -121,15 +121,15 @@ impl FrontEnd for Fake {
     }
 }
 
-struct Rig {
-    vg: OpenVg,
-    moves: Vec<Uuid>,
+pub(super) struct Rig {
+    pub(super) vg: OpenVg,
+    pub(super) moves: Vec<Uuid>,
     lv: Uuid,
     _scratch: Scratch,
 }
 
 /// A VG of two PVs, an LV of two extents on the first, its move to the second planned.
-fn rig(number: u8) -> Rig {
+pub(super) fn rig(number: u8) -> Rig {
     crate::testing::use_scratch_locks();
     let scratch = scratch("drive");
     let devices: Vec<PathBuf> = ["a", "b"].iter().map(|name| scratch.path().join(name)).collect();
@@ -307,20 +307,4 @@ fn a_second_mover_is_refused_and_told_by_whom() {
     assert_eq!(error.kind, Kind::Locked);
     assert!(error.what.contains(&std::process::id().to_string()), "{error}");
     assert!(fake.steps.is_empty());
-}
-
-#[test]
-fn the_way_back_does_without_one_side_so_that_a_dead_source_holds_no_write_for_ever() {
-    use super::driver::OneSide;
-    let rig = rig(90);
-    let vg = rig.vg.vg();
-    let pv = |at| vg.pv(PvIndex(at)).expect("a PV").uuid;
-    let (source, destination, of) = (pv(0), pv(1), rig.moves[0]);
-    for (gone, left) in [(source, destination), (destination, source)] {
-        let one_side = OneSide::default();
-        assert!(one_side.may_lack(vg, of, gone));
-        assert!(!one_side.may_lack(vg, of, left), "nobody is left who says that the log is void");
-        assert!(one_side.may_lack(vg, of, gone));
-    }
-    assert!(!OneSide::default().may_lack(vg, Uuid([9; 16]), source));
 }

@@ -7,8 +7,8 @@ use lvshift_on_disk_format::layout::bounds::MIN_SLOT_SIZE;
 
 use super::OpenVg;
 use crate::device::Aligned;
-use crate::drive::failpoint;
 use crate::error::{Error, Kind, Result};
+use crate::failpoint;
 use crate::lock;
 use crate::pv::{Member, Members, repair_label};
 

@@ -336,7 +336,7 @@ impl FrontEnd for Ublk {
         }
     }
 
-    fn is_sealed(&mut self, vg: &Vg, of: MoveIndex) -> bool {
+    fn seal_again(&mut self, vg: &Vg, of: MoveIndex) -> bool {
         // On the connection that there is: the daemon behind another may wait for the lock.
         let request = Request::Seal { lvs: lvs_of(vg, of), commit: true };
         let connection = self.connection.as_mut().filter(|other| other.vg() == vg.uuid());
@@ -345,7 +345,7 @@ impl FrontEnd for Ublk {
     }
 
     /// The daemon copies, and reads and writes of the LV's users know nothing of its failures.
-    fn contains_bad_sectors(&self) -> bool {
+    fn isolates_read_errors(&self) -> bool {
         true
     }
 

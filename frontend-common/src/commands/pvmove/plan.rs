@@ -12,8 +12,8 @@ use super::{announce, readable};
 use crate::cli::pv_args::Pvmove;
 use crate::cli::spec::PvSpec;
 use crate::cli::values::AllocPolicy;
-use crate::elsewhere;
 use crate::error::{Error, Kind, Result};
+use crate::exclusive;
 use crate::pv::Members;
 use crate::vg::OpenVg;
 
@@ -38,11 +38,11 @@ pub(super) fn record(
     // A trial on a copy gives the refusal its names; the commit plans again on what it reads.
     let mut trial = Box::new(open.vg().clone());
     trial.plan(&request, &mut lookup::fresh).map_err(|error| explain(open, args, source, error))?;
-    refuse_elsewhere(context.front_end.name(), &trial, 0..trial.moves().len())?;
+    check_exclusive(context.front_end.name(), &trial, 0..trial.moves().len())?;
     if !args.allow_mixed_block_sizes {
         check_blocks(&trial, open.members())?;
     }
-    let check_unless_told = !context.front_end.contains_bad_sectors();
+    let check_unless_told = !context.front_end.isolates_read_errors();
     if args.read_check || (check_unless_told && !args.skip_read_check) {
         readable::check(context, open, &sources, lv)?;
     }
@@ -126,14 +126,14 @@ fn check_blocks(vg: &Vg, members: &Members) -> Result<()> {
 }
 
 /// Refuses moves of LVs that the other front end has active.
-pub(super) fn refuse_elsewhere(
+pub(super) fn check_exclusive(
     own: &str,
     vg: &Vg,
     moves: impl Iterator<Item = usize>,
 ) -> Result<()> {
     for of in moves.filter_map(|at| u16::try_from(at).ok().map(MoveIndex)) {
         for lv in vg.lvs_of_move(of) {
-            elsewhere::refuse(own, vg, lv)?;
+            exclusive::check(own, vg, lv)?;
         }
     }
     Ok(())

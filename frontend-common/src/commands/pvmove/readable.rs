@@ -27,7 +27,7 @@ pub(super) fn check(
     let bar = (style == Style::Bar).then(bar);
     let begun = Instant::now();
     let mut bytes_total = 0;
-    let bad = drive::scout(open.view(), &pieces, &mut |done, total| {
+    let bad = drive::read_check(open.view(), &pieces, &mut |done, total| {
         bytes_total = total;
         if let Some(bar) = &bar {
             bar.set_length(total);

@@ -14,7 +14,7 @@ use lvshift_core::Leg;
 use lvshift_core::metadata::{Segment, Vg};
 use lvshift_core::units::{SECTOR_SIZE, Sectors};
 
-use super::halve::{Bad, Halving, note};
+use super::bisect::{Bad, Bisect, note};
 use crate::device::{Aligned, BlockDevice};
 use crate::front_end::{BadPlace, View};
 
@@ -28,7 +28,7 @@ const MAX_BAD: usize = 64;
 /// Reads all of `pieces` once; tells `progress` the bytes read so far and in all. Answers the
 /// places that cannot be read, at most 64 for each piece, and stops early when `progress`
 /// answers `false`.
-pub fn scout(
+pub fn read_check(
     view: View<'_>,
     pieces: &[Segment],
     progress: &mut dyn FnMut(u64, u64) -> bool,
@@ -132,7 +132,7 @@ fn narrow(device: &BlockDevice, range: Range<u64>, buffer: &mut [u8]) -> Bad {
             .map_err(|error| error.source.map_or(error.what, |source| source.to_string()))
     };
     let mut bad = Bad::new();
-    Halving { step, most: MAX_BAD, deadline: None }.search(range, &mut attempt, &mut bad);
+    Bisect { step, most: MAX_BAD, deadline: None }.search(range, &mut attempt, &mut bad);
     bad
 }
 
@@ -154,7 +154,7 @@ mod tests {
     /// A file that ends early is a device whose last sectors cannot be read.
     fn truncated(name: &str, sectors: u64) -> BlockDevice {
         let path =
-            std::env::temp_dir().join(format!("lvshift-scout-{}-{name}", std::process::id()));
+            std::env::temp_dir().join(format!("lvshift-read-check-{}-{name}", std::process::id()));
         std::fs::File::create(&path).unwrap().set_len(sectors * SECTOR_SIZE).unwrap();
         let device = BlockDevice::on_file(&path);
         std::fs::remove_file(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Which sectors of a range are bad? Tried whole, then by halves: few attempts for few bad sectors,
+//! Which sectors of a range are bad? Tried whole, then bisected: few attempts for few bad sectors,
 //! since on a failing disk each one may take seconds.
 
 use std::ops::Range;
@@ -9,7 +9,7 @@ pub(super) type Bad = Vec<(Range<u64>, String)>;
 
 /// How finely and how long is looked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Halving {
+pub(super) struct Bisect {
     /// Sectors of the smallest attempt.
     pub(super) step: u64,
     /// With so many bad runs, a range that fails is bad as a whole.
@@ -18,7 +18,7 @@ pub(super) struct Halving {
     pub(super) deadline: Option<Instant>,
 }
 
-impl Halving {
+impl Bisect {
     /// Tries `range`; where that fails, its halves, down to the step.
     pub(super) fn search(
         self,
@@ -66,8 +66,8 @@ mod tests {
             if range.start < 808 && range.end > 800 { Err("EIO".to_owned()) } else { Ok(()) }
         };
         let mut bad = Vec::new();
-        let halving = Halving { step: 1, most: 64, deadline: None };
-        halving.search(0..4096, &mut attempt, &mut bad);
+        let bisect = Bisect { step: 1, most: 64, deadline: None };
+        bisect.search(0..4096, &mut attempt, &mut bad);
         assert_eq!(bad, [(800..808, "EIO".to_owned())]);
         assert!(attempts < 40, "{attempts} attempts");
     }
@@ -80,7 +80,7 @@ mod tests {
         };
         let (start, mut bad) = (Instant::now(), Vec::new());
         let deadline = Some(start + Duration::from_millis(50));
-        Halving { step: 1, most: 64, deadline }.search(0..4096, &mut attempt, &mut bad);
+        Bisect { step: 1, most: 64, deadline }.search(0..4096, &mut attempt, &mut bad);
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     }
 
@@ -96,7 +96,7 @@ mod tests {
             }
         };
         let mut bad = Vec::new();
-        Halving { step: 1, most: 4, deadline: None }.search(0..4096, &mut attempt, &mut bad);
+        Bisect { step: 1, most: 4, deadline: None }.search(0..4096, &mut attempt, &mut bad);
         assert!(attempts < 100, "{attempts} attempts");
         assert_eq!(bad.last().map(|(range, _)| range.end), Some(4096));
     }

@@ -1,4 +1,4 @@
-//! Whether the other front end has an LV active. Both know the same VGs, but each only its own
+//! An LV is active under one front end alone, as LVM activates exclusively. Both know the same VGs, but each only its own
 //! devices, and an LV that both served would be two LVs on the same sectors.
 
 use std::fs;
@@ -17,9 +17,9 @@ const UBLK: &str = "lvshift-ublk";
 ///
 /// # Errors
 /// `Kind::InUse` naming who has it.
-pub(crate) fn refuse(own: &str, vg: &Vg, lv: LvIndex) -> Result<()> {
+pub(crate) fn check(own: &str, vg: &Vg, lv: LvIndex) -> Result<()> {
     let Some(record) = vg.lv(lv) else { return Ok(()) };
-    let Some((program, node)) = active(own, vg.uuid(), record.uuid) else { return Ok(()) };
+    let Some((program, node)) = other_holder(own, vg.uuid(), record.uuid) else { return Ok(()) };
     let name = format!("{}/{}", vg.name(), record.name);
     Err(Error::new(Kind::InUse, format!("LV {name} is active under {program}"))
         .device(node)
@@ -28,7 +28,7 @@ pub(crate) fn refuse(own: &str, vg: &Vg, lv: LvIndex) -> Result<()> {
 }
 
 /// The front end other than `own` that has the LV active, and its device.
-pub(crate) fn active(own: &str, vg: Uuid, lv: Uuid) -> Option<(&'static str, String)> {
+pub(crate) fn other_holder(own: &str, vg: Uuid, lv: Uuid) -> Option<(&'static str, String)> {
     let found = if own == DM { on_ublk(vg, lv) } else { None };
     found.or_else(|| if own == UBLK { on_dm(vg, lv) } else { None })
 }

@@ -1,0 +1,254 @@
+//! A VG of the own format as the host of a move.
+
+use std::path::Path;
+use std::time::Duration;
+
+use lvshift_core::metadata::{Change, MoveState};
+use lvshift_core::mover::{Action, Event, Mapping, Outcome};
+use lvshift_core::units::{LvIndex, MoveIndex, Uuid};
+use lvshift_driver::{CopyStatus, Goal, Host, Observed, Report as Told, Request, Wake, drive};
+
+use super::facts::Facts;
+use super::record::gone;
+use super::summary::{Failures, Names, summary};
+use super::ticker::{Place, Ticker};
+use super::wishes::Wishes;
+use super::{MoveReport, Report, diagnose, log, record};
+use crate::control::Requests;
+use crate::error::{Error, Result};
+use crate::failpoint;
+use crate::front_end::FrontEnd;
+use crate::journal::Journal;
+use crate::vg::OpenVg;
+
+/// What the moves of a command have in common.
+pub(super) struct Means<'a> {
+    pub(super) vg: &'a mut OpenVg,
+    pub(super) front_end: &'a mut dyn FrontEnd,
+    pub(super) journal: &'a Journal,
+    pub(super) requests: &'a mut dyn Requests,
+    pub(super) wishes: &'a mut Wishes,
+    pub(super) tell: &'a mut dyn FnMut(Report<'_>),
+}
+
+/// One move of a VG.
+struct VgHost<'a> {
+    means: Means<'a>,
+    of: Uuid,
+    ticker: Ticker,
+    failures: Failures,
+}
+
+/// Drives the move from wherever it stands to its end.
+pub(super) fn run(
+    means: Means<'_>,
+    of: Uuid,
+    place: Place,
+    interval: Option<Duration>,
+) -> MoveReport {
+    let facts = Facts::of(means.vg, of);
+    let goal = if means.wishes.abort(of) { Goal::Abort } else { Goal::Move };
+    let ticker = Ticker::new(of, place, interval);
+    let mut host = VgHost { means, of, ticker, failures: Failures::default() };
+    let outcome = drive(&mut host, goal);
+    if matches!(outcome, Outcome::Moved | Outcome::Aborted(_)) {
+        host.take_private_down(&facts.lvs);
+    }
+    if !matches!(outcome, Outcome::Moved | Outcome::Left) {
+        let error = summary(&facts, outcome, &host.failures, host.means.vg);
+        host.failures.errors.push(error);
+    }
+    let Failures { bad_places, errors, .. } = host.failures;
+    MoveReport { of, outcome, bytes_total: facts.bytes, bad_places, errors }
+}
+
+impl VgHost<'_> {
+    /// The move's index and state in the metadata read last.
+    fn record(&self) -> Result<(MoveIndex, MoveState)> {
+        let vg = self.means.vg.vg();
+        let of = vg.move_by_uuid(self.of).ok_or_else(gone)?;
+        Ok((of, vg.move_at(of).ok_or_else(gone)?.state))
+    }
+
+    /// Others may have changed the VG since: indices are looked up anew for every action.
+    fn locate(&self, lv: Uuid) -> Result<(MoveIndex, LvIndex)> {
+        let (of, _) = self.record()?;
+        Ok((of, self.means.vg.vg().lv_by_uuid(lv).ok_or_else(gone)?))
+    }
+
+    /// An LV that was inactive got a device for the time of the move.
+    fn take_private_down(&mut self, lvs: &[Uuid]) {
+        for lv in lvs {
+            let vg = self.means.vg.vg();
+            let Some(index) = vg.lv_by_uuid(*lv) else { continue };
+            let Some(record) = vg.lv(index) else { continue };
+            let link = Path::new("/dev").join(vg.name().as_str()).join(record.name.as_str());
+            let unused = self
+                .means
+                .front_end
+                .active(vg, index)
+                .is_ok_and(|active| active.is_some_and(|active| active.open_count == 0));
+            if unused && link.symlink_metadata().is_err() {
+                let done = self.means.front_end.deactivate(vg, index);
+                tracing::debug!(lv = %record.name, ?done, "the private device is taken down");
+            }
+        }
+    }
+
+    /// What the front end knows of the failure, before the LV is switched back and it forgets.
+    fn ask_for_bad_places(&mut self) {
+        if let Ok((of, _)) = self.record() {
+            self.failures.bad_places = self.means.front_end.bad_places(self.means.vg.view(), of);
+        }
+    }
+}
+
+impl Host for VgHost<'_> {
+    type Error = Error;
+
+    fn observe(&mut self, found: &mut Observed) -> Result<MoveState> {
+        self.means.vg.reread()?;
+        let (of, recorded) = self.record()?;
+        for lv in self.means.vg.vg().lvs_of_move(of) {
+            let live = self.means.front_end.observe(self.means.vg.view(), of, lv)?;
+            let record = self.means.vg.vg().lv(lv).ok_or_else(gone)?;
+            tracing::debug!(lv = %record.name, ?live, ?recorded, "found");
+            found.add(record.uuid, live);
+        }
+        Ok(recorded)
+    }
+
+    fn trust_log(&mut self) -> Result<()> {
+        self.means.journal.add(self.of, self.means.vg.vg().uuid())
+    }
+
+    fn begin(&mut self, action: &Action) -> Result<()> {
+        if !matches!(action, Action::Finish(_)) {
+            failpoint::enter(action.name());
+        }
+        failpoint::before(action.name())?;
+        match action {
+            // A commit rereads under its lock; a flush is of devices that the last look named.
+            Action::Commit(_) | Action::FlushDestination | Action::Finish(_) => Ok(()),
+            Action::AwaitCopy => {
+                self.ticker.restart();
+                self.means.vg.reread()
+            }
+            _ => self.means.vg.reread(),
+        }
+    }
+
+    fn end(&mut self, action: &Action, event: Event) {
+        failpoint::after(action.name());
+        tracing::debug!(action = action.name(), ?event, "done");
+    }
+
+    fn commit(&mut self, change: Change) -> Result<()> {
+        if change == Change::Begin {
+            self.means.journal.add(self.of, self.means.vg.vg().uuid())?;
+        }
+        record::commit(self.means.vg, self.means.front_end, self.of, change)?;
+        if change == Change::Forget {
+            self.means.journal.remove(self.of)?;
+        }
+        Ok(())
+    }
+
+    fn is_of_destination(&self, error: &Error) -> bool {
+        record::is_of_destination(self.means.vg, self.of, error)
+    }
+
+    fn init_log(&mut self, lv: Uuid) -> Result<()> {
+        let (of, lv) = self.locate(lv)?;
+        log::write_all_dirty(self.means.vg.view(), of, lv)
+    }
+
+    fn create_shadow(&mut self, lv: Uuid) -> Result<()> {
+        let (of, lv) = self.locate(lv)?;
+        self.means.front_end.create_shadow(self.means.vg.view(), of, lv)
+    }
+
+    fn load(&mut self, lv: Uuid, mapping: Mapping) -> Result<()> {
+        let (of, lv) = self.locate(lv)?;
+        self.means.front_end.load(self.means.vg.view(), of, lv, mapping)
+    }
+
+    fn swap(&mut self, lv: Uuid, mapping: Mapping) -> Result<()> {
+        let (of, lv) = self.locate(lv)?;
+        self.means.front_end.swap(self.means.vg.view(), of, lv, mapping)
+    }
+
+    fn remove_shadow(&mut self, lv: Uuid) -> Result<()> {
+        let (of, lv) = self.locate(lv)?;
+        self.means.front_end.remove_shadow(self.means.vg.view(), of, lv)
+    }
+
+    fn copy_status(&mut self) -> Result<CopyStatus> {
+        let (of, _) = self.record()?;
+        self.means.front_end.copy_status(self.means.vg.view(), of)
+    }
+
+    fn wait(&mut self) -> Result<Wake> {
+        self.means.front_end.wait(Some(self.ticker.until()))
+    }
+
+    fn seal(&mut self, for_commit: bool) -> Result<bool> {
+        let (of, _) = self.record()?;
+        self.means.front_end.seal(self.means.vg.view(), of, for_commit)
+    }
+
+    fn flush_destination(&mut self) -> Result<()> {
+        record::flush_destination(self.means.vg, self.of)
+    }
+
+    fn diagnose(&mut self) -> Result<()> {
+        let (of, _) = self.record()?;
+        // Whoever made the copy knows best what it could not read.
+        if self.failures.bad_places.is_empty() {
+            self.failures.bad_places = diagnose::bad_places(self.means.vg.view(), of);
+        }
+        Ok(())
+    }
+
+    fn requests(&mut self, each: &mut dyn FnMut(Request)) {
+        let Means { requests, wishes, tell, .. } = &mut self.means;
+        wishes.hear(self.of, *requests, *tell, each);
+    }
+
+    fn report(&mut self, report: Told<Error>) {
+        match report {
+            Told::Started { again } => {
+                let facts = Facts::of(self.means.vg, self.of);
+                let (from, to) = (&facts.from, &facts.to);
+                (self.means.tell)(Report::Started { of: self.of, again, from, to });
+            }
+            Told::Copied(status) => {
+                if let Some(progress) = self.ticker.look(&status) {
+                    (self.means.tell)(Report::Copied(&progress));
+                }
+            }
+            Told::LegFailed(leg, fault) => {
+                self.failures.leg.get_or_insert((leg, fault));
+                self.ask_for_bad_places();
+            }
+            Told::Failed { action, error } => {
+                let action = action.map_or("begin", |action| action.name());
+                tracing::debug!(action, %error, "failed");
+                self.failures.errors.push(error);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Names for OpenVg {
+    fn pv(&self, pv: Uuid) -> Option<String> {
+        self.members().by_uuid(pv).map(|member| member.path.display().to_string())
+    }
+
+    fn lv(&self, lv: Uuid) -> Option<String> {
+        let vg = self.vg();
+        let lv = vg.lv(vg.lv_by_uuid(lv)?)?;
+        Some(format!("{}/{}", vg.name(), lv.name))
+    }
+}
