@@ -13,6 +13,8 @@ mod leg;
 pub mod limits;
 pub mod metadata;
 pub mod mirror;
+#[cfg(test)]
+mod models;
 pub mod mover;
 #[doc(hidden)]
 pub mod planted;

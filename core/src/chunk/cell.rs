@@ -20,7 +20,7 @@ impl ChunkCell {
     }
 
     /// Puts a state there, whatever was before: for a part that is not served yet.
-    pub(super) fn reset(&self, word: Word) {
+    pub(crate) fn reset(&self, word: Word) {
         self.0.store(word.bits(), Ordering::Release);
     }
 
@@ -37,7 +37,7 @@ impl ChunkCell {
 
     /// Applies `event`, beginning with a guess at what is there: a wrong one costs a round and
     /// changes nothing.
-    pub(super) fn apply_from(&self, guess: u32, event: Event) -> Step {
+    pub(crate) fn apply_from(&self, guess: u32, event: Event) -> Step {
         let mut seen = guess;
         loop {
             let next = step(Word::from_bits(seen), event);
@@ -57,7 +57,7 @@ impl ChunkCell {
     /// Applies [`Event::WriteDone`] as one subtraction. The caller has an admitted write, so the
     /// count is not 0, and then the transition is exactly this (a test compares them over the
     /// whole small world).
-    pub(super) fn write_done(&self) -> Step {
+    pub(crate) fn write_done(&self) -> Step {
         let before = Word::from_bits(self.0.fetch_sub(Word::ONE_WRITER, Ordering::AcqRel));
         debug_assert!(before.writers() > 0, "a write ended that was not admitted");
         step(before, Event::WriteDone)

@@ -22,43 +22,43 @@ impl Group {
         Group { left: AtomicU32::new(0), flags: AtomicU32::new(0) }
     }
 
-    pub(super) fn reset(&self, left: u32) {
+    pub(crate) fn reset(&self, left: u32) {
         self.left.store(left, Ordering::Release);
         self.flags.store(0, Ordering::Release);
     }
 
-    pub(super) fn left(&self) -> u32 {
+    pub(crate) fn left(&self) -> u32 {
         // A demotion may be counted after the copy that follows it: then it is below 0 for a moment.
         (self.left.load(Ordering::SeqCst) as i32).max(0) as u32
     }
 
-    pub(super) fn one_mirrored(&self) {
+    pub(crate) fn one_mirrored(&self) {
         self.left.fetch_sub(1, Ordering::SeqCst);
     }
 
-    pub(super) fn one_demoted(&self) {
+    pub(crate) fn one_demoted(&self) {
         self.left.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Says that a chunk has become dirty. Always a read-modify-write: a sweep that clears the flag
     /// after this one sees the chunk's new phase.
-    pub(super) fn has_dirty_now(&self) {
+    pub(crate) fn has_dirty_now(&self) {
         self.flags.fetch_or(HAS_DIRTY, Ordering::AcqRel);
     }
 
-    pub(super) fn has_dirty(&self) -> bool {
+    pub(crate) fn has_dirty(&self) -> bool {
         self.flags.load(Ordering::Acquire) & HAS_DIRTY != 0
     }
 
-    pub(super) fn take_has_dirty(&self) -> bool {
+    pub(crate) fn take_has_dirty(&self) -> bool {
         self.flags.fetch_and(!HAS_DIRTY, Ordering::AcqRel) & HAS_DIRTY != 0
     }
 
-    pub(super) fn log_is_stale(&self) {
+    pub(crate) fn log_is_stale(&self) {
         self.flags.fetch_or(LOG_STALE, Ordering::AcqRel);
     }
 
-    pub(super) fn take_log_stale(&self) -> bool {
+    pub(crate) fn take_log_stale(&self) -> bool {
         self.flags.fetch_and(!LOG_STALE, Ordering::AcqRel) & LOG_STALE != 0
     }
 }

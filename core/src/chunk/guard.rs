@@ -21,22 +21,22 @@ const WORDS: usize = 1024;
 const WORDS: usize = 2;
 
 /// The longest piece that the table can hold without meeting itself, so the largest chunk.
-pub(super) const MAX_GUARDED_SECTORS: u32 = (WORDS as u32 * BLOCKS_PER_WORD as u32) << BLOCK_SHIFT;
+pub(crate) const MAX_GUARDED_SECTORS: u32 = (WORDS as u32 * BLOCKS_PER_WORD as u32) << BLOCK_SHIFT;
 
 /// The blocks that writes in flight cover.
-pub(super) struct Guard {
+pub(crate) struct Guard {
     words: [AtomicU64; WORDS],
 }
 
 /// What one word says to a write that wants `blocks` of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(crate) enum Taken {
     Yes,
     Parked,
 }
 
 /// The transition of one word: takes `blocks` or parks the queue there. Pure.
-pub(super) const fn take(word: u64, blocks: u32, queue: QueueId) -> (u64, Taken) {
+pub(crate) const fn take(word: u64, blocks: u32, queue: QueueId) -> (u64, Taken) {
     if word & blocks as u64 == 0 {
         (word | blocks as u64, Taken::Yes)
     } else {
@@ -45,7 +45,7 @@ pub(super) const fn take(word: u64, blocks: u32, queue: QueueId) -> (u64, Taken)
 }
 
 /// What is left of a word when `blocks` are given back and the parked are woken. Pure.
-pub(super) const fn give_back(word: u64, blocks: u32) -> (u64, QueueMask) {
+pub(crate) const fn give_back(word: u64, blocks: u32) -> (u64, QueueMask) {
     (word & keep(blocks), QueueMask((word >> PARKED_SHIFT) as u16))
 }
 
@@ -54,13 +54,13 @@ const fn keep(blocks: u32) -> u64 {
 }
 
 impl Guard {
-    pub(super) fn new() -> Guard {
+    pub(crate) fn new() -> Guard {
         Guard { words: core::array::from_fn(|_| AtomicU64::new(0)) }
     }
 
     /// Takes every block of `piece`, or takes none and parks `queue` where it was stopped; the
     /// mask is then of queues that were stopped meanwhile by what it had taken already.
-    pub(super) fn take(&self, piece: Piece, queue: QueueId) -> Result<(), QueueMask> {
+    pub(crate) fn take(&self, piece: Piece, queue: QueueId) -> Result<(), QueueMask> {
         if crate::planted::is("overlap-guard-off") {
             return Ok(());
         }
@@ -77,7 +77,7 @@ impl Guard {
     }
 
     /// Gives every block of `piece` back and says whom to wake.
-    pub(super) fn give_back(&self, piece: Piece) -> QueueMask {
+    pub(crate) fn give_back(&self, piece: Piece) -> QueueMask {
         let mut wake = QueueMask::NONE;
         for (word, blocks) in Words::of(piece) {
             wake |= self.give_word_back(word, blocks);

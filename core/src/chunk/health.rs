@@ -41,7 +41,7 @@ pub enum Sealed {
     Unhealthy(Fault),
 }
 
-pub(super) struct Health {
+pub(crate) struct Health {
     fault: AtomicU32,
     authority: AtomicU32,
 }
@@ -51,19 +51,19 @@ const FAULTS: [LegFault; 5] =
     [LegFault::Read, LegFault::Write, LegFault::Flush, LegFault::Copy, LegFault::Gone];
 
 impl Health {
-    pub(super) fn new() -> Health {
+    pub(crate) fn new() -> Health {
         Health { fault: AtomicU32::new(0), authority: AtomicU32::new(0) }
     }
 
     /// Notes a fault; the first one stays. True if it was the first.
-    pub(super) fn fail(&self, fault: Fault) -> bool {
+    pub(crate) fn fail(&self, fault: Fault) -> bool {
         let leg = LEGS.iter().position(|&leg| leg == fault.leg).unwrap_or(0);
         let kind = FAULTS.iter().position(|&kind| kind == fault.fault).unwrap_or(0);
         let code = 1 + (leg * FAULTS.len() + kind) as u32;
         self.fault.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
-    pub(super) fn fault(&self) -> Option<Fault> {
+    pub(crate) fn fault(&self) -> Option<Fault> {
         let code = self.fault.load(Ordering::SeqCst).checked_sub(1)? as usize;
         let leg = LEGS.get(code / FAULTS.len())?;
         let fault = FAULTS.get(code % FAULTS.len())?;
@@ -71,12 +71,12 @@ impl Health {
     }
 
     /// The authority, read after everything that this thread has changed so far.
-    pub(super) fn authority_after(&self) -> Authority {
+    pub(crate) fn authority_after(&self) -> Authority {
         fence(Ordering::SeqCst);
         self.authority()
     }
 
-    pub(super) fn authority(&self) -> Authority {
+    pub(crate) fn authority(&self) -> Authority {
         match self.authority.load(Ordering::SeqCst) {
             0 => Authority::Source,
             1 => Authority::Undecided,
@@ -84,7 +84,7 @@ impl Health {
         }
     }
 
-    pub(super) fn set_authority(&self, authority: Authority) {
+    pub(crate) fn set_authority(&self, authority: Authority) {
         self.authority.store(authority as u32, Ordering::SeqCst);
         fence(Ordering::SeqCst);
     }

@@ -1,6 +1,6 @@
 //! What may happen to a chunk of a moving part now: the chunk tracker.
 //!
-//! One 64-bit word per chunk holds its phase, the number of admitted writers and the queues that
+//! One 32-bit word per chunk holds its phase, the number of admitted writers and the queues that
 //! parked something there ([`Word`]). [`step()`] says what each event does to it and is pure;
 //! [`ChunkCell`] applies it atomically; [`Tracker`] does so for a whole part and adds the overlap
 //! guard, the lists of wanted chunks, the part's health and who is in charge. No lock anywhere.
@@ -12,8 +12,8 @@ mod copies;
 mod flushes;
 mod geometry;
 mod group;
-mod guard;
-mod health;
+pub(crate) mod guard;
+pub(crate) mod health;
 mod log;
 mod queue;
 mod step;
@@ -22,22 +22,8 @@ mod tracker;
 mod wanted;
 mod word;
 
-#[cfg(all(test, loom))]
-mod loom_models;
-#[cfg(all(test, shuttle))]
-mod shuttle_models;
-#[cfg(all(test, not(any(loom, shuttle))))]
-mod small_world;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
-#[cfg(all(test, not(any(loom, shuttle))))]
-mod whole_world;
-
-/// Whether the scorecard asks for the large form of what is enumerated here.
-#[cfg(test)]
-fn in_full_form() -> bool {
-    std::env::var("LVSHIFT_SCORECARD").is_ok_and(|size| size == "full")
-}
 
 pub use admit::Fallback;
 pub use cell::ChunkCell;

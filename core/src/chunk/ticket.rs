@@ -11,11 +11,11 @@ use super::tracker::{Cells, Effects, Tracker};
 #[must_use = "an admitted write blocks its chunk until it is completed"]
 #[derive(Debug)]
 pub struct WriteTicket {
-    pub(super) chunk: ChunkIndex,
-    pub(super) piece: Piece,
-    pub(super) route: Route,
+    pub(crate) chunk: ChunkIndex,
+    pub(crate) piece: Piece,
+    pub(crate) route: Route,
     /// Whether the overlap guard holds its blocks.
-    pub(super) guarded: bool,
+    pub(crate) guarded: bool,
 }
 
 /// How a write piece ended on the legs that it went to.
@@ -91,9 +91,9 @@ impl Drop for WriteTicket {
 #[must_use = "a chunk stays blocked until its copy is completed"]
 #[derive(Debug)]
 pub struct CopyTicket {
-    pub(super) chunk: ChunkIndex,
-    pub(super) piece: Piece,
-    pub(super) wanted: bool,
+    pub(crate) chunk: ChunkIndex,
+    pub(crate) piece: Piece,
+    pub(crate) wanted: bool,
 }
 
 /// How the copy of a chunk ended.

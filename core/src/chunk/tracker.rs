@@ -60,7 +60,7 @@ impl Effects {
         self == Effects::NONE
     }
 
-    pub(super) fn waking(wake: QueueMask) -> Effects {
+    pub(crate) fn waking(wake: QueueMask) -> Effects {
         Effects { wake, ..Effects::NONE }
     }
 
@@ -118,14 +118,14 @@ pub enum AdmitError {
 
 /// The tracker of one part. Shared by all queue threads, the copier and the log writer.
 pub struct Tracker<S> {
-    pub(super) geometry: Geometry,
-    pub(super) storage: S,
-    pub(super) guard: Guard,
-    pub(super) wanted: Wanted,
-    pub(super) marks: Wanted,
-    pub(super) health: Health,
+    pub(crate) geometry: Geometry,
+    pub(crate) storage: S,
+    pub(crate) guard: Guard,
+    pub(crate) wanted: Wanted,
+    pub(crate) marks: Wanted,
+    pub(crate) health: Health,
     /// 1 while a settle round is under way.
-    pub(super) settling: AtomicU32,
+    pub(crate) settling: AtomicU32,
 }
 
 impl<S: Cells> Tracker<S> {
@@ -224,7 +224,7 @@ impl<S: Cells> Tracker<S> {
         self.health.authority()
     }
 
-    pub(super) fn fail_quietly(&self, leg: Leg, fault: LegFault) {
+    pub(crate) fn fail_quietly(&self, leg: Leg, fault: LegFault) {
         self.health.fail(Fault { leg, fault });
     }
 
@@ -233,30 +233,30 @@ impl<S: Cells> Tracker<S> {
         self.cell(chunk).map(ChunkCell::load)
     }
 
-    pub(super) fn cell(&self, chunk: ChunkIndex) -> Option<&ChunkCell> {
+    pub(crate) fn cell(&self, chunk: ChunkIndex) -> Option<&ChunkCell> {
         if chunk.0 >= self.geometry.chunks() {
             return None;
         }
         self.storage.cells().get(chunk.0 as usize)
     }
 
-    pub(super) fn groups(&self) -> &[Group] {
+    pub(crate) fn groups(&self) -> &[Group] {
         let groups = self.storage.groups();
         groups.get(..self.geometry.groups() as usize).unwrap_or(groups)
     }
 
-    pub(super) fn group_of(&self, chunk: ChunkIndex) -> Option<&Group> {
+    pub(crate) fn group_of(&self, chunk: ChunkIndex) -> Option<&Group> {
         self.groups().get((chunk.0 / GROUP_CHUNKS) as usize)
     }
 
-    pub(super) fn count_mirrored(&self, chunk: ChunkIndex) {
+    pub(crate) fn count_mirrored(&self, chunk: ChunkIndex) {
         if let Some(group) = self.group_of(chunk) {
             group.one_mirrored();
             group.has_dirty_now();
         }
     }
 
-    pub(super) fn count_demoted(&self, chunk: ChunkIndex) {
+    pub(crate) fn count_demoted(&self, chunk: ChunkIndex) {
         if let Some(group) = self.group_of(chunk) {
             group.one_demoted();
         }

@@ -13,7 +13,7 @@ const SLOTS: usize = 2;
 
 const EMPTY: u32 = u32::MAX;
 
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// A chunk's index, or `EMPTY`, which no chunk has ([`Geometry`](super::Geometry)).
     slots: [AtomicU32; SLOTS],
     /// Where the next put looks first.
@@ -26,7 +26,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn new() -> Wanted {
+    pub(crate) fn new() -> Wanted {
         Wanted {
             slots: core::array::from_fn(|_| AtomicU32::new(EMPTY)),
             put_hint: AtomicU32::new(0),
@@ -36,7 +36,7 @@ impl Wanted {
         }
     }
 
-    pub(super) fn put(&self, chunk: ChunkIndex) {
+    pub(crate) fn put(&self, chunk: ChunkIndex) {
         let hint = self.put_hint.fetch_add(1, Ordering::Relaxed) as usize;
         self.count.fetch_add(1, Ordering::AcqRel);
         for offset in 0..SLOTS {
@@ -50,7 +50,7 @@ impl Wanted {
         self.overflow.store(1, Ordering::Release);
     }
 
-    pub(super) fn take(&self) -> Option<ChunkIndex> {
+    pub(crate) fn take(&self) -> Option<ChunkIndex> {
         if self.count.load(Ordering::Acquire) == 0 {
             return None;
         }
@@ -72,7 +72,7 @@ impl Wanted {
     }
 
     /// Whether something did not fit since the last call: then look at the chunks themselves.
-    pub(super) fn take_overflow(&self) -> bool {
+    pub(crate) fn take_overflow(&self) -> bool {
         self.overflow.load(Ordering::Acquire) != 0 && self.overflow.swap(0, Ordering::AcqRel) != 0
     }
 }

@@ -84,18 +84,18 @@ pub struct Word(u32);
 
 impl Word {
     /// One writer, as it is added to and taken from the word's bits.
-    pub(super) const ONE_WRITER: u32 = 1 << WRITERS_SHIFT;
+    pub(crate) const ONE_WRITER: u32 = 1 << WRITERS_SHIFT;
 
     /// A word of this phase with no writer and nobody parked.
     pub const fn new(phase: Phase) -> Word {
         Word(phase as u32)
     }
 
-    pub(super) const fn from_bits(bits: u32) -> Word {
+    pub(crate) const fn from_bits(bits: u32) -> Word {
         Word(bits)
     }
 
-    pub(super) const fn bits(self) -> u32 {
+    pub(crate) const fn bits(self) -> u32 {
         self.0
     }
 
@@ -125,33 +125,33 @@ impl Word {
         self.writers() == 0 && !self.is_late()
     }
 
-    pub(super) const fn with_late(self) -> Word {
+    pub(crate) const fn with_late(self) -> Word {
         Word(self.0 | LATE)
     }
 
-    pub(super) const fn without_late(self) -> Word {
+    pub(crate) const fn without_late(self) -> Word {
         Word(self.0 & !LATE)
     }
 
-    pub(super) const fn with_phase(self, phase: Phase) -> Word {
+    pub(crate) const fn with_phase(self, phase: Phase) -> Word {
         Word(self.0 & !PHASE_MASK | phase as u32)
     }
 
     /// One writer more; the caller has looked at [`MAX_WRITERS`].
-    pub(super) const fn plus_writer(self) -> Word {
+    pub(crate) const fn plus_writer(self) -> Word {
         Word(self.0.wrapping_add(Word::ONE_WRITER))
     }
 
     /// One writer less; the caller has seen that there is one.
-    pub(super) const fn minus_writer(self) -> Word {
+    pub(crate) const fn minus_writer(self) -> Word {
         Word(self.0.wrapping_sub(Word::ONE_WRITER))
     }
 
-    pub(super) const fn with_parked(self, queue: QueueId) -> Word {
+    pub(crate) const fn with_parked(self, queue: QueueId) -> Word {
         Word(self.0 | (queue.mask().0 as u32) << PARKED_SHIFT)
     }
 
-    pub(super) const fn with_none_parked(self) -> Word {
+    pub(crate) const fn with_none_parked(self) -> Word {
         Word(self.0 & !((u16::MAX as u32) << PARKED_SHIFT))
     }
 

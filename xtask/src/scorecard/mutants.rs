@@ -41,7 +41,7 @@ const GROUPS: &[Group] = &[
             "core/src/chunk/wanted.rs",
             "core/src/chunk/word.rs",
         ],
-        tests: &["chunk::", "copier::", "--skip", "_world", "--skip", "exhaustive"],
+        tests: &["chunk::", "copier::"],
     },
     Group {
         name: "mover",

@@ -6,10 +6,9 @@ use super::rig::{Rig, piece};
 use super::scenario::{Op, Scenario};
 use super::world::{Client, Copying, Flusher, World};
 use crate::Leg;
-use crate::chunk::log::SettleRound;
 use crate::chunk::{
     Admission, AppResult, CopyOutcome, CopyTicket, Effects, Parked, QueueId, QueueMask, Route,
-    WriteOutcome, WriteTicket,
+    SettleRound, WriteOutcome, WriteTicket,
 };
 use crate::io::{Discards, WriteOp, WriteProgress, plan_write};
 use crate::mover::Mapping;
@@ -111,7 +110,7 @@ impl World {
                 self.with_tracker(ground, |rig| {
                     match rig.tracker.admit(piece, content, who, policy) {
                         Ok(Admission::Admitted(ticket, effects)) => {
-                            let (route, guarded) = (ticket.route, ticket.guarded);
+                            let (route, guarded) = (ticket.route(), ticket.guarded);
                             ticket.leave_in_flight();
                             (Client::Mirrored { route, guarded, arrived: 0 }, effects)
                         }
@@ -256,7 +255,7 @@ impl World {
         let Some(leg) = (0..2).find(|leg| legs[*leg] < 2) else {
             let mut world = self.clone();
             world.with_tracker(ground, |rig| {
-                ((), rig.tracker.finish_settle(SettleRound(()), Ok(())).1)
+                ((), rig.tracker.finish_settle(SettleRound::begun_elsewhere(), Ok(())).1)
             });
             world.settle = None;
             all.push(world);

@@ -1,4 +1,4 @@
-//! Every interleaving of a small world over [`step()`]: two chunks of two blocks, two queues, the
+//! Every interleaving of the chunk protocol, [`step()`], in a small world: two chunks of two blocks, two queues, the
 //! copier, the log writer, an application that flushes, volatile caches on both legs, one failing
 //! write or flush, a crash anywhere.
 //!
@@ -15,7 +15,7 @@ use std::vec::Vec;
 
 use self::scenario::{Scenario, scenarios, write};
 use self::world::{AppFlush, Copier, Queue, Seal, Settle, Value, World, Write};
-use super::*;
+use crate::chunk::*;
 
 /// Walks every reachable state; returns how many there are.
 fn explore(scenario: &Scenario) -> usize {

@@ -24,7 +24,7 @@ use scenario::{Scenario, scripts};
 use steps::Ground;
 use world::{Broken, CHUNKS, World};
 
-use super::WritePolicy;
+use crate::chunk::WritePolicy;
 
 /// What was counted.
 #[derive(Clone, Copy, Debug, Default)]

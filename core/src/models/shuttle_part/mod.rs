@@ -19,7 +19,7 @@ use shuttle::sync::atomic::{AtomicU32, Ordering};
 use shuttle::sync::{Arc, Condvar, Mutex as SharedMutex};
 use shuttle::{Config, Runner, thread};
 
-use super::*;
+use crate::chunk::*;
 use crate::units::Sectors;
 use disks::{CHUNK, Disks, LENGTH};
 use plan::Plan;

@@ -1,8 +1,11 @@
 //! The small world's state, what a write's admission and end do to it, and what must hold in it.
 
-use super::super::guard::{Taken, give_back, take};
-use super::super::tests::queue;
 use super::*;
+use crate::chunk::guard::{Taken, give_back, take};
+
+fn queue(number: usize) -> QueueId {
+    QueueId::new(number as u8).expect("below 16")
+}
 
 /// A value is a number below 8: 0 the source's first, 7 the destination's, others one per write.
 pub(super) type Value = u8;
@@ -135,7 +138,7 @@ impl World {
 
     pub(super) fn wake(&mut self, mask: QueueMask) {
         for (number, state) in self.queues.iter_mut().enumerate() {
-            if mask.contains(queue(number as u8)) && *state == Queue::Parked {
+            if mask.contains(queue(number)) && *state == Queue::Parked {
                 *state = Queue::Ready;
             }
         }
@@ -160,7 +163,7 @@ impl World {
     }
 
     pub(super) fn admit(&mut self, number: usize, write: Write, configured: WritePolicy) {
-        let who = queue(number as u8);
+        let who = queue(number);
         let policy = match (self.seal, self.abandoned) {
             (Seal::Undecided, _) => WritePolicy::CopyFirst,
             (_, true) => WritePolicy::Abandoned,

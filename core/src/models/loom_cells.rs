@@ -8,9 +8,10 @@ use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::sync::{Arc, Notify};
 use loom::thread;
 
-use super::guard::Guard;
-use super::health::Health;
-use super::*;
+use super::in_full_form;
+use crate::chunk::guard::Guard;
+use crate::chunk::health::Health;
+use crate::chunk::*;
 use crate::units::Sectors;
 use crate::{Leg, LegFault};
 
