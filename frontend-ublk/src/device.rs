@@ -10,16 +10,19 @@ use lvshift_core::chunk::{Authority, QueueId, Sealed};
 use lvshift_core::table::Segment;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
-use crate::control::{Control, disk_path, open_char};
+use crate::backing::BackingDevice;
 use crate::events::Events;
 use crate::failpoint::{self, Point};
-use crate::gate::{Bell, Gate};
+use crate::limits::{DEPTH, MAX_IO_BYTES};
 use crate::live::LiveTable;
-use crate::lower::Lower;
 use crate::mirror::{Part, Worker, WorkerSetting};
-use crate::os::{self, Instant, Thread, sleep};
+use crate::platform::{
+    self, Control, Instant, Thread, Wakeup, disk_path, make_ready, open_char, sleep,
+};
 use crate::protocol::{Dev, Tuning, WireCopy, WireTable};
-use crate::queue::{DEPTH, MAX_IO_BYTES, Queue, QueueSetting, make_ready};
+use crate::queue::{Queue, QueueSetting};
+use crate::queues::Queues;
+use crate::quiesce::Quiesce;
 use crate::uapi::{Params, STATE_QUIESCED, feature};
 
 /// Queue threads of a device at most.
@@ -47,10 +50,10 @@ pub(crate) struct Wanted {
 pub(crate) struct Device {
     /// The N of `/dev/ublkbN`.
     pub(crate) id: u32,
-    gate: Arc<Gate>,
+    quiesce: Arc<Quiesce<LiveTable>>,
     threads: Vec<Thread>,
     /// Wakes the copier of whichever table is live or being made.
-    bell: Arc<Bell>,
+    wakeup: Arc<Wakeup>,
     worker: Option<Worker>,
     events: Arc<Events>,
     pub(crate) tuning: Tuning,
@@ -61,13 +64,13 @@ pub(crate) struct Device {
 /// A part that has just been sealed: no commit can have been tried behind this seal yet.
 pub(crate) struct FreshSeal<'a> {
     part: Arc<Part>,
-    gate: &'a Gate,
+    queues: &'a Queues,
 }
 
 impl FreshSeal<'_> {
     /// There will be no commit: the source is in charge as before.
     pub(crate) fn undo(self) {
-        self.part.pass_on(self.part.tracker.decided(Authority::Source), self.gate);
+        self.part.pass_on(self.part.tracker.decided(Authority::Source), self.queues);
     }
 }
 
@@ -77,12 +80,12 @@ impl Device {
         control: &mut Control,
         Wanted { existing, tuning, table: wire, undecided }: Wanted,
         shadow: Option<&WireTable>,
-        lowers: &[Arc<Lower>],
+        devices: &[Arc<BackingDevice>],
         events: &Arc<Events>,
         made: &mut dyn FnMut(u32) -> Result<()>,
     ) -> Result<Device> {
-        let bell = Arc::new(Bell::new().map_err(no_thread)?);
-        let table = Arc::new(compile(&wire, shadow, lowers, &bell)?);
+        let wakeup = Arc::new(Wakeup::new().map_err(no_thread)?);
+        let table = Arc::new(compile(&wire, shadow, devices, &wakeup)?);
         if undecided {
             // Nobody parks here yet, so nobody is to be woken.
             table.parts.iter().for_each(|part| {
@@ -92,7 +95,7 @@ impl Device {
         let (id, queues) = match existing {
             Some(id) => (id, take_over(control, id, table.sectors())?),
             None => {
-                let queues = u16::try_from(os::cpus()).unwrap_or(MAX_QUEUES).min(MAX_QUEUES);
+                let queues = u16::try_from(platform::cpus()).unwrap_or(MAX_QUEUES).min(MAX_QUEUES);
                 let info = control.add(queues, DEPTH, MAX_IO_BYTES)?;
                 failpoint::pass(Point::DeviceAdded);
                 let described = control.set_params(info.device, params(&table));
@@ -104,20 +107,22 @@ impl Device {
                 (info.device, info.queues)
             }
         };
-        let bells: io::Result<Vec<_>> = (0..queues).map(|_| Ok(Arc::new(Bell::new()?))).collect();
-        let bells = bells.map_err(no_thread)?;
-        let gate = Arc::new(Gate::new(Arc::clone(&table), bells.clone()));
+        let wakeups: io::Result<Vec<_>> =
+            (0..queues).map(|_| Ok(Arc::new(Wakeup::new()?))).collect();
+        let wakeups = wakeups.map_err(no_thread)?;
+        let queues = Arc::new(Queues::new(wakeups.clone()));
+        let quiesce = Arc::new(Quiesce::new(Arc::clone(&table), queues));
         let mut device = Device {
             id,
-            gate,
+            quiesce,
             threads: Vec::new(),
-            bell,
+            wakeup,
             worker: None,
             events: Arc::clone(events),
             tuning,
             live: wire,
         };
-        let started = device.run(control, existing.is_some(), &bells, &table);
+        let started = device.run(control, existing.is_some(), &wakeups, &table);
         if let Err(error) = started {
             if existing.is_none() {
                 let _ = device.end(control);
@@ -131,12 +136,12 @@ impl Device {
         &mut self,
         control: &mut Control,
         recovered: bool,
-        bells: &[Arc<Bell>],
+        wakeups: &[Arc<Wakeup>],
         table: &Arc<LiveTable>,
     ) -> Result<()> {
         self.start_worker(table, true)?;
         let file = Arc::new(open_char(self.id, RELEASE_LIMIT)?);
-        for (number, bell) in (0u16..).zip(bells) {
+        for (number, wakeup) in (0u16..).zip(wakeups) {
             let id = QueueId::new(u8::try_from(number).unwrap_or(u8::MAX)).ok_or_else(|| {
                 Error::new(Kind::Limit, "the device has more queues than can be served")
             })?;
@@ -144,11 +149,11 @@ impl Device {
                 number,
                 id,
                 device: Arc::clone(&file),
-                bell: Arc::clone(bell),
-                gate: Arc::clone(&self.gate),
+                wakeup: Arc::clone(wakeup),
+                quiesce: Arc::clone(&self.quiesce),
             };
             let name = format!("queue-{}-{number}", self.id);
-            let thread = os::spawn(name, move || Queue::new(setting)).map_err(no_thread)?;
+            let thread = platform::spawn(name, move || Queue::new(setting)).map_err(no_thread)?;
             self.threads.push(thread);
         }
         drop(file);
@@ -166,9 +171,9 @@ impl Device {
         &self,
         wire: &WireTable,
         shadow: Option<&WireTable>,
-        lowers: &[Arc<Lower>],
+        devices: &[Arc<BackingDevice>],
     ) -> Result<()> {
-        compile(wire, shadow, lowers, &self.bell).map(|_| ())
+        compile(wire, shadow, devices, &self.wakeup).map(|_| ())
     }
 
     /// Makes another table the live one: suspend, drain, switch, go on.
@@ -176,19 +181,19 @@ impl Device {
         &mut self,
         wire: WireTable,
         shadow: Option<&WireTable>,
-        lowers: &[Arc<Lower>],
+        devices: &[Arc<BackingDevice>],
     ) -> Result<()> {
-        let table = compile(&wire, shadow, lowers, &self.bell)?;
-        let old = self.gate.table();
+        let table = compile(&wire, shadow, devices, &self.wakeup)?;
+        let old = self.quiesce.table();
         if table.sectors() < old.sectors() {
             return Err(Error::new(Kind::State, "a device in use cannot shrink"));
         }
-        self.gate.close(DRAIN_LIMIT).map_err(|_| {
+        self.quiesce.suspend(DRAIN_LIMIT).map_err(|_| {
             Error::new(Kind::Io, "the I/O under way did not finish, so the table was not switched")
                 .device(disk_path(self.id).display())
                 .state("the old table is in use and I/O goes on")
         })?;
-        failpoint::pass(Point::GateClosed);
+        failpoint::pass(Point::Suspended);
         if let Some(worker) = self.worker.take() {
             worker.stop();
         }
@@ -197,7 +202,7 @@ impl Device {
         if let Err(error) = self.start_worker(&table, true) {
             // What was mirrored must stay mirrored: the old parts with a copier of their own.
             let revived = self.start_worker(&old, false);
-            self.gate.open(None);
+            self.quiesce.resume(None);
             return Err(match revived {
                 Ok(()) => error.state("the old table is in use and I/O goes on"),
                 Err(_) => error.state("the old table is in use without its copier"),
@@ -205,8 +210,8 @@ impl Device {
         }
         drop(old);
         failpoint::pass(Point::CopierStarted);
-        self.gate.open(Some(table));
-        failpoint::pass(Point::GateOpened);
+        self.quiesce.resume(Some(table));
+        failpoint::pass(Point::Resumed);
         self.live = wire;
         self.events.happened();
         Ok(())
@@ -214,15 +219,15 @@ impl Device {
 
     /// Tells held results who is in charge now.
     pub(crate) fn decided(&self, authority: Authority) {
-        let table = self.gate.table();
+        let table = self.quiesce.table();
         for part in &table.parts {
-            part.pass_on(part.tracker.decided(authority), &self.gate);
+            part.pass_on(part.tracker.decided(authority), self.quiesce.queues());
         }
     }
 
     /// How far the copy is.
     pub(crate) fn copy_status(&self) -> WireCopy {
-        let table = self.gate.table();
+        let table = self.quiesce.table();
         let mut copy = WireCopy::default();
         for part in &table.parts {
             let geometry = part.tracker.geometry();
@@ -247,15 +252,15 @@ impl Device {
     /// Only the mover may ask for it, right before its commit. A part that is sealed while nobody
     /// drives the move holds the application's writes as soon as the destination fails.
     pub(crate) fn seal<'a>(&'a self, fresh: &mut Vec<FreshSeal<'a>>) -> bool {
-        self.gate.table().parts.iter().all(|part| {
+        self.quiesce.table().parts.iter().all(|part| {
             if part.tracker.authority() != Authority::Source {
                 return true;
             }
             let (sealed, effects) = part.tracker.seal();
-            part.pass_on(effects, &self.gate);
+            part.pass_on(effects, self.quiesce.queues());
             let sealed = sealed == Sealed::Sealed;
             if sealed {
-                fresh.push(FreshSeal { part: Arc::clone(part), gate: &self.gate });
+                fresh.push(FreshSeal { part: Arc::clone(part), queues: self.quiesce.queues() });
             }
             sealed
         })
@@ -264,16 +269,16 @@ impl Device {
     /// From now on no flush is acknowledged until it is decided who is in charge; false gives that
     /// up. Returns what it was before.
     pub(crate) fn set_committing(&self, committing: bool) -> bool {
-        let before = self.gate.table().committing.swap(committing, Ordering::SeqCst);
+        let before = self.quiesce.table().committing.swap(committing, Ordering::SeqCst);
         if before && !committing {
-            self.gate.wake(u16::MAX);
+            self.quiesce.queues().wake(u16::MAX);
         }
         before
     }
 
     /// Whether a commit is under way that nobody has decided.
     pub(crate) fn is_committing(&self) -> bool {
-        let table = self.gate.table();
+        let table = self.quiesce.table();
         let undecided = |part: &Arc<Part>| part.tracker.authority() == Authority::Undecided;
         table.committing.load(Ordering::SeqCst) && table.parts.iter().any(undecided)
     }
@@ -285,7 +290,7 @@ impl Device {
             Some(worker) => worker.confirm(ANSWER_LIMIT),
             // Without a copier nobody else counts turns.
             None => {
-                let table = self.gate.table();
+                let table = self.quiesce.table();
                 let turn = table.flushes.turn();
                 let start = Instant::now();
                 while !table.flushes.is_over(turn) {
@@ -301,25 +306,22 @@ impl Device {
 
     /// Whether no part has failed, with what other LVs have found out about the destinations.
     pub(crate) fn is_healthy(&self) -> bool {
-        let table = self.gate.table();
-        table.parts.iter().for_each(|part| part.look_at_destination(&self.gate));
+        let table = self.quiesce.table();
+        table.parts.iter().for_each(|part| part.look_at_destination(self.quiesce.queues()));
         table.parts.iter().all(|part| part.tracker.fault().is_none())
     }
 
     /// Whether it has something on one of the devices to which `other` copies.
     pub(crate) fn flushes_destinations_of(&self, other: &Device) -> bool {
-        let table = self.gate.table();
-        other
-            .gate
-            .table()
-            .parts
-            .iter()
-            .any(|part| table.lowers.iter().any(|lower| lower.slot == part.destination.lower.slot))
+        let table = self.quiesce.table();
+        other.quiesce.table().parts.iter().any(|part| {
+            table.devices.iter().any(|device| device.slot == part.destination.device.slot)
+        })
     }
 
     /// What the copy could not read: sectors of the LV, and the error.
     pub(crate) fn unreadable(&self) -> impl Iterator<Item = (Range<u64>, i32)> {
-        let parts = self.gate.table().parts.clone();
+        let parts = self.quiesce.table().parts.clone();
         parts.into_iter().flat_map(|part| {
             let start = part.start;
             let runs = part.unreadable().into_iter();
@@ -337,7 +339,7 @@ impl Device {
 
     /// Whether the device still has its queue threads.
     pub(crate) fn is_served(&self) -> bool {
-        self.gate.gone() == 0
+        self.quiesce.gone() == 0
     }
 
     /// Takes the device down. Nobody has it open.
@@ -360,8 +362,8 @@ impl Device {
         }
         let setting = WorkerSetting {
             table: Arc::clone(table),
-            gate: Arc::clone(&self.gate),
-            bell: Arc::clone(&self.bell),
+            queues: Arc::clone(self.quiesce.queues()),
+            wakeup: Arc::clone(&self.wakeup),
             events: Arc::clone(&self.events),
             tuning: self.tuning,
         };
@@ -427,32 +429,32 @@ fn take_over(control: &mut Control, id: u32, sectors: u64) -> Result<u16> {
 fn compile(
     wire: &WireTable,
     shadow: Option<&WireTable>,
-    lowers: &[Arc<Lower>],
-    bell: &Arc<Bell>,
+    devices: &[Arc<BackingDevice>],
+    wakeup: &Arc<Wakeup>,
 ) -> Result<LiveTable> {
     let shadow: Option<Vec<Segment<Dev>>> = shadow.map(WireTable::segments);
-    LiveTable::new(wire.segments(), shadow.as_deref(), lowers, bell)
+    LiveTable::new(wire.segments(), shadow.as_deref(), devices, wakeup)
 }
 
 /// What the block layer is told: the coarsest of what is below.
 fn params(table: &LiveTable) -> Params {
-    let most = |of: fn(&Lower) -> u32| {
-        table.lowers.iter().map(|lower| of(lower)).max().unwrap_or(512).max(512)
+    let most = |of: fn(&BackingDevice) -> u32| {
+        table.devices.iter().map(|device| of(device)).max().unwrap_or(512).max(512)
     };
     let shift = |bytes: u32| u8::try_from(bytes.ilog2()).unwrap_or(12).clamp(9, 12);
-    let logical_shift = shift(most(|lower| lower.limits.logical_block));
-    let all_discard = table.lowers.iter().all(|lower| lower.limits.discard_granularity > 0);
-    let all_zero = table.lowers.iter().all(|lower| lower.limits.zeroes);
+    let logical_shift = shift(most(|device| device.limits.logical_block));
+    let all_discard = table.devices.iter().all(|device| device.limits.discard_granularity > 0);
+    let all_zero = table.devices.iter().all(|device| device.limits.zeroes);
     // Long discards are cut: one must not keep a chunk's other writes waiting for seconds.
     let at_once = if all_discard || all_zero { 1 << 17 } else { 0 };
     Params {
         sectors: table.sectors(),
         logical_shift,
-        physical_shift: shift(most(|lower| lower.limits.physical_block)).max(logical_shift),
+        physical_shift: shift(most(|device| device.limits.physical_block)).max(logical_shift),
         max_sectors: MAX_IO_BYTES / 512,
         max_discard_sectors: at_once,
         max_zeroes_sectors: if all_zero { 1 << 17 } else { 0 },
-        discard_granularity: most(|lower| lower.limits.discard_granularity),
+        discard_granularity: most(|device| device.limits.discard_granularity),
     }
 }
 

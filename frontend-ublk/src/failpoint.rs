@@ -39,14 +39,14 @@ pub(crate) enum Point {
     DeviceStopped,
     /// It is gone, its note is there.
     DeviceDeleted,
-    /// The gate is closed for a change of tables.
-    GateClosed,
+    /// The device is suspended for a change of tables.
+    Suspended,
     /// The copier of the table before has ended.
     CopierStopped,
     /// The copier of the next table has read its logs.
     CopierStarted,
     /// The next table is live.
-    GateOpened,
+    Resumed,
     /// A chunk's copy begins.
     CopyBegun,
     /// A chunk's copy is done, the tracker does not know.
@@ -75,10 +75,10 @@ impl Point {
         (Point::DeviceNoted, "device-noted"),
         (Point::DeviceStopped, "device-stopped"),
         (Point::DeviceDeleted, "device-deleted"),
-        (Point::GateClosed, "gate-closed"),
+        (Point::Suspended, "suspended"),
         (Point::CopierStopped, "copier-stopped"),
         (Point::CopierStarted, "copier-started"),
-        (Point::GateOpened, "gate-opened"),
+        (Point::Resumed, "resumed"),
         (Point::CopyBegun, "copy-begun"),
         (Point::CopyDone, "copy-done"),
         (Point::LogWriting, "log-writing"),
@@ -123,15 +123,15 @@ mod tests {
     #[test]
     fn a_line_is_taken_once_and_in_its_turn() {
         let file = std::env::temp_dir().join(format!("lvshift-fail-{}", std::process::id()));
-        std::fs::write(&file, "copy-begun 2\ngate-closed\n").expect("a scratch file");
-        assert!(!take(&file, "gate-closed", 1), "not the first line's");
+        std::fs::write(&file, "copy-begun 2\nsuspended\n").expect("a scratch file");
+        assert!(!take(&file, "suspended", 1), "not the first line's");
         assert!(!take(&file, "copy-begun", 1), "not the second time");
         assert!(take(&file, "copy-begun", 2));
         assert!(!take(&file, "copy-begun", 3), "it was taken");
-        assert!(take(&file, "gate-closed", 1));
-        assert!(!take(&file, "gate-closed", 1));
+        assert!(take(&file, "suspended", 1));
+        assert!(!take(&file, "suspended", 1));
         std::fs::remove_file(&file).expect("it is there");
-        assert!(!take(&file, "gate-closed", 1), "no file, no effect");
+        assert!(!take(&file, "suspended", 1), "no file, no effect");
     }
 
     #[test]

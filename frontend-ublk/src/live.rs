@@ -9,11 +9,11 @@ use lvshift_core::table::{Area, Log, Mirror, Segment, Table, Target};
 use lvshift_core::units::{DeviceNumber, Sectors};
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
-use crate::gate::{Bell, Gate};
-use crate::lower::Lower;
+use crate::backing::BackingDevice;
 use crate::mirror::{Part, PartPlace};
+use crate::platform::{At, Slot, Wakeup};
 use crate::protocol::Dev;
-use crate::ring::{At, Slot};
+use crate::queues::Queues;
 
 /// What a run of sectors maps to.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub(crate) struct LiveSegment {
 pub(crate) struct LiveTable {
     segments: Vec<LiveSegment>,
     /// Every device below, once.
-    pub(crate) lowers: Vec<Arc<Lower>>,
+    pub(crate) devices: Vec<Arc<BackingDevice>>,
     /// What a flush goes to for the data to be safe with the source in charge.
     pub(crate) flushed: Vec<Slot>,
     /// The application's flushes in flight, which settle rounds must not overtake.
@@ -53,12 +53,12 @@ pub(crate) struct LiveTable {
 }
 
 impl LiveTable {
-    /// Compiles lines whose devices `lowers` holds; lines on the shadow go to where `shadow` maps.
+    /// Compiles lines whose devices `devices` holds; lines on the shadow go to where `shadow` maps.
     pub(crate) fn new(
         lines: Vec<Segment<Dev>>,
         shadow: Option<&[Segment<Dev>]>,
-        lowers: &[Arc<Lower>],
-        bell: &Arc<Bell>,
+        devices: &[Arc<BackingDevice>],
+        wakeup: &Arc<Wakeup>,
     ) -> Result<LiveTable> {
         Table::new(&lines).map_err(|error| wrong(error.to_string()))?;
         let shadow = shadow.map(Table::new).transpose().map_err(|e| wrong(e.to_string()))?;
@@ -68,16 +68,16 @@ impl LiveTable {
             match line.target {
                 Target::Linear(area) => {
                     for (into, len, place) in through(area, line.len, shadow.as_ref())? {
-                        let lower = table.hold(place.device, lowers)?;
-                        fits(&lower, place.offset.0, len)?;
-                        table.flush_too(lower.slot);
+                        let device = table.hold(place.device, devices)?;
+                        fits(&device, place.offset.0, len)?;
+                        table.flush_too(device.slot);
                         let target =
-                            LiveTarget::Linear { file: lower.slot, sector: place.offset.0 };
+                            LiveTarget::Linear { file: device.slot, sector: place.offset.0 };
                         table.push(line.start.0 + into, len, target);
                     }
                 }
                 Target::Mirror(mirror) => {
-                    table.mirror(line, mirror, shadow.as_ref(), lowers, bell)?;
+                    table.mirror(line, mirror, shadow.as_ref(), devices, wakeup)?;
                 }
                 Target::Error => table.push(line.start.0, line.len.0, LiveTarget::Error),
             }
@@ -94,14 +94,14 @@ impl LiveTable {
 
     /// A device has failed to make durable what it was to, and may have dropped any of it: the
     /// parts that have one of these `legs` there do not believe it any more.
-    pub(crate) fn flush_failed(&self, lower: &Lower, legs: &[Leg], gate: &Gate) {
-        lower.flush_failures.fetch_add(1, Ordering::SeqCst);
+    pub(crate) fn flush_failed(&self, device: &BackingDevice, legs: &[Leg], queues: &Queues) {
+        device.flush_failures.fetch_add(1, Ordering::SeqCst);
         for part in &self.parts {
             for (leg, place) in [(Leg::Source, &part.source), (Leg::Destination, &part.destination)]
             {
-                if place.lower.slot == lower.slot && legs.contains(&leg) {
-                    part.pass_on(part.tracker.flush_failed(leg), gate);
-                    part.bell.ring();
+                if place.device.slot == device.slot && legs.contains(&leg) {
+                    part.pass_on(part.tracker.flush_failed(leg), queues);
+                    part.wakeup.wake();
                 }
             }
         }
@@ -117,23 +117,26 @@ impl LiveTable {
         line: Segment<Dev>,
         mirror: Mirror<Dev>,
         shadow: Option<&Table<'_, Dev>>,
-        lowers: &[Arc<Lower>],
-        bell: &Arc<Bell>,
+        devices: &[Arc<BackingDevice>],
+        wakeup: &Arc<Wakeup>,
     ) -> Result<()> {
         let sources = through(mirror.source, line.len, shadow)?;
         let &[(0, len, source)] = sources.as_slice() else {
             return Err(wrong("a part's source lies in more than one piece"));
         };
         let (from, to) =
-            (self.hold(source.device, lowers)?, self.hold(mirror.destination.device, lowers)?);
+            (self.hold(source.device, devices)?, self.hold(mirror.destination.device, devices)?);
         fits(&from, source.offset.0, len)?;
         fits(&to, mirror.destination.offset.0, len)?;
         let Log::Disk(Dev::Log { major, minor, sector: log }) = mirror.log else {
             return Err(wrong("a mirror without a dirty log on disk"));
         };
-        let log_on = self.hold(Dev::Pv { major, minor }, lowers)?;
+        let log_on = self.hold(Dev::Pv { major, minor }, devices)?;
         self.flush_too(from.slot);
-        let at = |lower: &Arc<Lower>, sector: u64| PartPlace { lower: Arc::clone(lower), sector };
+        let at = |device: &Arc<BackingDevice>, sector: u64| PartPlace {
+            device: Arc::clone(device),
+            sector,
+        };
         let part = Part::new(
             line.start.0,
             line.len.0,
@@ -141,7 +144,7 @@ impl LiveTable {
             at(&from, source.offset.0),
             at(&to, mirror.destination.offset.0),
             at(&log_on, log),
-            Arc::clone(bell),
+            Arc::clone(wakeup),
         )?;
         let part = Arc::new(part);
         self.parts.push(Arc::clone(&part));
@@ -159,17 +162,17 @@ impl LiveTable {
         }
     }
 
-    fn hold(&mut self, dev: Dev, lowers: &[Arc<Lower>]) -> Result<Arc<Lower>> {
+    fn hold(&mut self, dev: Dev, devices: &[Arc<BackingDevice>]) -> Result<Arc<BackingDevice>> {
         let Dev::Pv { major, minor } = dev else {
             return Err(wrong("a line on a device that is no PV"));
         };
         let number = DeviceNumber { major, minor };
-        let lower = lowers.iter().find(|lower| lower.number == number);
-        let lower = lower.ok_or_else(|| wrong(format!("no PV with the number {number}")))?;
-        if !self.lowers.iter().any(|held| held.number == number) {
-            self.lowers.push(Arc::clone(lower));
+        let device = devices.iter().find(|device| device.number == number);
+        let device = device.ok_or_else(|| wrong(format!("no PV with the number {number}")))?;
+        if !self.devices.iter().any(|held| held.number == number) {
+            self.devices.push(Arc::clone(device));
         }
-        Ok(Arc::clone(lower))
+        Ok(Arc::clone(device))
     }
 }
 
@@ -210,12 +213,12 @@ fn through(
     Ok(places)
 }
 
-fn fits(lower: &Lower, sector: u64, len: u64) -> Result<()> {
-    if sector.checked_add(len).is_some_and(|end| end <= lower.sectors) {
+fn fits(device: &BackingDevice, sector: u64, len: u64) -> Result<()> {
+    if sector.checked_add(len).is_some_and(|end| end <= device.sectors) {
         return Ok(());
     }
-    let what = format!("a table line ends past the device's {} sectors", lower.sectors);
-    Err(Error::new(Kind::Shrunk, what).device(lower.path.display()))
+    let what = format!("a table line ends past the device's {} sectors", device.sectors);
+    Err(Error::new(Kind::Shrunk, what).device(device.path.display()))
 }
 
 fn wrong(what: impl Into<String>) -> Error {

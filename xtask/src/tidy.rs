@@ -24,10 +24,10 @@ const MOST_LINES: usize = 600;
 const UNSAFE_FILES: &[&str] = &[
     "frontend-dm/src/ioctl.rs",
     "frontend-dm/src/udev.rs",
-    "frontend-ublk/src/ring/command.rs",
-    "frontend-ublk/src/ring/memory.rs",
-    "frontend-ublk/src/ring/mod.rs",
-    "frontend-ublk/src/sys.rs",
+    "frontend-ublk/src/platform/linux/ring/command.rs",
+    "frontend-ublk/src/platform/linux/ring/memory.rs",
+    "frontend-ublk/src/platform/linux/ring/mod.rs",
+    "frontend-ublk/src/platform/linux/sys.rs",
     "tests/vm-tests/src/bench/uring_copy.rs",
 ];
 
@@ -115,6 +115,9 @@ fn source(name: &str, text: &str) -> Vec<String> {
     if !name.ends_with("/tests.rs") && !first.is_some_and(|line| line.starts_with("//!")) {
         wrong.push("its first line is not `//!`, saying what it is for".to_owned());
     }
+    for (n, _) in text.lines().enumerate().filter(|(_, line)| takes_from_elsewhere(line)) {
+        wrong.push(format!("line {}: a module from another path", n + 1));
+    }
     if NO_STD_NO_UNSAFE.contains(&name) {
         for attribute in ["#![no_std]", "#![forbid(unsafe_code)]"] {
             if !text.lines().any(|line| line == attribute) {
@@ -131,6 +134,13 @@ fn source(name: &str, text: &str) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Whether the line is an attribute that gives a module another file than its own: then one file is two
+/// pieces of code.
+fn takes_from_elsewhere(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("#[") && (line.contains("[path") || line.contains(", path ="))
 }
 
 /// Whether code holds the keyword, and not the word in a string or a longer name.
@@ -177,6 +187,9 @@ mod tests {
         }
         assert!(!opens_unsafe("let cache = \"cache=unsafe\"; forbid(unsafe_code)"));
         assert_eq!(source("a.rs", "fn f() {}\n").len(), 1);
+        for attribute in ["#[path = \"b.rs\"]", "#[cfg_attr(x, path = \"b.rs\")]"] {
+            assert_eq!(source("a.rs", &format!("//! Says.\n{attribute}\nmod b;\n")).len(), 1);
+        }
         assert_eq!(source("core/src/lib.rs", "//! Says.\n#![no_std]\n").len(), 1);
         assert_eq!(source("a.rs", &format!("//! Long.\n{}", "\n".repeat(600))).len(), 1);
         assert_eq!(links(Path::new("/x.md"), "[a](nowhere.md) [b](https://c) [d](#e)").len(), 1);

@@ -1,15 +1,9 @@
 //! [`FrontEnd`] by asking the VG's daemon.
 
-#[cfg_attr(feature = "sim", path = "../sim/connection.rs")]
-mod connection;
-#[cfg_attr(feature = "sim", path = "../sim/in_use.rs")]
-mod in_use;
-#[cfg_attr(feature = "sim", path = "../sim/links.rs")]
-mod links;
 mod tables;
 mod unreadable;
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lvshift_core::copier::Factor;
@@ -22,11 +16,10 @@ use lvshift_frontend_common::front_end::{
     ActiveLv, BadPlace, CopyStatus, FrontEnd, Pace, View, Wake,
 };
 
-use self::connection::{Connection, Start};
 use self::tables::{Names, lv_at, wire};
-use crate::control::{Control, disk_number, disk_path};
+use crate::channel::{Answers, Channel, Start};
 use crate::device::{can_grow, cannot_grow};
-use crate::os::sleep;
+use crate::platform::{self, Control, disk_number, disk_path, in_use, links, sleep};
 use crate::protocol::{Answer, Request, Tuning, WireDevice, WireTable, WireTables, WireUnreadable};
 use crate::status;
 
@@ -38,11 +31,11 @@ const WAIT_LIMIT: Duration = Duration::from_secs(3600);
 /// The ublk front end, as commands use it.
 #[derive(Default)]
 pub(crate) struct Ublk {
-    connection: Option<Connection>,
-    /// The socket to use whatever the VG's is: a daemon that talks to itself.
-    own: Option<(Uuid, PathBuf)>,
-    /// A second connection, on which a wait may be under way.
-    waiting: Option<Connection>,
+    channel: Option<Channel>,
+    /// The daemon of this VG is this process: it is its own client.
+    own: Option<(Uuid, Arc<dyn Answers>)>,
+    /// A second channel, on which a wait may be under way.
+    waiting: Option<Channel>,
     /// The count of events when the copy's status was last read.
     seen: u64,
     /// What the copy could not read when its status was last read.
@@ -56,9 +49,18 @@ pub(crate) struct Ublk {
 }
 
 impl Ublk {
-    /// A client of the daemon at this socket.
-    pub(crate) fn at(vg: Uuid, socket: &Path) -> Ublk {
-        Ublk { own: Some((vg, socket.to_owned())), ..Ublk::default() }
+    /// The client of a daemon that is this process.
+    pub(crate) fn of(vg: Uuid, daemon: Arc<dyn Answers>) -> Ublk {
+        Ublk { own: Some((vg, daemon)), ..Ublk::default() }
+    }
+
+    fn connect(&self, vg: Uuid, start: Start) -> Result<Option<Channel>> {
+        match &self.own {
+            Some((of, daemon)) if *of == vg => {
+                Ok(Some(Channel::in_process(vg, Arc::clone(daemon))))
+            }
+            _ => platform::connect(vg, start),
+        }
     }
 
     /// Asks the VG's daemon; `None` if there is none and `start` is not to make one.
@@ -68,21 +70,20 @@ impl Ublk {
         request: &Request,
         start: Start,
     ) -> Result<Option<Answer>> {
-        let own = self.own.as_ref().filter(|(of, _)| *of == vg).map(|(_, path)| path.clone());
-        if self.connection.as_ref().is_some_and(|connection| connection.vg() != vg) {
-            self.connection = None;
+        if self.channel.as_ref().is_some_and(|channel| channel.vg() != vg) {
+            self.channel = None;
         }
         // A daemon that dies is replaced, and the request asked again: each may be asked twice.
         for _ in 0..TRIES {
-            if self.connection.is_none() {
-                self.connection = Connection::open(vg, own.as_deref(), start)?;
+            if self.channel.is_none() {
+                self.channel = self.connect(vg, start)?;
             }
-            let Some(connection) = &mut self.connection else { return Ok(None) };
-            match connection.ask(request) {
+            let Some(channel) = &mut self.channel else { return Ok(None) };
+            match channel.ask(request) {
                 Ok(Answer::Failed(error)) => return Err(error.into_error()),
                 Ok(answer) => return Ok(Some(answer)),
                 Err(_) => {
-                    self.connection = None;
+                    self.channel = None;
                     // The next daemon has not been told.
                     self.paced = None;
                 }
@@ -110,13 +111,13 @@ impl Ublk {
 
     /// Replaces the VG's daemon by this program's own version.
     pub(crate) fn replace_daemon(&mut self, vg: Uuid) -> Result<()> {
-        let before = Connection::daemon_of(vg)?;
+        let before = platform::daemon_of(vg)?;
         if let Some(pid) = before {
-            Connection::shut_down(vg)?;
+            platform::shut_down(vg)?;
             // Its lock is free when it is gone; who comes next is asked for its number.
-            Connection::wait_for_end(vg, pid)?;
+            platform::wait_for_end(vg, pid)?;
         }
-        self.connection = None;
+        self.channel = None;
         self.is_served(vg).map(|_| ())
     }
 
@@ -337,10 +338,10 @@ impl FrontEnd for Ublk {
     }
 
     fn seal_again(&mut self, vg: &Vg, of: MoveIndex) -> bool {
-        // On the connection that there is: the daemon behind another may wait for the lock.
+        // On the channel that there is: the daemon behind another may wait for the lock.
         let request = Request::Seal { lvs: lvs_of(vg, of), commit: true };
-        let connection = self.connection.as_mut().filter(|other| other.vg() == vg.uuid());
-        let answer = connection.map(|connection| connection.ask(&request));
+        let channel = self.channel.as_mut().filter(|other| other.vg() == vg.uuid());
+        let answer = channel.map(|channel| channel.ask(&request));
         matches!(answer, Some(Ok(Answer::Sealed(true))))
     }
 
@@ -359,23 +360,23 @@ impl FrontEnd for Ublk {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<Wake> {
-        let Some(vg) = self.connection.as_ref().map(Connection::vg) else {
+        let Some(vg) = self.channel.as_ref().map(Channel::vg) else {
             return Ok(Wake::Changed);
         };
         if self.waiting.is_none() {
-            let mut connection = Connection::open(vg, None, Start::ToTakeOver)?;
+            let mut channel = platform::connect(vg, Start::ToTakeOver)?;
             let timeout_ms = u64::try_from(WAIT_LIMIT.as_millis()).unwrap_or(u64::MAX);
             let request = Request::Wait { seen: self.seen, timeout_ms };
-            let sent = connection.as_mut().is_some_and(|c| c.send(&request).is_ok());
+            let sent = channel.as_mut().is_some_and(|c| c.send(&request).is_ok());
             if !sent {
                 // No daemon at this moment: look again, which makes one.
                 sleep(Duration::from_millis(100));
                 return Ok(Wake::Changed);
             }
-            self.waiting = connection;
+            self.waiting = channel;
         }
-        let Some(connection) = &self.waiting else { return Ok(Wake::Changed) };
-        let wake = connection.answered(timeout)?;
+        let Some(channel) = &self.waiting else { return Ok(Wake::Changed) };
+        let wake = channel.answered(timeout)?;
         if wake == Wake::Changed {
             // Answered, or its daemon is gone: either way the next wait is a new one.
             self.waiting = None;

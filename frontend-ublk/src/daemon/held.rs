@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
-use crate::lower::{FENCE_LIMIT, Lower};
+use crate::backing::{BackingDevice, FENCE_LIMIT};
+use crate::limits::FIRST_BACKING;
+use crate::platform::{FILES, Slot};
 use crate::protocol::{Dev, WirePv, WireTable};
-use crate::queue::FIRST_LOWER;
-use crate::ring::{FILES, Slot};
 
 /// How long another holder may take to let go, outside of a recovery.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The devices, each once.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    pub(super) lowers: Vec<Arc<Lower>>,
+    pub(super) devices: Vec<Arc<BackingDevice>>,
 }
 
 impl Held {
@@ -35,22 +35,22 @@ impl Held {
     }
 
     fn hold_one(&mut self, pv: &WirePv, patience: Duration) -> Result<()> {
-        if self.lowers.iter().any(|lower| lower.number == pv.number()) {
+        if self.devices.iter().any(|device| device.number == pv.number()) {
             return Ok(());
         }
-        let taken = |slot: &u32| self.lowers.iter().any(|lower| lower.slot.0 == *slot);
-        let slot = (FIRST_LOWER..FILES).find(|slot| !taken(slot));
+        let taken = |slot: &u32| self.devices.iter().any(|device| device.slot.0 == *slot);
+        let slot = (FIRST_BACKING..FILES).find(|slot| !taken(slot));
         let slot = slot.ok_or_else(|| {
             Error::new(Kind::Limit, "more devices than one daemon holds").device(&pv.path)
         })?;
-        let lower = Lower::open(pv, Slot(slot), patience)?;
-        self.lowers.push(Arc::new(lower));
+        let device = BackingDevice::open(pv, Slot(slot), patience)?;
+        self.devices.push(Arc::new(device));
         Ok(())
     }
 
     /// Lets go of what nobody else refers to.
     pub(super) fn release(&mut self) {
-        self.lowers.retain(|lower| Arc::strong_count(lower) > 1);
+        self.devices.retain(|device| Arc::strong_count(device) > 1);
     }
 }
 

@@ -1,62 +1,80 @@
-//! The daemon: one process per VG that serves its LVs and does what commands ask of it.
+//! The daemon of a VG: what it serves, and what commands ask of it. Its process and its socket are
+//! the platform's.
 
-mod guardian;
 mod held;
 mod recover;
-mod server;
 mod state;
 
-use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lvshift_core::units::Uuid;
-use lvshift_frontend_common::cli::Common;
-use lvshift_frontend_common::error::{Error, Kind, Result};
-use lvshift_frontend_common::warnings;
+use lvshift_frontend_common::error::Result;
+use tokio::sync::watch;
 
-pub(crate) use self::server::NOTIFY_SOCKET;
+pub(crate) use self::recover::take_over;
 use self::state::State;
+use crate::channel::Answers;
 use crate::events::Events;
-use crate::{files, protect};
+use crate::protocol::{Answer, Request, WireError};
 
-/// The exit status of a daemon that finds another one at work for its VG.
-pub(crate) const ANOTHER_SERVES: u8 = 75;
+/// A daemon, shared by whoever brings it requests.
+#[derive(Clone)]
+pub(crate) struct Daemon {
+    state: Arc<Mutex<State>>,
+    events: Arc<Events>,
+}
 
-/// Serves the VG until there is nothing to serve any more. In the background, a guardian stands by
-/// and starts the daemon again if it is killed; in the foreground, that is somebody else's task.
-pub(crate) fn main(vg: Uuid, foreground: bool) -> ExitCode {
-    warnings::show(Common::default());
-    if !foreground {
-        return guardian::guard(vg);
+impl Daemon {
+    /// One that serves nothing yet, and knows which devices a dead one has left.
+    pub(crate) fn new(vg: Uuid) -> Result<Daemon> {
+        let events = Arc::new(Events::new());
+        let state = State::new(vg, Arc::clone(&events))?;
+        Ok(Daemon { state: Arc::new(Mutex::new(state)), events })
     }
-    match run(vg) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("lvshift-ublk: {error}");
-            let another = error.kind == Kind::Locked;
-            ExitCode::from(if another { ANOTHER_SERVES } else { error.exit_status() })
-        }
+
+    /// The LVs whose devices wait to be taken over.
+    pub(crate) fn orphans(&self) -> Vec<Uuid> {
+        self.lock().orphans()
+    }
+
+    /// Whether there is nothing to serve, and nothing that waits to be.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lock().is_idle()
+    }
+
+    /// Whether nobody else has it.
+    pub(crate) fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.state) == 1
+    }
+
+    /// Whether the commit of a move of these LVs is under way, for all that is known here.
+    pub(crate) fn is_committing(&self, lvs: &[[u8; 16]]) -> bool {
+        self.lock().is_committing(lvs)
+    }
+
+    /// Its count of events, which changes.
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.events.watch()
+    }
+
+    /// Does what a command asks.
+    pub(crate) fn do_it(&self, request: Request) -> Answer {
+        let answer = self.lock().answer(request);
+        answer.unwrap_or_else(|error| Answer::Failed(WireError::of(&error)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn run(vg: Uuid) -> Result<()> {
-    // A command may have started us: its end is not ours.
-    let _ = rustix::process::setsid();
-    protect::protect();
-    let Some(_lock) = files::become_daemon(vg)? else {
-        return Err(Error::new(Kind::Locked, format!("VG {vg} has a daemon already")));
-    };
-    let events = Arc::new(Events::new());
-    let state = State::new(vg, Arc::clone(&events))?;
-    let state = Arc::new(Mutex::new(state));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(4)
-        .thread_stack_size(1 << 20)
-        .build()
-        .map_err(|error| Error::new(Kind::Kernel, "no runtime").because(error))?;
-    let ended = runtime.block_on(server::serve(vg, state, events));
-    // A request that is still being worked on, or a recovery, ends with the process.
-    runtime.shutdown_background();
-    ended
+impl Answers for Daemon {
+    fn answer(&self, request: &Request) -> io::Result<Answer> {
+        Ok(self.do_it(request.clone()))
+    }
+
+    fn events(&self) -> Option<u64> {
+        Some(self.events.count())
+    }
 }

@@ -1,7 +1,7 @@
 //! Taking over the devices of a dead daemon. Which table each gets, the metadata decides, by the
 //! same rules as any activation; the new daemon is its own first client.
 
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lvshift_core::metadata::MoveState;
@@ -13,9 +13,10 @@ use lvshift_frontend_common::front_end::FrontEnd as _;
 use lvshift_frontend_common::lock;
 use lvshift_frontend_common::vg::{Hold, OpenVg};
 
+use crate::channel::Answers;
 use crate::client::Ublk;
 use crate::failpoint::{self, Point};
-use crate::os::{Instant, sleep};
+use crate::platform::{Instant, sleep};
 
 /// How long a recovery is tried again before what waits goes on waiting.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -26,12 +27,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const COMMIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Takes over what can be; says what cannot.
-pub(super) fn take_over(vg: Uuid, socket: &Path, lvs: &[Uuid]) {
+pub(crate) fn take_over(vg: Uuid, daemon: Arc<dyn Answers>, lvs: &[Uuid]) {
     failpoint::pass(Point::OrphansFound);
     lock::wait_at_most(PATIENCE);
     let start = Instant::now();
     let mut left = lvs.to_vec();
-    let mut client = Ublk::at(vg, socket);
+    let mut client = Ublk::of(vg, daemon);
     loop {
         let mut errors = Vec::new();
         match open(vg) {

@@ -8,11 +8,11 @@ use lvshift_core::units::Uuid;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
 use super::held::Held;
-use crate::control::Control;
 use crate::device::{Device, FreshSeal, Wanted, can_grow, cannot_grow};
 use crate::events::Events;
 use crate::failpoint::{self, Point};
-use crate::files::{self, Note};
+use crate::platform::Control;
+use crate::platform::{Note, files};
 use crate::protocol::{
     Answer, Request, Tuning, VERSION, WireCopy, WireDevice, WireTable, WireTables, WireUnreadable,
 };
@@ -206,7 +206,7 @@ impl State {
             &mut self.control,
             Wanted { existing, tuning: files::tuning(Uuid(lv)), table, undecided },
             shadow.as_ref(),
-            &self.held.lowers,
+            &self.held.devices,
             &self.events,
             &mut |device| files::note(&Note { vg, lv, device }),
         );
@@ -247,7 +247,7 @@ impl State {
         self.held.hold(&[&table], false)?;
         let entry = self.entries.entry(lv).or_default();
         if let Some(device) = &entry.device {
-            device.check(&table, entry.shadow.as_ref(), &self.held.lowers)?;
+            device.check(&table, entry.shadow.as_ref(), &self.held.devices)?;
         } else {
             entry.name = name;
         }
@@ -256,22 +256,22 @@ impl State {
     }
 
     fn swap(&mut self, lv: Id) -> Result<()> {
-        let lowers = self.held.lowers.clone();
+        let devices = self.held.devices.clone();
         let entry = self.entry(lv)?;
         // As with device-mapper, a swap with nothing loaded changes nothing.
         let Some(table) = entry.inactive.take() else { return Ok(()) };
         match &mut entry.device {
-            Some(device) => device.swap(table, entry.shadow.as_ref(), &lowers)?,
+            Some(device) => device.swap(table, entry.shadow.as_ref(), &devices)?,
             None => self.start(lv, table, false)?,
         }
-        drop(lowers);
+        drop(devices);
         self.held.release();
         Ok(())
     }
 
     fn refresh(&mut self, lv: Id, table: WireTable) -> Result<()> {
         self.held.hold(&[&table], false)?;
-        let lowers = self.held.lowers.clone();
+        let devices = self.held.devices.clone();
         let Some(entry) = self.entries.get_mut(&lv) else { return Ok(()) };
         let Some(device) = &mut entry.device else { return Ok(()) };
         let (before, after) = (device.live.sectors(), table.sectors());
@@ -281,7 +281,7 @@ impl State {
                 .next("deactivate the LV and activate it again"));
         }
         let id = device.id;
-        device.swap(table, entry.shadow.as_ref(), &lowers)?;
+        device.swap(table, entry.shadow.as_ref(), &devices)?;
         if before != after {
             self.control.update_size(id, after)?;
         }

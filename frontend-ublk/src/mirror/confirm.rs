@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lvshift_core::chunk::Turn;
 
-use crate::os::{Condvar, Instant, Mutex};
+use crate::platform::{Condvar, Instant, Mutex};
 
 /// The word between the one who seals and the copier's thread.
 #[derive(Debug)]

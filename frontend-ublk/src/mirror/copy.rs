@@ -10,7 +10,7 @@ use lvshift_core::chunk::{CopyOutcome, CopyTicket};
 
 use super::Part;
 use super::zeroes::{GRAIN, Run, cut};
-use crate::ring::{At, Ring};
+use crate::platform::{At, Ring};
 
 /// Bytes that one read or write of a copy moves at most.
 pub(super) const BLOCK: usize = 1 << 20;
@@ -159,7 +159,7 @@ impl CopySlot {
     ) -> io::Result<()> {
         let Some(job) = &mut self.job else { return Ok(()) };
         job.waiting = 0;
-        let sector = usize::try_from(job.part.source.lower.limits.logical_block).unwrap_or(512);
+        let sector = usize::try_from(job.part.source.device.limits.logical_block).unwrap_or(512);
         match usize::try_from(result) {
             Ok(bytes) if bytes >= 512 && job.bad.is_none() => {
                 job.read += bytes / 512 * 512;
@@ -218,7 +218,7 @@ impl CopySlot {
         let at = job.part.at(Leg::Destination, sector);
         let at = At { offset: at.offset + run.bytes.start as u64, ..at };
         let user = user(index + 1);
-        if run.zero && may_zero && job.part.destination.lower.limits.zeroes {
+        if run.zero && may_zero && job.part.destination.device.limits.zeroes {
             return ring.zero(at, run.bytes.len() as u64, true, user);
         }
         let start = self.memory.start;
@@ -236,7 +236,7 @@ impl CopySlot {
         let (Some(job), Some(run)) = (&mut self.job, self.runs.get_mut(index)) else {
             return Ok(());
         };
-        let zeroed = run.zero && job.part.destination.lower.limits.zeroes;
+        let zeroed = run.zero && job.part.destination.device.limits.zeroes;
         if zeroed && result == -libc::EOPNOTSUPP {
             // The kernel has found out only now. The buffer holds the zeroes.
             run.zero = false;

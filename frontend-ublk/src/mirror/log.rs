@@ -11,7 +11,7 @@ use lvshift_on_disk_format::dirty_log::{self, BITSET_OFFSET, BLOCK_SIZE};
 
 use super::Part;
 use crate::failpoint::{self, Point};
-use crate::ring::{At, Memory, Ring, read_at};
+use crate::platform::{At, Memory, Ring, read_at};
 
 /// Bytes of the bitset that a group's chunks have.
 const GROUP_BYTES: u64 = GROUP_CHUNKS as u64 / 8;
@@ -91,7 +91,7 @@ impl LogLane {
         fill(&self.part, block, ring.memory_mut().bytes_mut(bytes.clone()));
         let place = &self.part.log;
         let offset = place.sector * 512 + block * BLOCK_SIZE as u64;
-        let at = At { file: place.lower.slot, offset };
+        let at = At { file: place.device.slot, offset };
         self.writing = true;
         let urgent = urgent && !planted::is("log-write-not-durable");
         if planted::is("marked-before-written") {
@@ -124,7 +124,7 @@ impl LogLane {
         if usize::try_from(result) != Ok(BLOCK_SIZE) {
             // What waits for its mark goes on waiting: while the record says Copying, a bit that
             // may still be set must not meet data that only the source has.
-            self.part.log.lower.flush_failures.fetch_add(1, Ordering::SeqCst);
+            self.part.log.device.flush_failures.fetch_add(1, Ordering::SeqCst);
             let fault = Fault { leg: Leg::Destination, fault: LegFault::Gone };
             return (0, self.part.tracker.fail(fault));
         }
@@ -148,7 +148,7 @@ pub(super) fn believe(part: &Part) -> io::Result<()> {
     let mut skip = BITSET_OFFSET as usize;
     while left > 0 {
         let len = usize::try_from(left).map_or(1 << 20, |left| left.min(1 << 20));
-        read_at(&part.log.lower.file, memory.bytes_mut(0..len), offset)?;
+        read_at(&part.log.device.file, memory.bytes_mut(0..len), offset)?;
         let bytes = memory.bytes(0..len);
         if skip > 0 {
             let header = bytes.first_chunk().ok_or(io::ErrorKind::UnexpectedEof)?;

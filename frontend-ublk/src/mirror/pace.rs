@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use lvshift_core::copier::{Factor, Latencies, Nanos, Pace, Pacer, Seen, Stats};
 
-use crate::gate::Gate;
 use crate::protocol::Tuning;
+use crate::queues::Queues;
 
 /// The pace, if there is one, and the limit that stands beside it.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ impl Pacing {
     /// Looks at the latencies where it is time, and says when to look again.
     pub(super) fn look(
         &mut self,
-        gate: &Gate,
+        queues: &Queues,
         stats: &Stats,
         pacer: &mut Pacer,
         now: Nanos,
@@ -54,7 +54,7 @@ impl Pacing {
         let pace = self.pace.as_mut()?;
         if now >= pace.next_look() {
             let mut latencies = Latencies::new();
-            gate.latencies().iter().for_each(|queue| queue.add_to(&mut latencies));
+            queues.latencies().iter().for_each(|queue| queue.add_to(&mut latencies));
             let copied = stats.copied_bytes.saturating_add(stats.zeroed_bytes);
             let in_flight = pacer.window().in_flight();
             let speed = pace.look(Seen { latencies: &latencies, copied, in_flight }, now);
@@ -66,7 +66,7 @@ impl Pacing {
     }
 }
 
-/// The lower of two limits.
+/// The device of two limits.
 fn least(one: Option<u64>, two: Option<u64>) -> Option<u64> {
     match (one, two) {
         (Some(one), Some(two)) => Some(one.min(two)),
@@ -82,19 +82,19 @@ mod tests {
     fn a_limit_stays_one_beside_a_pace_and_after_it() {
         let mut pacing = Pacing::default();
         let mut pacer = Pacer::new(4, None, Nanos(0));
-        let gate = Gate::new(Default::default(), Vec::new());
+        let queues = Queues::new(Vec::new());
         let stats = Stats::new(Nanos(0));
         let asked = Tuning { max_rate: Some(3000), pace: Some(150), ..Tuning::default() };
         pacing.tune(asked, 4, &mut pacer, Nanos(0));
         // Nobody uses the LV: the pace itself has no limit then.
         for ms in 0..2000 {
-            let _ = pacing.look(&gate, &stats, &mut pacer, Nanos(ms * 1_000_000));
+            let _ = pacing.look(&queues, &stats, &mut pacer, Nanos(ms * 1_000_000));
         }
         assert_eq!((pacer.rate(), pacer.window().limit()), (Some(3000), 4));
         let none = Tuning { pace: Some(0), ..Tuning::default() };
         pacing.tune(none, 4, &mut pacer, Nanos(3_000_000_000));
         assert_eq!(pacer.rate(), Some(3000));
-        assert_eq!(pacing.look(&gate, &stats, &mut pacer, Nanos(4_000_000_000)), None);
+        assert_eq!(pacing.look(&queues, &stats, &mut pacer, Nanos(4_000_000_000)), None);
     }
 
     #[test]

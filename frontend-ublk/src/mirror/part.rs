@@ -10,14 +10,14 @@ use lvshift_core::io::{Discards, Zeroing};
 use lvshift_core::units::Sectors;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
-use crate::gate::{Bell, Gate};
-use crate::lower::Lower;
-use crate::ring::At;
+use crate::backing::BackingDevice;
+use crate::platform::{At, Wakeup};
+use crate::queues::Queues;
 
 /// Where a leg, or a dirty-log image, starts.
 #[derive(Clone, Debug)]
 pub(crate) struct PartPlace {
-    pub(crate) lower: Arc<Lower>,
+    pub(crate) device: Arc<BackingDevice>,
     pub(crate) sector: u64,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Part {
     /// How its discards are done.
     pub(crate) discards: Discards,
     /// Wakes its copier.
-    pub(crate) bell: Arc<Bell>,
+    pub(crate) wakeup: Arc<Wakeup>,
     source_first: AtomicBool,
     /// How often the destination's device had failed to make something durable before this part.
     failures_before: u32,
@@ -75,7 +75,7 @@ impl Part {
         source: PartPlace,
         destination: PartPlace,
         log: PartPlace,
-        bell: Arc<Bell>,
+        wakeup: Arc<Wakeup>,
     ) -> Result<Part> {
         let impossible = |what: String| {
             Error::new(Kind::Limit, format!("a part cannot be mirrored: {what}"))
@@ -90,11 +90,11 @@ impl Part {
         let tracker = Tracker::new(geometry, storage);
         let tracker = tracker.map_err(|error| impossible(error.to_string()))?;
         let zeroing = |place: &PartPlace| {
-            if place.lower.limits.zeroes { Zeroing::Offloaded } else { Zeroing::ByWriting }
+            if place.device.limits.zeroes { Zeroing::Offloaded } else { Zeroing::ByWriting }
         };
         let discards = Discards::for_legs(zeroing(&source), zeroing(&destination));
         let source_first = AtomicBool::new(false);
-        let failures_before = destination.lower.flush_failures.load(Ordering::SeqCst);
+        let failures_before = destination.device.flush_failures.load(Ordering::SeqCst);
         let unreadable = Mutex::default();
         Ok(Part {
             start,
@@ -103,7 +103,7 @@ impl Part {
             log,
             tracker,
             discards,
-            bell,
+            wakeup,
             source_first,
             failures_before,
             unreadable,
@@ -116,7 +116,7 @@ impl Part {
             Leg::Source => &self.source,
             Leg::Destination => &self.destination,
         };
-        At { file: place.lower.slot, offset: (place.sector + sector) * 512 }
+        At { file: place.device.slot, offset: (place.sector + sector) * 512 }
     }
 
     /// What writes to chunks that are not copied yet do.
@@ -134,11 +134,11 @@ impl Part {
 
     /// Looks whether the destination's device has failed to make something durable, for whichever
     /// LV: it may have dropped what this part had written.
-    pub(crate) fn look_at_destination(&self, gate: &Gate) {
-        let failures = self.destination.lower.flush_failures.load(Ordering::SeqCst);
+    pub(crate) fn look_at_destination(&self, queues: &Queues) {
+        let failures = self.destination.device.flush_failures.load(Ordering::SeqCst);
         if failures != self.failures_before && !self.tracker.is_abandoned() {
-            self.pass_on(self.tracker.flush_failed(Leg::Destination), gate);
-            self.bell.ring();
+            self.pass_on(self.tracker.flush_failed(Leg::Destination), queues);
+            self.wakeup.wake();
         }
     }
 
@@ -156,12 +156,12 @@ impl Part {
     }
 
     /// Passes on what other threads have to do now.
-    pub(crate) fn pass_on(&self, effects: Effects, gate: &Gate) {
+    pub(crate) fn pass_on(&self, effects: Effects, queues: &Queues) {
         if !effects.wake.is_empty() {
-            gate.wake(effects.wake.bits());
+            queues.wake(effects.wake.bits());
         }
         if effects.copier || effects.log {
-            self.bell.ring();
+            self.wakeup.wake();
         }
     }
 }

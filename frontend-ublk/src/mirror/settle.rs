@@ -10,9 +10,9 @@ use lvshift_core::copier::{Nanos, SettlePace};
 
 use super::Part;
 use crate::failpoint::{self, Point};
-use crate::gate::Gate;
 use crate::live::LiveTable;
-use crate::ring::{Ring, Slot};
+use crate::platform::{Ring, Slot};
+use crate::queues::Queues;
 
 /// How soon the answers of application flushes are looked for again: those that were in flight when
 /// the legs had been flushed.
@@ -38,9 +38,9 @@ impl Settler {
         Settler {
             pace: SettlePace::new(now),
             rounds: table.parts.iter().map(|_| None).collect(),
-            flushed: Vec::with_capacity(table.lowers.len()),
+            flushed: Vec::with_capacity(table.devices.len()),
             waiting: 0,
-            failed: Vec::with_capacity(table.lowers.len()),
+            failed: Vec::with_capacity(table.devices.len()),
             turn: None,
             table,
         }
@@ -79,8 +79,8 @@ impl Settler {
         for (round, part) in self.rounds.iter_mut().zip(&self.table.parts) {
             *round = part.tracker.begin_settle();
             if round.is_some() {
-                for slot in [part.source.lower.slot, part.destination.lower.slot] {
-                    let left_out = slot == part.destination.lower.slot
+                for slot in [part.source.device.slot, part.destination.device.slot] {
+                    let left_out = slot == part.destination.device.slot
                         && lvshift_core::planted::is("settle-flushes-the-source-only");
                     if !left_out && !self.flushed.contains(&slot) {
                         self.flushed.push(slot);
@@ -107,8 +107,8 @@ impl Settler {
             && let Some(slot) = self.flushed.get(index)
         {
             self.failed.push(*slot);
-            if let Some(lower) = self.table.lowers.iter().find(|lower| lower.slot == *slot) {
-                lower.flush_failures.fetch_add(1, Ordering::SeqCst);
+            if let Some(device) = self.table.devices.iter().find(|device| device.slot == *slot) {
+                device.flush_failures.fetch_add(1, Ordering::SeqCst);
             }
         }
         self.waiting = self.waiting.saturating_sub(1);
@@ -123,11 +123,11 @@ impl Settler {
     pub(super) fn end(
         &mut self,
         now: Nanos,
-        gate: &Gate,
+        queues: &Queues,
         mut each: impl FnMut(usize, &Part, bool, Effects),
     ) {
         let Some(turn) = self.turn else { return };
-        self.table.parts.iter().for_each(|part| part.look_at_destination(gate));
+        self.table.parts.iter().for_each(|part| part.look_at_destination(queues));
         let abandoned = self.table.parts.iter().all(|part| part.tracker.is_abandoned());
         // On an abandoned part nothing becomes clean, whatever is waited for.
         if !abandoned && !self.table.flushes.is_over(turn) {
@@ -139,7 +139,7 @@ impl Settler {
             let failed = |slot| self.failed.contains(&slot);
             // If both fail, the source's failure is the one to know.
             let flushed =
-                match (failed(part.source.lower.slot), failed(part.destination.lower.slot)) {
+                match (failed(part.source.device.slot), failed(part.destination.device.slot)) {
                     (true, _) => Err(Leg::Source),
                     (_, true) => Err(Leg::Destination),
                     _ => Ok(()),

@@ -17,11 +17,11 @@ use super::pace::Pacing;
 use super::settle::Settler;
 use crate::events::Events;
 use crate::failpoint::{self, Point};
-use crate::gate::{Bell, Gate};
+use crate::limits::WAKEUP;
 use crate::live::LiveTable;
-use crate::os::{self, Instant, Thread, Work};
+use crate::platform::{self, Instant, Ring, Thread, Wakeup, Work};
 use crate::protocol::Tuning;
-use crate::ring::{Ring, Slot};
+use crate::queues::Queues;
 
 /// Chunks that are copied at once,
 const WINDOW: u16 = 4;
@@ -31,13 +31,12 @@ const WIDEST: u16 = 8;
 const LOOK_ANYWAY: Duration = Duration::from_secs(5);
 /// How often it looks whether it may end at last.
 const STOP_STEP: Duration = Duration::from_millis(5);
-const BELL: Slot = Slot(1);
 
 /// What a worker is started with.
 pub(crate) struct WorkerSetting {
     pub(crate) table: Arc<LiveTable>,
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) bell: Arc<Bell>,
+    pub(crate) queues: Arc<Queues>,
+    pub(crate) wakeup: Arc<Wakeup>,
     pub(crate) events: Arc<Events>,
     pub(crate) tuning: Tuning,
 }
@@ -46,7 +45,7 @@ pub(crate) struct WorkerSetting {
 #[derive(Debug)]
 pub(crate) struct Worker {
     shared: Arc<Shared>,
-    bell: Arc<Bell>,
+    wakeup: Arc<Wakeup>,
     thread: Thread,
 }
 
@@ -67,30 +66,31 @@ impl Worker {
         let tuning = Mutex::new(Some(setting.tuning));
         let confirm = Confirm::new();
         let shared = Arc::new(Shared { stop: AtomicBool::new(false), tuning, confirm });
-        let bell = Arc::clone(&setting.bell);
+        let wakeup = Arc::clone(&setting.wakeup);
         let for_thread = Arc::clone(&shared);
-        let mut thread = os::spawn("copier".to_owned(), move || Running::new(setting, for_thread))?;
+        let mut thread =
+            platform::spawn("copier".to_owned(), move || Running::new(setting, for_thread))?;
         thread.ready()?;
-        Ok(Worker { shared, bell, thread })
+        Ok(Worker { shared, wakeup, thread })
     }
 
     /// Changes how it copies.
     pub(crate) fn tune(&self, tuning: Tuning) {
         *self.shared.tuning.lock().unwrap_or_else(PoisonError::into_inner) = Some(tuning);
-        self.bell.ring();
+        self.wakeup.wake();
     }
 
     /// Waits until every flush that is in flight now has been answered, and what failed was told;
     /// false if that takes longer than `limit`. While it waits, and afterwards where the parts are
     /// sealed, no settle round begins.
     pub(crate) fn confirm(&self, limit: Duration) -> bool {
-        self.shared.confirm.wait(limit, || self.bell.ring())
+        self.shared.confirm.wait(limit, || self.wakeup.wake())
     }
 
     /// Lets what is in flight finish and ends the thread.
     pub(crate) fn stop(self) {
         self.shared.stop.store(true, Ordering::Release);
-        self.bell.ring();
+        self.wakeup.wake();
         // A panic there has been printed; the legs are judged by the tracker, not by this.
         self.thread.join();
     }
@@ -122,7 +122,7 @@ struct Seen {
     equal: bool,
 }
 
-/// What a completion is of: a copy slot, a lane, the bell, or a leg's flush.
+/// What a completion is of: a copy slot, a lane, the wakeup, or a leg's flush.
 const COPY: u64 = 1 << 32;
 const LOG: u64 = 2 << 32;
 const WAKE: u64 = 3 << 32;
@@ -146,7 +146,7 @@ impl Work for Running {
         } else if !stopping {
             self.write_logs()?;
             let now = self.now();
-            let look = self.pacing.look(&self.setting.gate, &self.stats, &mut self.pacer, now);
+            let look = self.pacing.look(&self.setting.queues, &self.stats, &mut self.pacer, now);
             let pause = self.settle()?;
             let pause = look.map_or(pause, |look| pause.min(look));
             limit = Some(pause.min(self.begin_copies()?.unwrap_or(pause)));
@@ -176,7 +176,7 @@ impl Work for Running {
                 leg: lvshift_core::Leg::Destination,
                 fault: lvshift_core::LegFault::Copy,
             };
-            part.pass_on(part.tracker.fail(fault), &self.setting.gate);
+            part.pass_on(part.tracker.fail(fault), &self.setting.queues);
         }
         self.setting.events.happened();
     }
@@ -187,11 +187,11 @@ impl Running {
         let parts = &setting.table.parts;
         let copies = usize::from(WIDEST) * BLOCK;
         let mut ring = Ring::new(256, copies + parts.len() * BLOCK_SIZE)?;
-        ring.set_file(BELL, setting.bell.file())?;
-        for lower in &setting.table.lowers {
-            ring.set_file(lower.slot, &lower.file)?;
+        ring.set_file(WAKEUP, setting.wakeup.file())?;
+        for device in &setting.table.devices {
+            ring.set_file(device.slot, &device.file)?;
         }
-        ring.wake_on(BELL, WAKE)?;
+        ring.wake_on(WAKEUP, WAKE)?;
         let slots = (0..usize::from(WIDEST)).map(|n| CopySlot::new(n * BLOCK..(n + 1) * BLOCK));
         let lanes = parts
             .iter()
@@ -242,18 +242,18 @@ impl Running {
                     self.stats.chunk_failed();
                 }
                 let effects = ended.ticket.complete(&ended.part.tracker, ended.outcome);
-                ended.part.pass_on(effects, &self.setting.gate);
+                ended.part.pass_on(effects, &self.setting.queues);
             }
             LOG => {
                 let Some(lane) = self.lanes.get_mut(number) else { return Ok(()) };
                 let (marked, effects) = lane.written(result);
                 self.settler.marked(marked);
                 if let Some(part) = self.setting.table.parts.get(number) {
-                    part.pass_on(effects, &self.setting.gate);
+                    part.pass_on(effects, &self.setting.queues);
                 }
             }
             SETTLE => self.settler.answer(index, result),
-            _ => self.ring.wake_on(BELL, WAKE)?,
+            _ => self.ring.wake_on(WAKEUP, WAKE)?,
         }
         Ok(())
     }
@@ -268,12 +268,12 @@ impl Running {
     /// Ends the settle round under way, if all that it waits for has come.
     fn end_settle(&mut self) {
         let now = self.now();
-        let (lanes, gate) = (&mut self.lanes, &self.setting.gate);
-        self.settler.end(now, gate, |number, part, cleaned, effects| {
+        let (lanes, queues) = (&mut self.lanes, &self.setting.queues);
+        self.settler.end(now, queues, |number, part, cleaned, effects| {
             if cleaned && let Some(lane) = lanes.get_mut(number) {
                 lane.cleaned();
             }
-            part.pass_on(effects, gate);
+            part.pass_on(effects, queues);
         });
     }
 

@@ -17,29 +17,29 @@ impl Queue {
         let table = Arc::clone(&self.table);
         let source_only = lvshift_core::planted::is("flush-skips-destination");
         let skip = |slot| source_only && !table.flushed.contains(&slot);
-        let count = table.lowers.iter().filter(|lower| !skip(lower.slot)).count();
+        let count = table.devices.iter().filter(|device| !skip(device.slot)).count();
         if count == 0 {
             return self.finish(tag, 0);
         }
         let progress = FlushProgress::new(u32::try_from(count).unwrap_or(u32::MAX));
         self.tags[usize::from(tag)].work = Work::Flush { progress };
         self.enter_below(tag, true);
-        for (index, lower) in table.lowers.iter().enumerate() {
-            if skip(lower.slot) {
+        for (index, device) in table.devices.iter().enumerate() {
+            if skip(device.slot) {
                 continue;
             }
             let user = User::new(What::Flush, tag, u8::try_from(index).unwrap_or(u8::MAX));
-            self.ring.flush(lower.slot, user.0)?;
+            self.ring.flush(device.slot, user.0)?;
         }
         Ok(())
     }
 
     pub(super) fn flush_done(&mut self, tag: u16, index: usize, result: i32) -> io::Result<()> {
         let table = Arc::clone(&self.table);
-        let Some(lower) = table.lowers.get(index) else { return Ok(()) };
-        let leg = if table.flushed.contains(&lower.slot) { Leg::Source } else { Leg::Destination };
+        let Some(device) = table.devices.get(index) else { return Ok(()) };
+        let leg = if table.flushed.contains(&device.slot) { Leg::Source } else { Leg::Destination };
         if result < 0 {
-            table.flush_failed(lower, &[Leg::Source, Leg::Destination], &self.gate);
+            table.flush_failed(device, &[Leg::Source, Leg::Destination], &self.queues);
         }
         let slot = &mut self.tags[usize::from(tag)];
         let Work::Flush { progress } = &mut slot.work else { return Ok(()) };

@@ -44,16 +44,16 @@ impl Queue {
         }
         let ticket = match part.tracker.admit(piece, content, self.id, part.policy()) {
             Ok(Admission::Admitted(ticket, effects)) => {
-                part.pass_on(effects, &self.gate);
+                part.pass_on(effects, &self.queues);
                 ticket
             }
             Ok(Admission::Parked(Parked::ForCommit, effects)) if content == Content::Undefined => {
-                part.pass_on(effects, &self.gate);
+                part.pass_on(effects, &self.queues);
                 return self.skip(tag, in_part);
             }
             Ok(Admission::Parked(_, effects)) => {
                 self.waiting.push(tag);
-                part.pass_on(effects, &self.gate);
+                part.pass_on(effects, &self.queues);
                 return Ok(());
             }
             Err(_) => return self.finish(tag, -libc::EIO),
@@ -129,9 +129,9 @@ impl Queue {
         let Some(ticket) = ticket.take() else { return Ok(()) };
         let part = Arc::clone(part);
         let completed = ticket.complete(&part.tracker, outcome);
-        part.pass_on(completed.effects, &self.gate);
+        part.pass_on(completed.effects, &self.queues);
         if outcome != WriteOutcome::Done {
-            part.bell.ring();
+            part.wakeup.wake();
         }
         match completed.app {
             AppResult::Done => self.piece_done(tag),
@@ -149,8 +149,8 @@ impl Queue {
         self.waiting.push(tag);
     }
 
-    /// Looks again whether a held result is decided. It is not on its way below, so a gate may
-    /// close over it.
+    /// Looks again whether a held result is decided. It is not on its way below, so the table may
+    /// change over it.
     pub(super) fn held_again(&mut self, tag: u16, part: Arc<Part>) -> io::Result<()> {
         match part.tracker.held_result() {
             AppResult::Held => {

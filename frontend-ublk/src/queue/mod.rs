@@ -4,49 +4,32 @@
 //! whoever cannot go on now is put on one of two lists and tried again after a wake-up.
 
 mod flush;
-mod latency;
 mod mirrored;
 mod plain;
-#[cfg_attr(feature = "sim", path = "../sim/ready.rs")]
-mod ready;
 mod tag;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lvshift_core::chunk::{MAX_QUEUES, MAX_WRITERS, QueueId};
+use lvshift_core::chunk::QueueId;
 
-pub(crate) use self::latency::QueueLatencies;
-pub(crate) use self::ready::make_ready;
 use self::tag::{Tag, User, What, Work};
-use crate::gate::{Bell, Gate};
+use crate::latency::QueueLatencies;
+use crate::limits::{DEPTH, DEVICE, MAX_IO_BYTES, WAKEUP};
 use crate::live::{LiveTable, LiveTarget};
-use crate::os::{Instant, Work as ThreadWork};
-use crate::ring::{Descriptors, Handle, Ring, Slot};
+use crate::platform::{Descriptors, Handle, Instant, Ring, Slot, Wakeup, Work as ThreadWork};
+use crate::queues::Queues;
+use crate::quiesce::Quiesce;
 use crate::uapi::{io_command, op};
-
-/// Requests that a queue has in flight at most.
-pub(crate) const DEPTH: u16 = 64;
-const _: () = assert!(
-    MAX_QUEUES as u32 * DEPTH as u32 <= MAX_WRITERS,
-    "all requests together may be writes in one chunk"
-);
-/// The longest request's bytes.
-pub(crate) const MAX_IO_BYTES: u32 = 256 << 10;
-/// The slots that every ring of a queue has the same use for.
-const DEVICE: Slot = Slot(0);
-const BELL: Slot = Slot(1);
-/// The first slot of a ring that names a PV's device.
-pub(crate) const FIRST_LOWER: u32 = 2;
 
 /// What a queue thread is started with.
 pub(crate) struct QueueSetting {
     pub(crate) number: u16,
     pub(crate) id: QueueId,
     pub(crate) device: Arc<Handle>,
-    pub(crate) bell: Arc<Bell>,
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) wakeup: Arc<Wakeup>,
+    pub(crate) quiesce: Arc<Quiesce<LiveTable>>,
 }
 
 /// A queue thread's state.
@@ -55,10 +38,11 @@ pub(crate) struct Queue {
     descriptors: Descriptors,
     number: u16,
     id: QueueId,
-    gate: Arc<Gate>,
+    quiesce: Arc<Quiesce<LiveTable>>,
+    queues: Arc<Queues>,
     table: Arc<LiveTable>,
     tags: Vec<Tag>,
-    /// Waiting for the gate, for a chunk, or for a result to be decided.
+    /// Waiting for the table, for a chunk, or for a result to be decided.
     waiting: Vec<u16>,
     /// The list that `waiting` is exchanged with while it is gone through.
     retried: Vec<u16>,
@@ -94,20 +78,20 @@ impl ThreadWork for Queue {
                 Some(What::Fetch) => self.fetched(user.tag(), result)?,
                 Some(What::Leg) => self.leg_done(user.tag(), user.index(), result)?,
                 Some(What::Flush) => self.flush_done(user.tag(), user.index(), result)?,
-                Some(What::Bell) => {
-                    self.ring.wake_on(BELL, user.0)?;
+                Some(What::Wakeup) => {
+                    self.ring.wake_on(WAKEUP, user.0)?;
                     self.retry()?;
                 }
                 None => {}
             }
         }
-        self.look_at_gate()
+        self.look_at_epoch()
     }
 
     /// An error of the ring itself cannot be served over: the process ends, so that the kernel
     /// keeps the requests for the next one.
     fn ended(&mut self, ended: &io::Result<()>) {
-        self.gate.left();
+        self.quiesce.left();
         if let Err(error) = ended {
             eprintln!("lvshift-ublk: a queue failed ({error}); the daemon ends");
             std::process::abort();
@@ -118,13 +102,13 @@ impl ThreadWork for Queue {
 impl Queue {
     /// Prepares everything, on the thread that will run it.
     pub(crate) fn new(setting: QueueSetting) -> io::Result<Queue> {
-        let QueueSetting { number, id, device, bell, gate } = setting;
+        let QueueSetting { number, id, device, wakeup, quiesce } = setting;
         // Each tag needs a fetch and at most two legs at a time; flushes need more and wait.
         let bytes = usize::from(DEPTH) * MAX_IO_BYTES as usize;
         let mut ring = Ring::new(u32::from(DEPTH) * 4, bytes)?;
         ring.set_file(DEVICE, &device)?;
-        ring.set_file(BELL, bell.file())?;
-        ring.wake_on(BELL, User::new(What::Bell, 0, 0).0)?;
+        ring.set_file(WAKEUP, wakeup.file())?;
+        ring.wake_on(WAKEUP, User::new(What::Wakeup, 0, 0).0)?;
         for tag in 0..DEPTH {
             let user = User::new(What::Fetch, tag, 0).0;
             let buffer = tag::buffer(tag);
@@ -135,14 +119,15 @@ impl Queue {
         // queue ready; like this it cannot (and see `ready`).
         ring.submit()?;
         let descriptors = Descriptors::map(&device, number, DEPTH)?;
-        let table = gate.table();
-        let epoch = gate.epoch();
+        let table = quiesce.table();
+        let epoch = quiesce.epoch();
         let mut queue = Queue {
             ring,
             descriptors,
             number,
             id,
-            gate,
+            queues: Arc::clone(quiesce.queues()),
+            quiesce,
             table,
             tags: (0..DEPTH).map(|_| Tag::default()).collect(),
             waiting: Vec::with_capacity(usize::from(DEPTH)),
@@ -155,44 +140,44 @@ impl Queue {
             born: Instant::now(),
             now: 0,
         };
-        queue.name_lowers()?;
+        queue.name_devices()?;
         Ok(queue)
     }
 
     /// Takes part in a change of tables, if one is under way.
-    fn look_at_gate(&mut self) -> io::Result<()> {
-        let epoch = self.gate.epoch();
+    fn look_at_epoch(&mut self) -> io::Result<()> {
+        let epoch = self.quiesce.epoch();
         if epoch != self.epoch {
             if epoch.is_multiple_of(2) {
                 self.epoch = epoch;
-                self.table = self.gate.table();
-                self.name_lowers()?;
+                self.table = self.quiesce.table();
+                self.name_devices()?;
                 self.open = true;
-                self.gate.taken(epoch);
+                self.quiesce.taken(epoch);
                 self.retry()?;
                 return Ok(());
             }
             self.open = false;
             if self.busy == 0 {
                 self.epoch = epoch;
-                self.gate.drained(epoch);
+                self.quiesce.drained(epoch);
             }
         }
         Ok(())
     }
 
     /// Names the table's devices in the ring, and lets go of those of the table before.
-    fn name_lowers(&mut self) -> io::Result<()> {
+    fn name_devices(&mut self) -> io::Result<()> {
         let table = Arc::clone(&self.table);
         let (ring, named) = (&mut self.ring, &mut self.named);
         for slot in named.drain(..) {
-            if !table.lowers.iter().any(|lower| lower.slot == slot) {
+            if !table.devices.iter().any(|device| device.slot == slot) {
                 ring.clear_file(slot)?;
             }
         }
-        named.extend(table.lowers.iter().map(|lower| lower.slot));
-        for lower in &self.table.lowers {
-            self.ring.set_file(lower.slot, &lower.file)?;
+        named.extend(table.devices.iter().map(|device| device.slot));
+        for device in &self.table.devices {
+            self.ring.set_file(device.slot, &device.file)?;
         }
         Ok(())
     }
@@ -339,6 +324,6 @@ impl Queue {
     }
 
     fn latencies(&self) -> &QueueLatencies {
-        &self.gate.latencies()[usize::from(self.number)]
+        &self.queues.latencies()[usize::from(self.number)]
     }
 }

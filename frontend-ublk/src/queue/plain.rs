@@ -7,7 +7,7 @@ use lvshift_core::io::{LegOp, WriteOp};
 
 use super::Queue;
 use super::tag::{LegTask, LegWork, User, What, Work, buffer};
-use crate::ring::At;
+use crate::platform::At;
 use crate::uapi::op;
 
 /// How often a leg may be interrupted in a row without getting on.
@@ -72,9 +72,9 @@ impl Queue {
         let slot = &self.tags[usize::from(tag)];
         let file = slot.legs[leg].at.file;
         if slot.is_durable()
-            && let Some(lower) = self.table.lowers.iter().find(|lower| lower.slot == file)
+            && let Some(device) = self.table.devices.iter().find(|device| device.slot == file)
         {
-            self.table.flush_failed(lower, &[Leg::Destination], &self.gate);
+            self.table.flush_failed(device, &[Leg::Destination], &self.queues);
         }
     }
 
@@ -135,7 +135,7 @@ fn to_usize(bytes: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ring::Slot;
+    use crate::platform::Slot;
 
     fn work(op: LegTask) -> LegWork {
         LegWork { at: At { file: Slot(2), offset: 0 }, op, bytes: 0, stalls: 0 }

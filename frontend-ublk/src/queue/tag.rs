@@ -7,10 +7,10 @@ use lvshift_core::Leg;
 use lvshift_core::chunk::{FlushTicket, WriteTicket};
 use lvshift_core::io::{FlushProgress, FlushResult, LegOp, ReadPlan, WriteOp, WriteProgress};
 
-use super::MAX_IO_BYTES;
+use crate::limits::{DEVICE, MAX_IO_BYTES};
 use crate::live::LiveTable;
 use crate::mirror::Part;
-use crate::ring::At;
+use crate::platform::At;
 use crate::uapi::{Descriptor, op};
 
 /// Legs of a piece; a plain one uses the first.
@@ -116,7 +116,7 @@ impl Default for Tag {
 
 impl Default for LegWork {
     fn default() -> LegWork {
-        let at = At { file: super::DEVICE, offset: 0 };
+        let at = At { file: DEVICE, offset: 0 };
         LegWork { at, op: LegTask::Read, bytes: 0, stalls: 0 }
     }
 }
@@ -174,7 +174,7 @@ pub(super) enum What {
     Fetch = 1,
     Leg = 2,
     Flush = 3,
-    Bell = 4,
+    Wakeup = 4,
 }
 
 impl User {
@@ -187,7 +187,7 @@ impl User {
             1 => Some(What::Fetch),
             2 => Some(What::Leg),
             3 => Some(What::Flush),
-            4 => Some(What::Bell),
+            4 => Some(What::Wakeup),
             _ => None,
         }
     }
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_a_completion_is_of_comes_back() {
-        for what in [What::Fetch, What::Leg, What::Flush, What::Bell] {
+        for what in [What::Fetch, What::Leg, What::Flush, What::Wakeup] {
             let user = User::new(what, 4095, 63);
             assert_eq!((user.what(), user.tag(), user.index()), (Some(what), 4095, 63));
         }

@@ -5,9 +5,10 @@ use std::sync::atomic::AtomicU32;
 use lvshift_core::units::DeviceNumber;
 
 use super::*;
-use crate::lower::{Limits, Lower};
+use crate::backing::{BackingDevice, Limits};
+use crate::limits::FIRST_BACKING;
 use crate::mirror::PartPlace;
-use crate::queue::FIRST_LOWER;
+use crate::platform::Slot;
 
 const SECTORS: u64 = 4096;
 
@@ -20,25 +21,25 @@ fn setting(tuning: Tuning) -> WorkerSetting {
     std::fs::remove_file(&path).expect("it is there");
     let limits =
         Limits { logical_block: 512, physical_block: 512, zeroes: true, discard_granularity: 0 };
-    let lower = Arc::new(Lower {
+    let device = Arc::new(BackingDevice {
         number: DeviceNumber { major: 0, minor: 0 },
         path,
         sectors: 3 * SECTORS,
         limits,
         file: Arc::new(file),
-        slot: Slot(FIRST_LOWER),
+        slot: Slot(FIRST_BACKING),
         flush_failures: AtomicU32::new(0),
     });
-    let bell = Arc::new(Bell::new().expect("an eventfd"));
-    let at = |sector| PartPlace { lower: Arc::clone(&lower), sector };
+    let wakeup = Arc::new(Wakeup::new().expect("an eventfd"));
+    let at = |sector| PartPlace { device: Arc::clone(&device), sector };
     let places = (at(0), at(SECTORS), at(2 * SECTORS));
-    let part = Part::new(0, SECTORS, 2048, places.0, places.1, places.2, Arc::clone(&bell));
+    let part = Part::new(0, SECTORS, 2048, places.0, places.1, places.2, Arc::clone(&wakeup));
     let mut table = LiveTable::default();
     table.parts = vec![Arc::new(part.expect("a sound part"))];
-    table.lowers = vec![lower];
+    table.devices = vec![device];
     let table = Arc::new(table);
-    let gate = Arc::new(Gate::new(Arc::clone(&table), Vec::new()));
-    WorkerSetting { table, gate, bell, events: Arc::new(Events::new()), tuning }
+    let queues = Arc::new(Queues::new(Vec::new()));
+    WorkerSetting { table, queues, wakeup, events: Arc::new(Events::new()), tuning }
 }
 
 fn policy_when_ready(tuning: Tuning) -> Option<WritePolicy> {
@@ -46,7 +47,7 @@ fn policy_when_ready(tuning: Tuning) -> Option<WritePolicy> {
     let part = Arc::clone(&setting.table.parts[0]);
     let (stop, tuning) = (AtomicBool::new(false), Mutex::new(Some(tuning)));
     let shared = Arc::new(Shared { stop, tuning, confirm: Confirm::new() });
-    let _running = crate::ring::unless_forbidden(Running::new(setting, shared))?;
+    let _running = crate::platform::unless_forbidden(Running::new(setting, shared))?;
     Some(part.policy())
 }
 

@@ -1,6 +1,6 @@
 //! The application: a few requests at a time on the LV's device, of every kind.
 
-use lvshift_ublk_sim::op;
+use lvshift_ublk::platform::sim::op;
 
 use super::oracle::Moment;
 

@@ -10,7 +10,7 @@ use lvshift_core::units::{Sectors, Uuid};
 use lvshift_frontend_common::control::{Request as Wish, Requests};
 use lvshift_frontend_common::device::{BlockDevice, Medium};
 use lvshift_frontend_common::simulation;
-use lvshift_ublk_sim::{Completion, Host, Io, IoOp, Killed, Request, Work};
+use lvshift_ublk::platform::sim::{Completion, Host, Io, IoOp, Killed, Request, Work};
 
 use super::disk::io_error;
 use super::steps::Next;
@@ -39,7 +39,7 @@ impl World {
         let disks = inner.disks.len();
         let world = Rc::new(World { inner: RefCell::new(inner), vg, closed: RefCell::default() });
         WORLD.with(|cell| *cell.borrow_mut() = Some(Rc::clone(&world)));
-        lvshift_ublk_sim::set_host(Some(Rc::clone(&world) as Rc<dyn Host>));
+        lvshift_ublk::platform::sim::set_host(Some(Rc::clone(&world) as Rc<dyn Host>));
         simulation::set_devices(move || {
             (0..disks)
                 .map(|disk| {
@@ -55,7 +55,7 @@ impl World {
     /// Leaves no trace of it in this thread.
     pub fn leave(&self) {
         self.end_processes(true);
-        lvshift_ublk_sim::set_host(None);
+        lvshift_ublk::platform::sim::set_host(None);
         WORLD.with(|cell| *cell.borrow_mut() = None);
     }
 
@@ -63,7 +63,7 @@ impl World {
     pub fn end_processes(&self, power: bool) {
         let threads = std::mem::take(&mut self.inner.borrow_mut().threads);
         drop(threads);
-        lvshift_ublk_sim::kill(power);
+        lvshift_ublk::platform::sim::kill(power);
         let mut inner = self.inner.borrow_mut();
         inner.in_daemon = 0;
         if power {
@@ -96,7 +96,7 @@ impl World {
             Next::Restart => {
                 if simulation::metadata_lock_is_free(self.vg) {
                     self.inner.borrow_mut().say(|| "a new daemon".to_owned());
-                    let _ = lvshift_ublk_sim::start(self.vg);
+                    let _ = lvshift_ublk::platform::sim::start(self.vg);
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use lvshift_core::mover::Outcome;
 use lvshift_frontend_common::vg::{Hold, OpenVg};
 use lvshift_frontend_common::{activation, drive};
-use lvshift_ublk_sim::Killed;
+use lvshift_ublk::platform::sim::Killed;
 
 use super::host::{Ears, World};
 use super::rng::Rng;
@@ -140,9 +140,9 @@ fn boot(world: &World, template: &Template) -> Result<Option<Outcome>, String> {
         world.inner.borrow_mut().repair();
     }
     let mut vg = OpenVg::open("vg", Hold::Release).map_err(|error| format!("open: {error}"))?;
-    let mut front_end = lvshift_ublk_sim::front_end();
+    let mut front_end = lvshift_ublk::platform::sim::front_end();
     let Plan { source_first, paced, .. } = world.inner.borrow().plan;
-    lvshift_ublk_sim::set_pace(&mut *front_end, source_first, paced)
+    lvshift_ublk::platform::sim::set_pace(&mut *front_end, source_first, paced)
         .map_err(|error| format!("pace: {error}"))?;
     if let Err(error) = activation::activate(&mut vg, &mut *front_end, template.lv) {
         // A disk that fails while the record is confirmed: refused, and well after a repair.
@@ -210,7 +210,7 @@ fn rest(world: &World) -> Result<(), String> {
     let mut steps = 0;
     loop {
         let inner = world.inner.borrow();
-        let daemon = lvshift_ublk_sim::is_serving();
+        let daemon = lvshift_ublk::platform::sim::is_serving();
         if inner.left == 0 && inner.ops.is_empty() && daemon {
             break;
         }

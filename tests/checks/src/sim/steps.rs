@@ -1,6 +1,6 @@
 //! What may happen next in a world, one thing at a time.
 
-use lvshift_ublk_sim::{Completion, Handle, IoOp, Killed};
+use lvshift_ublk::platform::sim::{Completion, Handle, IoOp, Killed};
 
 use lvshift_core::metadata::MoveState;
 
@@ -40,7 +40,7 @@ impl Inner {
             3..9 if self.execute() => Next::Nothing,
             6..12 => self.complete(),
             12 => self.pass_time(),
-            13 if self.ring_bell().is_some() => Next::Nothing,
+            13 if self.answer_wakeup().is_some() => Next::Nothing,
             14 if self.wish() || self.break_something() => Next::Nothing,
             15 if self.can_restart() => Next::Restart,
             _ => self.complete(),
@@ -257,7 +257,7 @@ impl Inner {
                 self.rings[pending.ring as usize].push_back(completion);
             }
         }
-        let _ = self.ring_bell();
+        let _ = self.answer_wakeup();
         let ready: Vec<usize> = (0..self.threads.len())
             .filter(|at| {
                 let thread = &self.threads[*at];
@@ -273,10 +273,10 @@ impl Inner {
         if self.deliver() { Next::Nothing } else { self.pass_time() }
     }
 
-    /// Somebody who waits for a bell that has rung is told.
-    fn ring_bell(&mut self) -> Option<()> {
+    /// Tells who waits for a wakeup that has come.
+    fn answer_wakeup(&mut self) -> Option<()> {
         let at = self.pending.iter().position(|pending| match &*pending.io.file {
-            Handle::Bell(rung) => rung.swap(false, std::sync::atomic::Ordering::AcqRel),
+            Handle::Wakeup(woken) => woken.swap(false, std::sync::atomic::Ordering::AcqRel),
             _ => false,
         })?;
         let pending = self.pending.swap_remove(at);
@@ -395,7 +395,7 @@ impl Inner {
     fn can_restart(&self) -> bool {
         self.in_daemon == 0
             && self.ublk.as_ref().is_some_and(|ublk| ublk.orphaned)
-            && !lvshift_ublk_sim::is_alive()
+            && !lvshift_ublk::platform::sim::is_alive()
     }
 
     /// A request has come back.

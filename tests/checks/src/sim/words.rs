@@ -1,6 +1,6 @@
 //! What is done to a disk, in words, for the trace of a run.
 
-use lvshift_ublk_sim::IoOp;
+use lvshift_ublk::platform::sim::IoOp;
 
 /// An entry of a ring in words.
 pub(super) fn describe(op: &IoOp, data_start: u64) -> String {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use lvshift_core::metadata::{MoveState, Vg};
-use lvshift_ublk_sim::{Completion, Io, IoOp, Work};
+use lvshift_ublk::platform::sim::{Completion, Io, IoOp, Work};
 
 use super::client::Op;
 use super::disk::Disk;
@@ -410,7 +410,7 @@ impl Inner {
 
     /// Half of a write that nobody waits for any more, or all of it.
     pub(super) fn land(&mut self, io: &Io) {
-        let lvshift_ublk_sim::Handle::Disk(disk) = &*io.file else { return };
+        let lvshift_ublk::platform::sim::Handle::Disk(disk) = &*io.file else { return };
         let disk = *disk as usize;
         match &io.op {
             IoOp::Write { offset, data, .. } => {
@@ -429,7 +429,7 @@ impl Inner {
 impl Pending {
     pub(super) fn disk(&self) -> Option<u32> {
         match &*self.io.file {
-            lvshift_ublk_sim::Handle::Disk(disk) => Some(*disk),
+            lvshift_ublk::platform::sim::Handle::Disk(disk) => Some(*disk),
             _ => None,
         }
     }

@@ -116,14 +116,14 @@ fn at_steps_of_the_mover(guest: &mut Guest) -> Result<()> {
 
 /// The daemon's own steps between the loading of a mirror and the end of a move.
 const IN_A_MOVE: &[&str] = &[
-    "gate-closed",
-    "gate-closed 2",
+    "suspended",
+    "suspended 2",
     "copier-stopped",
     "copier-stopped 2",
     "copier-started",
     "copier-started 2",
-    "gate-opened",
-    "gate-opened 2",
+    "resumed",
+    "resumed 2",
     "copy-begun 3",
     "copy-done 2",
     "log-writing",

@@ -1,0 +1,163 @@
+//! The commands that only a front end with a daemon has: `upgrade`, `tables`, `tune`.
+
+use std::process::ExitCode;
+
+use lvshift_core::table::{Log, Segment, Target};
+use lvshift_frontend_common::cli::daemon_args::{OrNone, OwnCommand, Tune};
+use lvshift_frontend_common::cli::pv_args::WritePolicy;
+use lvshift_frontend_common::error::{Error, Kind, Result};
+use lvshift_frontend_common::vg::{Hold, OpenVg};
+
+use crate::client::Ublk;
+use crate::protocol::{Dev, Request, Tuning, WireTable};
+use crate::{failpoint, platform};
+
+/// Does one of them.
+pub(crate) fn run(command: OwnCommand) -> ExitCode {
+    let work: Box<Work> = match command {
+        OwnCommand::Daemon(args) => {
+            return match args.vg {
+                Some(vg) if !args.failpoints => platform::daemon(vg, args.foreground),
+                _ => {
+                    failpoint::Point::ALL.iter().for_each(|(_, name)| println!("{name}"));
+                    ExitCode::SUCCESS
+                }
+            };
+        }
+        OwnCommand::Upgrade(args) => Box::new(move || upgrade(args.vg.as_deref())),
+        OwnCommand::Tables(args) => Box::new(move || tables(&args.lv)),
+        OwnCommand::Tune(args) => Box::new(move || tune(&args)),
+    };
+    // A VG in memory is some hundred KiB, and an unoptimised build moves it about on the stack.
+    let done = std::thread::Builder::new().stack_size(32 << 20).spawn(work);
+    match done.map(std::thread::JoinHandle::join) {
+        Ok(Ok(Ok(()))) => ExitCode::SUCCESS,
+        Ok(Ok(Err(error))) => {
+            eprintln!("  lvshift-ublk: {error}");
+            ExitCode::from(error.exit_status())
+        }
+        _ => ExitCode::from(5),
+    }
+}
+
+type Work = dyn FnOnce() -> Result<()> + Send;
+
+/// Replaces the daemon of one VG or of all by this version.
+fn upgrade(only: Option<&str>) -> Result<()> {
+    let all = match only {
+        Some(name) => vec![OpenVg::open(name, Hold::Release)],
+        None => OpenVg::open_all(Hold::Release)?,
+    };
+    for vg in all {
+        let vg = vg?;
+        let mut client = Ublk::default();
+        if client.is_served(vg.vg().uuid())? {
+            client.replace_daemon(vg.vg().uuid())?;
+            println!("  the daemon of VG {} was replaced", vg.vg().name().as_str());
+        }
+    }
+    Ok(())
+}
+
+/// Shows the LV's tables in the manner of `dmsetup table`.
+fn tables(name: &str) -> Result<()> {
+    let wrong = || Error::new(Kind::Usage, format!("{name} is not the name of an LV: VG/LV"));
+    let (vg_name, lv_name) = name.split_once('/').ok_or_else(wrong)?;
+    let vg = OpenVg::open(vg_name, Hold::Release)?;
+    let lv = vg.vg().lvs().iter().find(|lv| lv.name.as_str() == lv_name);
+    let lv = lv.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no LV {name}")))?;
+    let tables = Ublk::default().tables(vg.vg().uuid(), lv.uuid)?;
+    for (title, table) in
+        [("live", tables.live), ("inactive", tables.inactive), ("shadow", tables.shadow)]
+    {
+        for line in table.iter().flat_map(WireTable::segments) {
+            println!("{title}: {}", text(&line));
+        }
+    }
+    Ok(())
+}
+
+fn text(line: &Segment<Dev>) -> String {
+    let Segment { start, len, target } = line;
+    match target {
+        Target::Linear(area) => {
+            format!("{start} {len} linear {} {}", dev(area.device), area.offset)
+        }
+        Target::Mirror(mirror) => {
+            let log = match mirror.log {
+                Log::Core => "core 1".to_owned(),
+                Log::Disk(log) => format!("disk 2 {}", dev(log)),
+            };
+            format!(
+                "{start} {len} mirror {log} {} 2 {} {} {} {} 1 handle_errors",
+                mirror.chunk_sectors,
+                dev(mirror.source.device),
+                mirror.source.offset,
+                dev(mirror.destination.device),
+                mirror.destination.offset,
+            )
+        }
+        Target::Error => format!("{start} {len} error"),
+    }
+}
+
+fn dev(dev: Dev) -> String {
+    match dev {
+        Dev::Pv { major, minor } => format!("{major}:{minor}"),
+        Dev::Shadow => "shadow".to_owned(),
+        Dev::Log { major, minor, sector } => format!("{major}:{minor}+{sector}"),
+    }
+}
+
+/// Changes how the VG's running copies are made.
+fn tune(args: &Tune) -> Result<()> {
+    let vg = OpenVg::open(&args.vg, Hold::Release)?;
+    let lvs: Vec<[u8; 16]> = vg.vg().lvs().iter().map(|lv| lv.uuid.0).collect();
+    let mut client = Ublk::default();
+    if !client.is_served(vg.vg().uuid())? {
+        return Err(Error::new(Kind::State, format!("no LV of VG {} is active here", args.vg)));
+    }
+    client.do_it(vg.vg().uuid(), &Request::Tune { lvs, tuning: tuning(args)? })
+}
+
+fn tuning(args: &Tune) -> Result<Tuning> {
+    let mut tuning = Tuning::default();
+    if let Some(OrNone(rate)) = args.max_rate {
+        let bytes = rate.map_or(Some(0), |rate| rate.0.bytes());
+        let too_large = || Error::new(Kind::Usage, "--max-rate: the number is too large");
+        tuning.max_rate = Some(bytes.ok_or_else(too_large)?);
+    }
+    tuning.pace = args.pace.map(|OrNone(factor)| factor.map_or(0, |factor| factor.hundredths()));
+    tuning.source_first = args.write_policy.map(|policy| policy == WritePolicy::SourceFirst);
+    tuning.paused = (args.pause || args.resume).then_some(args.pause);
+    Ok(tuning)
+}
+
+#[cfg(test)]
+mod tests {
+    use lvshift_frontend_common::cli;
+
+    use super::*;
+
+    fn parse(line: &str) -> Option<Tuning> {
+        let words = format!("lvshift-ublk tune vg0 {line}");
+        let words: Vec<_> = words.split_whitespace().map(Into::into).collect();
+        match cli::own_command("lvshift-ublk", &words)?.0 {
+            OwnCommand::Tune(args) => tuning(&args).ok(),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn tuning_is_understood_or_refused() {
+        let both = parse("--max-rate 1m --pause").expect("both are known");
+        assert_eq!((both.max_rate, both.paused), (Some(1 << 20), Some(true)));
+        assert_eq!(parse("--max-rate none").map(|t| t.max_rate), Some(Some(0)));
+        assert_eq!(parse("--pace 1.5").map(|t| t.pace), Some(Some(150)));
+        assert_eq!(parse("--pace none").map(|t| t.pace), Some(Some(0)));
+        assert_eq!(parse("--resume").map(|t| t.paused), Some(Some(false)));
+        for line in ["--pace 0.5", "--max-rate", "--faster", "--pause --resume"] {
+            assert!(parse(line).is_none(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `lvshift-ublk bench-copy SOURCE DESTINATION BYTES`: the copier alone, on two files.
+//!
+//! Only in builds with the feature `bench`, which measure it against other copiers on the same files:
+//! the worker's thread as it runs in the daemon, its tracker and its dirty log, no ublk device.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::{Duration, Instant};
+
+use lvshift_core::units::{DeviceNumber, SECTOR_SIZE};
+
+use crate::backing::{BackingDevice, Limits};
+use crate::events::Events;
+use crate::limits::FIRST_BACKING;
+use crate::live::LiveTable;
+use crate::mirror::{Part, PartPlace, Worker, WorkerSetting};
+use crate::platform::{Slot, Wakeup};
+use crate::protocol::Tuning;
+use crate::queues::Queues;
+
+/// Sectors of a chunk: 1 MiB, as moves of large LVs have.
+const CHUNK: u32 = 2048;
+
+/// Copies, and prints how many seconds it took.
+pub(crate) fn copy(source: &str, destination: &str, bytes: &str) -> ExitCode {
+    let bytes: u64 = match bytes.parse() {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            eprintln!("{bytes}: {error}");
+            return ExitCode::from(3);
+        }
+    };
+    match timed(Path::new(source), Path::new(destination), bytes) {
+        Ok(took) => {
+            println!("{}", took.as_secs_f64());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{source} to {destination}: {error}");
+            ExitCode::from(5)
+        }
+    }
+}
+
+fn timed(
+    source: &Path,
+    destination: &Path,
+    bytes: u64,
+) -> Result<Duration, Box<dyn std::error::Error>> {
+    let start = Instant::now();
+    let source = device(source, 0)?;
+    let destination = device(destination, 1)?;
+    let wakeup = Arc::new(Wakeup::new()?);
+    let sectors = bytes / SECTOR_SIZE;
+    let at = |device: &Arc<BackingDevice>, sector| PartPlace { device: Arc::clone(device), sector };
+    let (from, to) = (at(&source, 0), at(&destination, 0));
+    // The log lies behind the data.
+    let log = at(&destination, sectors);
+    let part = Arc::new(Part::new(0, sectors, CHUNK, from, to, log, Arc::clone(&wakeup))?);
+    let mut table = LiveTable::default();
+    table.devices = vec![source, Arc::clone(&destination)];
+    table.parts = vec![Arc::clone(&part)];
+    let table = Arc::new(table);
+    let queues = Arc::new(Queues::new(Vec::new()));
+    let events = Arc::new(Events::new());
+    let mut happened = events.watch();
+    let setting = WorkerSetting { table, queues, wakeup, events, tuning: Tuning::default() };
+    let worker = Worker::start(setting, false)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    while part.tracker.left() > 0 && part.tracker.fault().is_none() {
+        runtime.block_on(happened.changed())?;
+    }
+    if let Some(fault) = part.tracker.fault() {
+        return Err(format!("the copy failed: {fault:?}").into());
+    }
+    destination.file.sync_data()?;
+    let took = start.elapsed();
+    worker.stop();
+    Ok(took)
+}
+
+fn device(path: &Path, number: u32) -> std::io::Result<Arc<BackingDevice>> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).custom_flags(libc::O_DIRECT).open(path)?;
+    let limits =
+        Limits { logical_block: 4096, physical_block: 4096, zeroes: true, discard_granularity: 0 };
+    Ok(Arc::new(BackingDevice {
+        number: DeviceNumber { major: 0, minor: number },
+        path: path.to_owned(),
+        sectors: file.metadata()?.len() / SECTOR_SIZE,
+        limits,
+        file: Arc::new(file),
+        slot: Slot(FIRST_BACKING + number),
+        flush_failures: AtomicU32::new(0),
+    }))
+}

@@ -1,0 +1,115 @@
+//! What stands under `/run/lvshift/ublk`: a socket and a lock for each VG's daemon, a note for each
+//! device, by which a new daemon knows which LV `/dev/ublkbN` is, and how its copies are to be made.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use lvshift_core::units::Uuid;
+use lvshift_frontend_common::error::{Error, Kind, Result};
+use lvshift_frontend_common::lock::run_directory;
+
+use crate::platform::Note;
+use crate::protocol::Tuning;
+
+fn directory() -> Result<PathBuf> {
+    let path = run_directory()?.join("ublk");
+    match DirBuilder::new().mode(0o700).create(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(failed(error)),
+        _ => Ok(path),
+    }
+}
+
+/// The socket of the VG's daemon.
+pub(crate) fn socket(vg: Uuid) -> Result<PathBuf> {
+    Ok(directory()?.join(format!("{vg}.socket")))
+}
+
+/// What the VG's daemon has to say when it was started by a command.
+pub(crate) fn log(vg: Uuid) -> Result<PathBuf> {
+    Ok(directory()?.join(format!("{vg}.log")))
+}
+
+/// Makes this process the VG's daemon for as long as the file is open. `None`: there is one.
+pub(crate) fn become_daemon(vg: Uuid) -> Result<Option<File>> {
+    let path = directory()?.join(format!("{vg}.lock"));
+    let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+    let file = file.map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Notes a device, before it appears.
+pub(crate) fn note(note: &Note) -> Result<()> {
+    let directory = directory()?;
+    let scratch = directory.join(format!(".ublkb{}", note.device));
+    let text = serde_json::to_vec(note).map_err(|error| failed(error.into()))?;
+    let write = || -> std::io::Result<()> {
+        File::create(&scratch)?.write_all(&text)?;
+        fs::rename(&scratch, directory.join(format!("ublkb{}", note.device)))
+    };
+    write().map_err(failed)
+}
+
+/// Forgets a device.
+pub(crate) fn forget(device: u32) -> Result<()> {
+    match fs::remove_file(directory()?.join(format!("ublkb{device}"))) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The devices of a VG that were noted.
+pub(crate) fn notes(vg: Uuid) -> Result<Vec<Note>> {
+    let mut notes = Vec::new();
+    for entry in fs::read_dir(directory()?).map_err(failed)?.flatten() {
+        if !entry.file_name().to_string_lossy().starts_with("ublkb") {
+            continue;
+        }
+        let text = fs::read(entry.path()).unwrap_or_default();
+        match serde_json::from_slice::<Note>(&text) {
+            Ok(note) if note.vg == vg.0 => notes.push(note),
+            _ => {}
+        }
+    }
+    notes.sort_by_key(|note| note.device);
+    Ok(notes)
+}
+
+/// How an LV's copies are to be made, as somebody has asked; gone with the next boot.
+pub(crate) fn tuning(lv: Uuid) -> Tuning {
+    let text = directory().and_then(|path| fs::read(tuning_path(&path, lv)).map_err(failed));
+    text.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+}
+
+/// Keeps it for the next daemon.
+pub(crate) fn keep_tuning(lv: Uuid, tuning: &Tuning) -> Result<()> {
+    let directory = directory()?;
+    let scratch = directory.join(format!(".{lv}.tuning"));
+    let text = serde_json::to_vec(tuning).map_err(|error| failed(error.into()))?;
+    let write = || -> std::io::Result<()> {
+        File::create(&scratch)?.write_all(&text)?;
+        fs::rename(&scratch, tuning_path(&directory, lv))
+    };
+    write().map_err(failed)
+}
+
+/// Forgets it.
+pub(crate) fn forget_tuning(lv: Uuid) -> Result<()> {
+    match fs::remove_file(tuning_path(&directory()?, lv)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
+        _ => Ok(()),
+    }
+}
+
+fn tuning_path(directory: &Path, lv: Uuid) -> PathBuf {
+    directory.join(format!("{lv}.tuning"))
+}
+
+fn failed(error: std::io::Error) -> Error {
+    Error::new(Kind::Kernel, "the directory /run/lvshift/ublk cannot be used").because(error)
+}

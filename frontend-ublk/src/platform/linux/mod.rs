@@ -1,0 +1,31 @@
+//! The host as Linux is.
+
+mod backing;
+#[cfg(feature = "bench")]
+mod bench;
+mod connection;
+mod control;
+pub(crate) mod files;
+mod guardian;
+pub(crate) mod in_use;
+pub(crate) mod links;
+mod process;
+mod protect;
+mod ready;
+mod ring;
+mod server;
+mod sys;
+mod threads;
+mod wakeup;
+
+#[cfg(feature = "bench")]
+pub(crate) use self::bench::copy as bench_copy;
+pub(crate) use self::connection::{connect, daemon_of, shut_down, wait_for_end};
+pub(crate) use self::control::{Control, disk_number, disk_path, open_char};
+pub(crate) use self::process::daemon;
+pub(crate) use self::ready::make_ready;
+#[cfg(test)]
+pub(crate) use self::ring::unless_forbidden;
+pub(crate) use self::ring::{Descriptors, Handle, Memory, Ring, read_at};
+pub(crate) use self::threads::{Condvar, Instant, Mutex, MutexGuard, Thread, cpus, sleep, spawn};
+pub(crate) use self::wakeup::Wakeup;

@@ -1,0 +1,66 @@
+//! Threads, locks and clocks.
+
+use std::io;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::{Builder, JoinHandle};
+
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+pub(crate) use std::thread::sleep;
+pub(crate) use std::time::Instant;
+
+use crate::platform::Work;
+
+/// A running thread.
+#[derive(Debug)]
+pub(crate) struct Thread {
+    started: Receiver<io::Result<()>>,
+    handle: JoinHandle<()>,
+}
+
+/// Starts a thread over what `make` makes there.
+pub(crate) fn spawn<W: Work>(
+    name: String,
+    make: impl FnOnce() -> io::Result<W> + Send + 'static,
+) -> io::Result<Thread> {
+    let (send, started) = sync_channel(1);
+    let handle = Builder::new().name(name).stack_size(256 << 10).spawn(move || {
+        let work = make();
+        match work {
+            Ok(mut work) => {
+                let _ = send.send(Ok(()));
+                let ended = run(&mut work);
+                work.ended(&ended);
+            }
+            Err(error) => {
+                let _ = send.send(Err(error));
+            }
+        }
+    })?;
+    Ok(Thread { started, handle })
+}
+
+fn run(work: &mut impl Work) -> io::Result<()> {
+    while let Some(limit) = work.before_wait()? {
+        work.wait(limit)?;
+        work.after_wait()?;
+    }
+    Ok(())
+}
+
+impl Thread {
+    /// Waits until it is made.
+    pub(crate) fn ready(&mut self) -> io::Result<()> {
+        self.started.recv().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+    }
+
+    /// Waits for its end.
+    pub(crate) fn join(self) {
+        // A panic there has been printed.
+        let _ = self.handle.join();
+    }
+}
+
+/// Processors of this host.
+pub(crate) fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, |count| count.get())
+}

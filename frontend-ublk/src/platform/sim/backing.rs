@@ -1,0 +1,47 @@
+//! Opening a PV's device: the simulator's.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use lvshift_frontend_common::error::{Error, Kind, Result};
+
+use super::host::host;
+use crate::backing::{BackingDevice, Limits};
+use crate::platform::{Handle, Slot};
+use crate::platform::{Instant, sleep};
+use crate::protocol::WirePv;
+
+const FENCE_STEP: Duration = Duration::from_millis(20);
+
+impl BackingDevice {
+    pub(crate) fn open(pv: &WirePv, slot: Slot, patience: Duration) -> Result<BackingDevice> {
+        let start = Instant::now();
+        let sectors = loop {
+            let unfenced = lvshift_core::planted::is("fence-left-out");
+            if let Some(sectors) = host().open(pv.minor, !unfenced) {
+                break sectors;
+            }
+            if start.elapsed() > patience {
+                return Err(Error::new(Kind::InUse, "a PV's device is held by something else"));
+            }
+            sleep(FENCE_STEP);
+        };
+        let limits = Limits {
+            logical_block: 512,
+            physical_block: 4096,
+            zeroes: host().zeroes(pv.minor),
+            discard_granularity: 4096,
+        };
+        Ok(BackingDevice {
+            number: pv.number(),
+            path: PathBuf::from(&pv.path),
+            sectors,
+            limits,
+            file: Arc::new(Handle::Disk(pv.minor)),
+            slot,
+            flush_failures: AtomicU32::new(0),
+        })
+    }
+}

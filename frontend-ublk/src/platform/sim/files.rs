@@ -1,0 +1,49 @@
+//! What stands under `/run/lvshift/ublk`, kept in memory. It survives processes, not the power.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use lvshift_core::units::Uuid;
+use lvshift_frontend_common::error::Result;
+
+use crate::platform::Note;
+use crate::protocol::Tuning;
+
+thread_local! {
+    static NOTES: RefCell<Vec<Note>> = const { RefCell::new(Vec::new()) };
+    static TUNINGS: RefCell<BTreeMap<Uuid, Tuning>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+pub(crate) fn note(note: &Note) -> Result<()> {
+    NOTES.with(|notes| notes.borrow_mut().push(note.clone()));
+    Ok(())
+}
+
+pub(crate) fn forget(device: u32) -> Result<()> {
+    NOTES.with(|notes| notes.borrow_mut().retain(|note| note.device != device));
+    Ok(())
+}
+
+pub(crate) fn notes(vg: Uuid) -> Result<Vec<Note>> {
+    Ok(NOTES.with(|notes| notes.borrow().iter().filter(|note| note.vg == vg.0).cloned().collect()))
+}
+
+pub(crate) fn tuning(lv: Uuid) -> Tuning {
+    TUNINGS.with(|all| all.borrow().get(&lv).copied().unwrap_or_default())
+}
+
+pub(crate) fn keep_tuning(lv: Uuid, tuning: &Tuning) -> Result<()> {
+    TUNINGS.with(|all| all.borrow_mut().insert(lv, *tuning));
+    Ok(())
+}
+
+pub(crate) fn forget_tuning(lv: Uuid) -> Result<()> {
+    TUNINGS.with(|all| all.borrow_mut().remove(&lv));
+    Ok(())
+}
+
+/// The power was off.
+pub(crate) fn clear() {
+    TUNINGS.with(|all| all.borrow_mut().clear());
+    NOTES.with(|notes| notes.borrow_mut().clear());
+}

@@ -1,0 +1,17 @@
+//! No links in the simulator.
+
+use std::path::Path;
+
+use lvshift_frontend_common::error::Result;
+
+pub(crate) fn make(_vg: &str, _lv: &str, _node: &Path) -> Result<()> {
+    Ok(())
+}
+
+pub(crate) fn exists(_vg: &str, _lv: &str) -> bool {
+    true
+}
+
+pub(crate) fn remove(_vg: &str, _lv: &str) -> Result<()> {
+    Ok(())
+}
