@@ -46,7 +46,8 @@ impl Throttle {
         if self.credit >= 0 {
             return Ok(());
         }
-        let wait = self.credit.unsigned_abs().div_ceil(u128::from(rate));
+        // It is never 0; the compiler does not know that.
+        let wait = self.credit.unsigned_abs().div_ceil(u128::from(rate.max(1)));
         Err(Nanos(now.0.saturating_add(u64::try_from(wait).unwrap_or(u64::MAX))))
     }
 

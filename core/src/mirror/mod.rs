@@ -1,7 +1,29 @@
-//! The mirror of a move: what its parts are, and what those who serve requests share with the copier.
+//! The mirror of a move: its parts, and the copier that makes them equal and keeps them so on disk.
+//!
+//! A [`Part`] is shared by those who serve requests and by one [`Copier`] per volume. The copier does no
+//! I/O: it yields [`Operation`]s on devices and buffers that the caller has, by number, and takes their
+//! ends; time comes in as [`Nanos`](crate::copier::Nanos).
 
+mod confirm;
+mod copier;
+mod copy;
+mod lane;
+mod load;
+mod operation;
+mod pacing;
 mod part;
+mod settle;
+mod state;
 mod volume;
+mod zeroes;
 
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;
+
+pub use copier::Copier;
+pub use load::LogLoad;
+pub use operation::{Buffer, Buffers, COPY_BLOCK, COPY_SLOTS, Ended, Next, Operation, Tag};
+pub use pacing::Tuning;
 pub use part::{Part, PartIndex, PartPlace};
+pub use state::PartState;
 pub use volume::{Moment, Volume, check_destinations, fail_all, flush_failed};

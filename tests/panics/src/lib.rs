@@ -6,12 +6,17 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::type_complexity, reason = "a root has the type of its function")]
 
+mod copier;
+
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use lvshift_core::chunk::{self, ChunkIndex, QueueId, RangeError, Word};
+use lvshift_core::chunk::{self, Borrowed, ChunkIndex, QueueId, RangeError, Word};
+use lvshift_core::copier::{Latencies, Nanos};
+use lvshift_core::device::DeviceIndex;
 use lvshift_core::io::{Discards, Plan, ReadPlan, ReadStep, WriteOp, WriteProgress, plan_write};
 use lvshift_core::metadata::{ApplyError, Change, Choice, ChooseError, Commit, CommitAction, CommitResult, Found, FoundSlot, MetadataError, MoveState, Place, SlotInfo, Standing, Vg, choose, newest_here};
 use lvshift_core::Leg;
+use lvshift_core::mirror::{Copier, Ended, LogLoad, Next, Part, PartState, Tag, Tuning};
 use lvshift_core::mover::{self, Live, Mapping};
 use lvshift_core::table::dm::{MirrorStatus, ParseError};
 use lvshift_core::table::{
@@ -110,6 +115,13 @@ roots! {
     ROOT_READ_DONE: fn(&mut ReadPlan, bool) -> ReadStep = ReadPlan::leg_done;
     ROOT_MOVER_START: fn(MoveState, &[Live]) -> mover::State = mover::start;
     ROOT_MOVER_STEP: fn(mover::State, mover::Event) -> mover::State = mover::step;
+    ROOT_COPIER: fn(&copier::Lent<'_>, Tuning, Nanos) -> Copier<[PartState; 4]> = copier::new;
+    ROOT_COPIER_NEXT: fn(&mut Copier<[PartState; 4]>, &copier::Lent<'_>, &mut copier::Memory<'_>, Nanos) -> Next = copier::next;
+    ROOT_COPIER_ENDED: fn(&mut Copier<[PartState; 4]>, Tag, Ended, &copier::Lent<'_>, &copier::Memory<'_>, Nanos) = copier::ended;
+    ROOT_COPIER_TUNE: fn(&mut Copier<[PartState; 4]>, Tuning, &copier::Lent<'_>, Nanos) = copier::tune;
+    ROOT_COPIER_LATENCIES: fn(&mut Copier<[PartState; 4]>, &Latencies, Nanos) = copier::latencies;
+    ROOT_LOG_LOAD_NEXT: fn(&LogLoad) -> Option<(Area<DeviceIndex>, usize)> = copier::load_next;
+    ROOT_LOG_LOAD_TAKE: fn(&mut LogLoad, &Part<Borrowed<'_>>, &[u8]) -> Result<(), dirty_log::DirtyLogError> = copier::load_take;
     ROOT_MOVER_ISSUE: fn(mover::State) -> mover::State = mover::issue;
 }
 

@@ -1,0 +1,391 @@
+//! The copier: copies the chunks of one volume's moving parts, keeps their dirty logs, settles them.
+
+use core::mem;
+
+use super::confirm::Confirm;
+use super::copy::{Copied, Slot};
+use super::operation::{Buffers, COPY_SLOTS, Ended, Next, Of, Operation, Tag};
+use super::pacing::{Pacing, Tuning};
+use super::part::PartIndex;
+use super::settle::Settle;
+use super::state::PartState;
+use super::volume::{Moment, Volume};
+use crate::Leg;
+use crate::chunk::{CopyOutcome, CopyTicket, Effects, QueueMask, WritePolicy};
+use crate::copier::{Allowed, Latencies, May, Nanos, Pacer, Pick, Stats, Widen};
+
+/// Chunks that are copied at once,
+const WINDOW: u16 = 4;
+/// and where that makes the copy faster.
+const WIDEST: u16 = COPY_SLOTS as u16;
+/// How long at most until it looks for work although nothing woke it.
+const LOOK_ANYWAY: u64 = 5_000_000_000;
+/// How long until it looks whether the application's flushes are answered, or whether it may end.
+const LOOK_SOON: u64 = 5_000_000;
+/// It does not look twice within this.
+const SHORTEST: u64 = 1_000_000;
+
+/// The copier of one volume. `P` is where it keeps the state of the parts, one [`PartState`] for each.
+///
+/// It is asked with [`Copier::next`] what to do until that says to wait, and told with
+/// [`Copier::ended`] how each operation has ended. Somebody else wakes whoever drives it where
+/// [`Effects`] say `copier` or `log`; that it was woken it need not be told, only asked again.
+pub struct Copier<P> {
+    parts: P,
+    slots: [Slot; COPY_SLOTS],
+    pacer: Pacer,
+    widen: Widen,
+    pacing: Pacing,
+    stats: Stats,
+    policy: WritePolicy,
+    settle: Settle,
+    confirm: Confirm,
+    seen: Seen,
+    stops: bool,
+    /// The part whose turn it is to copy a chunk.
+    turn: usize,
+    /// Queues to be woken.
+    wake: QueueMask,
+    step: Step,
+    /// Something was told since the present turn has begun: there may be more to do at once.
+    more: bool,
+    /// The earliest moment that this turn knows of at which there may be something to do.
+    until: Nanos,
+}
+
+/// What whoever waits for the copy has been told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Seen {
+    failed: bool,
+    equal: bool,
+}
+
+/// How far [`Copier::next`] has come since it said to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Copies in flight go on, from this slot.
+    Copies(usize),
+    /// A settle round ends, and the last look before a commit goes on.
+    Decide,
+    /// The dirty logs are written, from this part on.
+    Logs(usize),
+    /// The latencies of requests are looked at where it is time.
+    Pace,
+    Paced,
+    /// A settle round begins, and its flushes are asked for.
+    Settle,
+    /// Copies begin.
+    Begin,
+    Tell,
+}
+
+impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
+    /// A copier that nobody has asked for anything but `tuning`. Sets the write policy of the parts: so
+    /// before a request is served, else one could have the copy of its chunk wanted, which no limit holds
+    /// back.
+    pub fn new<V: Volume + ?Sized>(parts: P, volume: &V, tuning: Tuning, now: Nanos) -> Copier<P> {
+        let mut numbers = 0u8..;
+        let mut copier = Copier {
+            parts,
+            slots: [(); COPY_SLOTS].map(|()| Slot::new(numbers.next().unwrap_or(u8::MAX))),
+            pacer: Pacer::new(WINDOW, None, now),
+            widen: Widen::new(WINDOW, WIDEST),
+            pacing: Pacing::new(),
+            stats: Stats::new(now),
+            policy: WritePolicy::CopyFirst,
+            settle: Settle::new(now),
+            confirm: Confirm::new(),
+            seen: Seen::default(),
+            stops: false,
+            turn: 0,
+            wake: QueueMask::NONE,
+            step: Step::Copies(0),
+            more: false,
+            until: now,
+        };
+        copier.tune(tuning, volume, now);
+        copier
+    }
+
+    /// Changes how it copies.
+    pub fn tune<V: Volume + ?Sized>(&mut self, tuning: Tuning, volume: &V, now: Nanos) {
+        self.more = true;
+        self.widen.disturbed();
+        self.pacing.tune(tuning, WINDOW, &mut self.pacer, now);
+        if let Some(paused) = tuning.paused {
+            self.pacer.set_paused(paused);
+        }
+        if let Some(source_first) = tuning.source_first {
+            self.policy =
+                if source_first { WritePolicy::SourceFirst } else { WritePolicy::CopyFirst };
+        }
+        for part in volume.parts() {
+            part.set_policy(self.pacer.write_policy(self.policy));
+        }
+    }
+
+    /// Asks for the last look of this number, counted from 1 on: [`Operation::Confirmed`] says that every
+    /// flush that is in flight now has been answered, and that what failed was told to the trackers. Until
+    /// then, and afterwards where the parts are sealed, no settle round begins.
+    pub fn confirm(&mut self, number: u64) {
+        self.more = true;
+        self.confirm.ask(number);
+    }
+
+    /// Lets what is in flight end and begins nothing more.
+    pub const fn stop(&mut self) {
+        self.more = true;
+        self.stops = true;
+    }
+
+    /// Counts of the copy.
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// How many chunks may be copied at once now, and how many are.
+    pub const fn window(&self) -> crate::copier::Window {
+        self.pacer.window()
+    }
+
+    /// The latencies that [`Operation::CountLatencies`] has asked for.
+    pub fn latencies(&mut self, latencies: &Latencies, now: Nanos) {
+        self.pacing.look(latencies, &self.stats, &mut self.pacer, now);
+    }
+
+    /// An operation has ended.
+    pub fn ended<V: Volume + ?Sized>(
+        &mut self,
+        tag: Tag,
+        ended: Ended,
+        volume: &V,
+        buffers: &impl Buffers,
+        now: Nanos,
+    ) {
+        self.more = true;
+        match tag.of() {
+            Some(Of::CopyRead { slot }) => {
+                if let Some(slot) = self.slots.get_mut(usize::from(slot)) {
+                    slot.was_read(ended, volume, buffers, now);
+                }
+            }
+            Some(Of::CopyWrite { slot, run }) => {
+                if let Some(slot) = self.slots.get_mut(usize::from(slot)) {
+                    slot.was_written(run, ended);
+                }
+            }
+            Some(Of::Log(number)) => {
+                let Some(part) = self.parts.as_mut().get_mut(number.index()) else { return };
+                let (marked, effects) = part.lane.was_written(number, ended, volume);
+                self.settle.marked(marked);
+                self.follow(effects);
+            }
+            Some(Of::Flush(device)) => self.settle.was_flushed(device, ended, volume),
+            None => {}
+        }
+    }
+
+    /// What to do next. Ask again after each operation, and once it has said to wait: when an operation
+    /// has ended, when somebody wakes it, and at the moment that it has named.
+    pub fn next<V: Volume + ?Sized>(
+        &mut self,
+        volume: &V,
+        buffers: &mut impl Buffers,
+        now: Nanos,
+    ) -> Next {
+        loop {
+            if !self.wake.is_empty() {
+                return Next::Do(Operation::Wake(mem::take(&mut self.wake)));
+            }
+            let (operation, next) = match self.step {
+                Step::Copies(slot) => self.go_on_copying(slot, volume, now),
+                Step::Decide => self.decide(volume, now),
+                Step::Logs(part) => self.write_log(part, volume, buffers),
+                Step::Pace => self.pace(now),
+                Step::Paced => self.paced(now),
+                Step::Settle => self.begin_settle(volume, now),
+                Step::Begin => self.begin_copy(volume, now),
+                Step::Tell => {
+                    if self.has_news(volume) {
+                        return Next::Do(Operation::Tell);
+                    }
+                    self.step = Step::Copies(0);
+                    if mem::take(&mut self.more) {
+                        continue;
+                    }
+                    let stopped = self.stops && self.is_idle();
+                    return if stopped { Next::Stopped } else { Next::WaitUntil(self.until) };
+                }
+            };
+            self.step = next;
+            if let Some(operation) = operation {
+                return Next::Do(operation);
+            }
+        }
+    }
+
+    fn go_on_copying<V: Volume + ?Sized>(
+        &mut self,
+        number: usize,
+        volume: &V,
+        now: Nanos,
+    ) -> (Option<Operation>, Step) {
+        let Some(slot) = self.slots.get_mut(number) else { return (None, Step::Decide) };
+        let operation = slot.next_operation(volume);
+        if operation.is_some() {
+            return (operation, Step::Copies(number));
+        }
+        if let Some(copied) = slot.take_over() {
+            self.copied(copied, volume, now);
+        }
+        (None, Step::Copies(number + 1))
+    }
+
+    fn copied<V: Volume + ?Sized>(&mut self, copied: Copied, volume: &V, now: Nanos) {
+        let Copied { part, ticket, outcome, data, zeroed } = copied;
+        volume.passes(Moment::CopyDone);
+        self.pacer.ended();
+        if outcome == CopyOutcome::Copied {
+            self.stats.chunk_copied(data, zeroed, ticket.is_wanted(), now);
+            let widest = self.widen.copied(data.saturating_add(zeroed), now);
+            self.pacing.set_window(widest, &mut self.pacer);
+        } else {
+            self.stats.chunk_failed();
+        }
+        match volume.parts().get(part.index()) {
+            Some(part) => {
+                let effects = ticket.complete(part.tracker(), outcome);
+                self.follow(effects);
+            }
+            None => ticket.leave_in_flight(),
+        }
+    }
+
+    fn decide<V: Volume + ?Sized>(&mut self, volume: &V, now: Nanos) -> (Option<Operation>, Step) {
+        let effects = self.settle.end(now, volume, self.parts.as_mut());
+        self.follow(effects);
+        let confirmed = self.confirm.go_on(volume, self.is_idle());
+        let holds = self.confirm.is_under_way() || self.stops;
+        let look = if holds { LOOK_SOON } else { LOOK_ANYWAY };
+        self.until = Nanos(now.0.saturating_add(look));
+        let next = if holds { Step::Tell } else { Step::Logs(0) };
+        (confirmed.map(Operation::Confirmed), next)
+    }
+
+    fn write_log<V: Volume + ?Sized>(
+        &mut self,
+        number: usize,
+        volume: &V,
+        buffers: &mut impl Buffers,
+    ) -> (Option<Operation>, Step) {
+        let part = self.parts.as_mut().get_mut(number);
+        let (Some(part), Ok(index)) = (part, u16::try_from(number)) else {
+            return (None, Step::Pace);
+        };
+        let operation = part.lane.next_operation(PartIndex(index), volume, buffers);
+        (operation, Step::Logs(number + 1))
+    }
+
+    fn pace(&self, now: Nanos) -> (Option<Operation>, Step) {
+        let due = self.pacing.next_look().is_some_and(|look| now >= look);
+        (due.then_some(Operation::CountLatencies), Step::Paced)
+    }
+
+    fn paced(&mut self, now: Nanos) -> (Option<Operation>, Step) {
+        if let Some(look) = self.pacing.next_look().filter(|look| *look > now) {
+            self.until = self.until.min(look);
+        }
+        (None, Step::Settle)
+    }
+
+    /// Begins the next settle round where it is time.
+    fn begin_settle<V: Volume + ?Sized>(
+        &mut self,
+        volume: &V,
+        now: Nanos,
+    ) -> (Option<Operation>, Step) {
+        if let Some(flush) = self.settle.next_operation() {
+            return (Some(flush), Step::Settle);
+        }
+        let look = self.settle.begin(now, volume, self.parts.as_mut());
+        if let Some(flush) = self.settle.next_operation() {
+            return (Some(flush), Step::Settle);
+        }
+        if let Some(look) = look {
+            let soon = Nanos(now.0.saturating_add(SHORTEST));
+            self.until = self.until.min(look.max(soon));
+        }
+        (None, Step::Begin)
+    }
+
+    /// Begins a copy where one may be begun.
+    fn begin_copy<V: Volume + ?Sized>(
+        &mut self,
+        volume: &V,
+        now: Nanos,
+    ) -> (Option<Operation>, Step) {
+        let May::Begin { allowed, ask_again } = self.pacer.may_begin(now) else {
+            return (None, Step::Tell);
+        };
+        let free = self.slots.iter().position(Slot::is_free);
+        let picked = free.and_then(|free| Some((free, self.pick(volume, allowed)?)));
+        let Some((free, (part, ticket))) = picked else {
+            if let Some(again) = ask_again {
+                self.until = self.until.min(again);
+            }
+            return (None, Step::Tell);
+        };
+        self.pacer.began(ticket.piece().count.bytes().unwrap_or(u64::MAX), now);
+        let Some(slot) = self.slots.get_mut(free) else { return (None, Step::Tell) };
+        let source = volume.parts().get(part.index()).map(|part| part.leg(Leg::Source).device);
+        let source = source.and_then(|device| volume.device(device));
+        slot.begin(part, ticket, source.map_or(0, |source| source.sector_bytes()));
+        volume.passes(Moment::CopyBegun);
+        (slot.next_operation(volume), Step::Begin)
+    }
+
+    /// The next chunk to copy, of the parts in turn.
+    fn pick<V: Volume + ?Sized>(
+        &mut self,
+        volume: &V,
+        allowed: Allowed,
+    ) -> Option<(PartIndex, CopyTicket)> {
+        let (parts, states) = (volume.parts(), self.parts.as_mut());
+        let count = parts.len().min(states.len()).min(usize::from(u16::MAX));
+        for offset in 0..count {
+            let number = self.turn.saturating_add(offset).checked_rem(count)?;
+            let (state, part) = (states.get_mut(number)?, parts.get(number)?);
+            if let Pick::Copy(ticket) = state.schedule.next(part.tracker(), allowed) {
+                self.turn = number + 1;
+                return Some((PartIndex(u16::try_from(number).ok()?), ticket));
+            }
+        }
+        None
+    }
+
+    /// Whether the copy has failed or become equal, or is not equal any more, since it was told last.
+    fn has_news<V: Volume + ?Sized>(&mut self, volume: &V) -> bool {
+        let parts = volume.parts();
+        let now = Seen {
+            failed: parts.iter().any(|part| part.tracker().fault().is_some()),
+            equal: parts.iter().all(|part| part.tracker().left() == 0),
+        };
+        mem::replace(&mut self.seen, now) != now
+    }
+
+    fn is_idle(&self) -> bool {
+        self.slots.iter().all(Slot::is_free)
+            && self.parts.as_ref().iter().all(|part| part.lane.is_idle())
+            && self.settle.is_idle()
+    }
+
+    fn follow(&mut self, effects: Effects) {
+        self.wake |= effects.wake;
+    }
+}
+
+impl<P> core::fmt::Debug for Copier<P> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Copier").field("stats", &self.stats).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,315 @@
+//! The copy of one chunk: block by block, read, cut into runs, written or made zeroes.
+
+use core::ops::Range;
+
+use super::operation::{Buffer, Buffers, COPY_BLOCK, Ended, Of, Operation, Tag};
+use super::part::{Part, PartIndex};
+use super::volume::Volume;
+use super::zeroes::{MAX_RUNS, Run, cut};
+use crate::Leg;
+use crate::chunk::{Cells, CopyOutcome, CopyTicket};
+use crate::copier::Nanos;
+use crate::planted;
+use crate::table::Area;
+use crate::units::Sectors;
+
+/// Bytes in a sector.
+const SECTOR: usize = 512;
+/// The step between a block and a sector when what cannot be read is looked for.
+const MIDDLE: usize = 32 << 10;
+/// How long the end of a run of unreadable sectors is looked for: each may take the disk seconds.
+const PATIENCE: u64 = 2_000_000_000;
+
+/// A place for one copy in flight, with a buffer of its own.
+pub(super) struct Slot {
+    number: u8,
+    job: Option<Job>,
+}
+
+struct Job {
+    part: PartIndex,
+    ticket: CopyTicket,
+    /// Sectors of the chunk that are copied.
+    done: u64,
+    /// Bytes of the present block, and how many of them are read.
+    block: usize,
+    read: usize,
+    /// Bytes of one read: smaller after a failure, since whatever is readable is not given up.
+    unit: usize,
+    /// The smallest unit: a sector of the source's device.
+    least: usize,
+    bad: Option<Bad>,
+    doing: Doing,
+    /// The present block on its way to the destination.
+    runs: heapless::Vec<Writing, MAX_RUNS>,
+    zeroed: u64,
+}
+
+/// Sectors that could not be read one by one.
+struct Bad {
+    sectors: Range<u64>,
+    error: i32,
+    since: Nanos,
+}
+
+/// What is to be done, or in flight, for the present block.
+enum Doing {
+    Read { issued: bool },
+    Write { failed: bool },
+    Over(CopyOutcome),
+}
+
+/// A run on its way to the destination.
+struct Writing {
+    run: Run,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    ToIssue,
+    Issued,
+    Done,
+}
+
+/// A copy that has ended.
+pub(super) struct Copied {
+    pub(super) part: PartIndex,
+    pub(super) ticket: CopyTicket,
+    pub(super) outcome: CopyOutcome,
+    /// Bytes written as data, and as zeroes.
+    pub(super) data: u64,
+    pub(super) zeroed: u64,
+}
+
+impl Slot {
+    pub(super) const fn new(number: u8) -> Slot {
+        Slot { number, job: None }
+    }
+
+    pub(super) const fn is_free(&self) -> bool {
+        self.job.is_none()
+    }
+
+    /// Begins a copy; ask [`Slot::next_operation`] next. A slot that is not free leaves its old copy
+    /// unfinished.
+    pub(super) fn begin(&mut self, part: PartIndex, ticket: CopyTicket, least: u32) {
+        let least = usize::try_from(least).unwrap_or(SECTOR).clamp(SECTOR, COPY_BLOCK);
+        let mut job = Job {
+            part,
+            ticket,
+            done: 0,
+            block: 0,
+            read: 0,
+            unit: COPY_BLOCK,
+            least,
+            bad: None,
+            doing: Doing::Read { issued: false },
+            runs: heapless::Vec::new(),
+            zeroed: 0,
+        };
+        job.next_block();
+        self.job = Some(job);
+    }
+
+    /// The next I/O, or what could not be read; `None` while everything is in flight or the copy is over.
+    pub(super) fn next_operation<V: Volume + ?Sized>(&mut self, volume: &V) -> Option<Operation> {
+        let number = self.number;
+        let job = self.job.as_mut()?;
+        let buffer = Buffer::Copy(number);
+        let part = volume.parts().get(job.part.index())?;
+        match &mut job.doing {
+            Doing::Read { issued } if !*issued => {
+                *issued = true;
+                let into = job.read..job.read_end();
+                let tag = Tag::new(Of::CopyRead { slot: number });
+                Some(Operation::Read {
+                    tag,
+                    at: job.at(part, Leg::Source, into.start),
+                    buffer,
+                    into,
+                })
+            }
+            Doing::Write { failed: false } => {
+                let (run, writing) = (0u8..)
+                    .zip(job.runs.iter_mut())
+                    .find(|(_, writing)| writing.state == State::ToIssue)?;
+                writing.state = State::Issued;
+                let (zero, bytes) = (writing.run.zero, writing.run.bytes.clone());
+                let tag = Tag::new(Of::CopyWrite { slot: number, run });
+                let at = job.at(part, Leg::Destination, bytes.start);
+                Some(if zero {
+                    let count = Sectors((bytes.len() / SECTOR) as u64);
+                    Operation::WriteZeroes { tag, at, count }
+                } else {
+                    Operation::Write { tag, at, buffer, from: bytes, durable: false }
+                })
+            }
+            Doing::Read { .. } | Doing::Write { .. } => None,
+            Doing::Over(_) => {
+                let bad = job.bad.take()?;
+                let (part, sectors) = (job.part, bad.sectors);
+                Some(Operation::Unreadable { part, sectors, error: bad.error })
+            }
+        }
+    }
+
+    /// The copy if it is over, after [`Slot::next_operation`] has nothing more; the slot is free then.
+    pub(super) fn take_over(&mut self) -> Option<Copied> {
+        let Doing::Over(outcome) = self.job.as_ref()?.doing else { return None };
+        let job = self.job.take()?;
+        let data = job.done.saturating_mul(SECTOR as u64).saturating_sub(job.zeroed);
+        Some(Copied { part: job.part, ticket: job.ticket, outcome, data, zeroed: job.zeroed })
+    }
+
+    /// The read has ended.
+    pub(super) fn was_read<V: Volume + ?Sized>(
+        &mut self,
+        ended: Ended,
+        volume: &V,
+        buffers: &impl Buffers,
+        now: Nanos,
+    ) {
+        let Some(job) = &mut self.job else { return };
+        if !matches!(job.doing, Doing::Read { issued: true }) {
+            return;
+        }
+        job.doing = Doing::Read { issued: false };
+        match ended {
+            Ended::Again => {}
+            Ended::Done(bytes) if bytes >= SECTOR && job.bad.is_none() => {
+                let bytes = bytes.min(job.read_end() - job.read);
+                job.read += bytes / SECTOR * SECTOR;
+                if job.unit < MIDDLE && job.read.is_multiple_of(MIDDLE) {
+                    job.unit = MIDDLE;
+                }
+                if job.read >= job.block {
+                    let block = buffers.bytes(Buffer::Copy(self.number));
+                    job.write(block.get(..job.block), volume);
+                }
+            }
+            // Here the run of unreadable sectors ends.
+            Ended::Done(bytes) if bytes >= SECTOR => job.give_up(),
+            _ if job.unit > job.least => {
+                job.unit = if job.unit > MIDDLE { MIDDLE.max(job.least) } else { job.least };
+            }
+            _ => {
+                // It is lost; where it ends is worth a look, for the message.
+                let error = if let Ended::Failed(error) = ended { error } else { 0 };
+                let since = job.unreadable(error, now);
+                if job.read >= job.block || now.0.saturating_sub(since.0) >= PATIENCE {
+                    job.give_up();
+                }
+            }
+        }
+    }
+
+    /// The write of a run has ended.
+    pub(super) fn was_written(&mut self, run: u8, ended: Ended) {
+        let Some(job) = &mut self.job else { return };
+        let Doing::Write { failed } = &mut job.doing else { return };
+        let Some(writing) = job.runs.get_mut(usize::from(run)) else { return };
+        if writing.state != State::Issued {
+            return;
+        }
+        let len = writing.run.bytes.len();
+        let run = &mut writing.run;
+        writing.state = State::Done;
+        match ended {
+            Ended::Again => writing.state = State::ToIssue,
+            // The device has found out only now that it cannot. The buffer holds the zeroes.
+            Ended::Unsupported if run.zero => {
+                run.zero = false;
+                writing.state = State::ToIssue;
+            }
+            Ended::Done(_) if run.zero => job.zeroed = job.zeroed.saturating_add(len as u64),
+            Ended::Done(bytes) if bytes == len => {}
+            Ended::Done(bytes) if bytes > 0 && bytes < len => {
+                // A short write: the rest once more, which gets on or says why not.
+                run.bytes.start += bytes / SECTOR * SECTOR;
+                writing.state = State::ToIssue;
+            }
+            _ => *failed = true,
+        }
+        if job.runs.iter().any(|writing| writing.state == State::Issued) {
+            return;
+        }
+        if *failed {
+            job.doing = Doing::Over(CopyOutcome::DestinationFailed);
+        } else if job.runs.iter().all(|writing| writing.state == State::Done) {
+            job.done = job.done.saturating_add((job.block / SECTOR) as u64);
+            job.next_block();
+        }
+    }
+}
+
+impl Job {
+    /// Goes on with the next block, or is over.
+    fn next_block(&mut self) {
+        let left = self.ticket.piece().count.0.saturating_sub(self.done);
+        let bytes = usize::try_from(left.saturating_mul(SECTOR as u64));
+        self.block = bytes.map_or(COPY_BLOCK, |bytes| bytes.min(COPY_BLOCK));
+        self.read = 0;
+        self.unit = COPY_BLOCK;
+        self.doing = match left {
+            0 => Doing::Over(CopyOutcome::Copied),
+            _ => Doing::Read { issued: false },
+        };
+    }
+
+    /// Where in the block the next read ends: at a multiple of its unit.
+    fn read_end(&self) -> usize {
+        // Never 0, and the compiler sees that.
+        let unit = self.unit.max(SECTOR);
+        ((self.read / unit + 1) * unit).min(self.block)
+    }
+
+    /// The block is read: writes it, but for what reads as zeroes where the destination can be told so.
+    fn write<V: Volume + ?Sized>(&mut self, block: Option<&[u8]>, volume: &V) {
+        let (Some(block), Some(part)) = (block, volume.parts().get(self.part.index())) else {
+            self.doing = Doing::Over(CopyOutcome::NotTried);
+            return;
+        };
+        let destination = volume.device(part.leg(Leg::Destination).device);
+        let zeroes = destination.is_some_and(|device| device.zeroes());
+        let mut runs = cut(block);
+        if planted::is("copy-skips-last-sector")
+            && let Some(last) = runs.last_mut()
+        {
+            last.bytes.end -= SECTOR;
+        }
+        self.runs.clear();
+        for run in &runs {
+            let run = Run { zero: run.zero && zeroes, bytes: run.bytes.clone() };
+            // There is room: no more of them than runs. Collecting could panic.
+            let _ = self.runs.push(Writing { run, state: State::ToIssue });
+        }
+        self.doing = Doing::Write { failed: false };
+    }
+
+    /// The sector at `read` cannot be read. Says since when that is known of the run it belongs to.
+    fn unreadable(&mut self, error: i32, now: Nanos) -> Nanos {
+        let at = self.ticket.piece().first.0 + self.done + (self.read / SECTOR) as u64;
+        let end = at + (self.least / SECTOR) as u64;
+        self.read += self.least;
+        let bad = self.bad.get_or_insert(Bad { sectors: at..end, error, since: now });
+        bad.sectors.end = end;
+        bad.since
+    }
+
+    /// The copy cannot be made; what could not be read is told first.
+    fn give_up(&mut self) {
+        self.doing = Doing::Over(CopyOutcome::SourceFailed);
+    }
+
+    /// Where a byte of the present block is on a leg.
+    fn at<S: Cells>(
+        &self,
+        part: &Part<S>,
+        leg: Leg,
+        byte: usize,
+    ) -> Area<crate::device::DeviceIndex> {
+        let first = self.ticket.piece().first.0.saturating_add(self.done);
+        part.at(leg, Sectors(first.saturating_add((byte / SECTOR) as u64)))
+    }
+}

@@ -1,0 +1,7 @@
+//! The copier over made-up devices: every operation is carried out on bytes, in an order and with faults
+//! that the test chooses.
+
+mod commit;
+mod copying;
+mod log;
+mod machine;
