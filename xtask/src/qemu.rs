@@ -129,8 +129,13 @@ impl Vm<'_> {
                 // SIGKILL of QEMU does not reach them, and spares the flushes.
                 None => (image(self.dir, disk).display().to_string(), "unsafe"),
             };
+            let limit = disk.limit.map_or(String::new(), |limit| {
+                let bytes = u64::from(limit.mib) << 20;
+                let requests = limit.requests;
+                format!(",throttling.bps-total={bytes},throttling.iops-total={requests}")
+            });
             qemu.arg("-drive").arg(format!(
-                "if=none,id={name},file={file},format=raw,cache={cache},discard=unmap",
+                "if=none,id={name},file={file},format=raw,cache={cache},discard=unmap{limit}",
                 name = disk.name,
             ));
             qemu.arg("-device").arg(format!(

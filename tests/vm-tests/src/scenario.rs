@@ -57,19 +57,37 @@ pub struct Disk {
     pub size_mib: u32,
     /// Logical and physical sector size in bytes: 512 or 4096.
     pub sector: u32,
+    /// What it can do, where that is to be less than the machine can.
+    pub limit: Option<DiskLimit>,
+}
+
+/// The most that a disk does in a second, reads and writes together, without bursts. QEMU holds it back,
+/// which costs the guest no processor's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskLimit {
+    /// MiB a second.
+    pub mib: u32,
+    /// Requests a second, however large.
+    pub requests: u32,
 }
 
 impl Disk {
     /// A disk with 512-byte sectors.
     #[must_use]
     pub const fn new(name: &'static str, size_mib: u32) -> Self {
-        Self { name, size_mib, sector: 512 }
+        Self { name, size_mib, sector: 512, limit: None }
     }
 
     /// A disk with 4096-byte sectors.
     #[must_use]
     pub const fn new_4k(name: &'static str, size_mib: u32) -> Self {
-        Self { name, size_mib, sector: 4096 }
+        Self { name, size_mib, sector: 4096, limit: None }
+    }
+
+    /// This disk, held back.
+    #[must_use]
+    pub const fn limited(self, limit: DiskLimit) -> Self {
+        Self { limit: Some(limit), ..self }
     }
 }
 

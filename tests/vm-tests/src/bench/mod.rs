@@ -4,6 +4,7 @@
 //! writes records to its standard output (see [`record`]) and words for people to standard error.
 
 mod app;
+mod bound;
 mod contestant;
 mod crash;
 mod data_written;
@@ -39,6 +40,21 @@ pub struct Bench {
 
 /// All that need disks, in the order they run.
 pub const BENCHES: &[Bench] = &[
+    Bench {
+        name: "hard-disk",
+        about: "disks of 120 MiB and 250 requests a second: a move alone, and beside random 4 KiB at depth 4",
+        round: bound::hard_disk,
+    },
+    Bench {
+        name: "ssd",
+        about: "disks of 180 MiB and 3,000 requests a second: a move alone, and beside random 4 KiB at depth 4",
+        round: bound::ssd,
+    },
+    Bench {
+        name: "network-disk",
+        about: "disks of 40 MiB and 1,500 requests a second: a move alone, and beside random 4 KiB at depth 4",
+        round: bound::network_disk,
+    },
     Bench {
         name: "move-idle",
         about: "moving an LV that nobody uses: raw copy, pvmove -i1, both front ends",

@@ -18,7 +18,7 @@ const EXTENT_MIB: u64 = 4;
 
 /// A move, or the floor that moves are held against.
 #[derive(Clone, Copy)]
-enum Way {
+pub(super) enum Way {
     Raw,
     Move(Tool, &'static str, &'static [&'static str]),
 }
@@ -80,7 +80,8 @@ fn as_usual(lab: &Lab, devices: &[PathBuf; 2], mib: u64) -> Result<()> {
     Ok(())
 }
 
-fn measure(lab: &Lab, devices: &[PathBuf; 2], way: Way, mib: u64) -> Result<()> {
+/// Measures one of them, which must move what it should.
+pub(super) fn measure(lab: &Lab, devices: &[PathBuf; 2], way: Way, mib: u64) -> Result<()> {
     let (name, took, busy, points) = match way {
         Way::Raw => {
             for device in devices {

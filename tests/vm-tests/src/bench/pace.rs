@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(1800);
 
 /// A contestant, the options of its move, and the percentage of time that the kernel's throttle leaves
 /// to dm-mirror's copies, where it is set.
-type Case = (&'static str, Tool, &'static [&'static str], Option<u8>);
+pub(super) type Case = (&'static str, Tool, &'static [&'static str], Option<u8>);
 
 /// The throttle shows why `lvshift-dm` does not offer it as a pace.
 const CASES: &[Case] = &[
@@ -36,8 +36,13 @@ const THROTTLE: &str = "/sys/module/dm_mirror/parameters/raid1_resync_throttle";
 pub(super) fn pace(lab: &mut Lab) -> Result<()> {
     let mib = lab.scale.mib(1024);
     lab.noise(mib)?;
+    beside(lab, CASES, mib)
+}
+
+/// The same with other contestants, over `mib` MiB of noise.
+pub(super) fn beside(lab: &Lab, cases: &[Case], mib: u64) -> Result<()> {
     let disks = lab.disks.clone();
-    for (name, tool, options, percent_of_time) in lab.turns(CASES) {
+    for (name, tool, options, percent_of_time) in lab.turns(cases) {
         let throttle = percent_of_time.map(Throttle::set).transpose()?;
         let volume = Volume::new(tool, &disks, mib / EXTENT_MIB, "")?;
         let fio = Running::start(LOAD, &volume.node, LIMIT)?;
@@ -46,7 +51,8 @@ pub(super) fn pace(lab: &mut Lab) -> Result<()> {
         std::thread::sleep(Duration::from_secs_f64(lab.scale.seconds(15.0)));
         let idle = (idle_from, now_ms());
         // What the read check does to the application is not the copy's doing.
-        let options = [&["--skip-read-check"], options].concat();
+        let check: &[&str] = if tool == Tool::Lvm { &[] } else { &["--skip-read-check"] };
+        let options = [check, options].concat();
         let progress = Progress::start(&real(&disks[1])?)?;
         let mut moving = volume.begin_move(&options)?;
         let start = Instant::now();

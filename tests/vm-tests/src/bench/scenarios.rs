@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
+use super::bound::{HARD_DISK, NETWORK_DISK, SSD};
 use crate::guest::Guest;
-use crate::scenario::{Disk, Scenario};
+use crate::scenario::{Disk, DiskLimit, Scenario};
 
 /// What scenarios of benchmarks are called before their own names.
 pub const PREFIX: &str = "bench-";
@@ -20,13 +21,21 @@ const MEMORY_MIB: u32 = 3072;
 /// How long one benchmark may take.
 const LIMIT_S: u32 = 3 * 3600;
 
+const fn disk(name: &'static str, mib: u32, limit: Option<DiskLimit>) -> Disk {
+    let disk = Disk::new(name, mib);
+    match limit {
+        Some(limit) => disk.limited(limit),
+        None => disk,
+    }
+}
+
 macro_rules! scenarios {
-    ($($name:literal, $full:literal, $quick:literal;)*) => {
+    ($($name:literal, $full:literal, $quick:literal, $limit:expr;)*) => {
         &[$(
             Scenario {
                 name: concat!("bench-", $name),
                 about: concat!("benchmark ", $name),
-                disks: &[Disk::new("pv1", $full), Disk::new("pv2", $full)],
+                disks: &[disk("pv1", $full, $limit), disk("pv2", $full, $limit)],
                 timeout_s: LIMIT_S,
                 hidden: true,
                 run: |guest| run(guest, $name, false),
@@ -37,7 +46,7 @@ macro_rules! scenarios {
             Scenario {
                 name: concat!("bench-", $name, "-quick"),
                 about: concat!("benchmark ", $name, ", few rounds of little data"),
-                disks: &[Disk::new("pv1", $quick), Disk::new("pv2", $quick)],
+                disks: &[disk("pv1", $quick, $limit), disk("pv2", $quick, $limit)],
                 timeout_s: LIMIT_S,
                 hidden: true,
                 run: |guest| run(guest, $name, true),
@@ -51,17 +60,20 @@ macro_rules! scenarios {
 
 /// Two for each benchmark, with room for its data and what stands around them.
 pub const SCENARIOS: &[Scenario] = scenarios! {
-    "move-idle", 1072, 176;
-    "small-segments", 1072, 176;
-    "slow-disks", 560, 112;
-    "late-disks", 48, 48;
-    "sparse", 560, 112;
-    "crash", 560, 112;
-    "app-4k", 560, 112;
-    "app-1m", 560, 112;
-    "pace", 1072, 176;
-    "pause", 304, 80;
-    "steady", 1072, 176;
+    "hard-disk", 1072, 304, Some(HARD_DISK);
+    "ssd", 1072, 304, Some(SSD);
+    "network-disk", 560, 176, Some(NETWORK_DISK);
+    "move-idle", 1072, 176, None;
+    "small-segments", 1072, 176, None;
+    "slow-disks", 560, 112, None;
+    "late-disks", 48, 48, None;
+    "sparse", 560, 112, None;
+    "crash", 560, 112, None;
+    "app-4k", 560, 112, None;
+    "app-1m", 560, 112, None;
+    "pace", 1072, 176, None;
+    "pause", 304, 80, None;
+    "steady", 1072, 176, None;
 };
 
 /// Runs the program that measures and passes on what it says as it comes.
