@@ -77,6 +77,9 @@ pub trait FrontEnd {
         false
     }
 
+    /// From now on nothing is changed, repaired, resumed or held: the command is a report.
+    fn look_only(&mut self) {}
+
     /// Says before the first change whether the kernel can do it.
     fn check_kernel(&mut self, for_a_move: bool) -> Result<()>;
 

@@ -20,13 +20,15 @@ use crate::{events, nodes, shadow, status};
 #[derive(Default)]
 pub(crate) struct Dm {
     kernel: Option<Kernel>,
+    /// For a report: what an administrator has suspended stays so.
+    look_only: bool,
 }
 
 impl Dm {
     fn kernel(&mut self) -> Result<&Kernel> {
         let opened = match self.kernel.take() {
             Some(kernel) => kernel,
-            None => Kernel::open()?,
+            None => Kernel::open(self.look_only)?,
         };
         Ok(self.kernel.insert(opened))
     }
@@ -50,9 +52,20 @@ fn active_lv(info: &Info) -> ActiveLv {
     }
 }
 
+impl Dm {
+    /// A report asks no module to be loaded; without device-mapper nothing is active.
+    fn nothing_there(&self) -> bool {
+        self.look_only && self.kernel.is_none() && !Kernel::is_there()
+    }
+}
+
 impl FrontEnd for Dm {
     fn name(&self) -> &'static str {
         "lvshift-dm"
+    }
+
+    fn look_only(&mut self) {
+        self.look_only = true;
     }
 
     fn check_kernel(&mut self, for_a_move: bool) -> Result<()> {
@@ -60,6 +73,9 @@ impl FrontEnd for Dm {
     }
 
     fn active(&mut self, vg: &Vg, lv: LvIndex) -> Result<Option<ActiveLv>> {
+        if self.nothing_there() {
+            return Ok(None);
+        }
         let (_, uuid) = identity(vg, lv)?;
         Ok(self.kernel()?.find(&uuid)?.filter(|info| info.live).map(|info| active_lv(&info)))
     }
@@ -160,11 +176,17 @@ impl FrontEnd for Dm {
 
     fn observe(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex) -> Result<Live> {
         let (_, uuid) = identity(view.vg, lv)?;
+        if self.nothing_there() {
+            return Ok(Live::Absent);
+        }
+        let look_only = self.look_only;
         let kernel = self.kernel()?;
         let Some(info) = kernel.find(&uuid)? else { return Ok(Live::Absent) };
         if !info.live {
             // Its maker died before it had a table.
-            kernel.remove(&uuid, &info.name)?;
+            if !look_only {
+                kernel.remove(&uuid, &info.name)?;
+            }
             return Ok(Live::Absent);
         }
         let loaded = kernel.table(&uuid, false)?;

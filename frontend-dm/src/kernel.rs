@@ -49,10 +49,15 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
+    /// Whether there is a device-mapper to ask.
+    pub(crate) fn is_there() -> bool {
+        Path::new("/dev/mapper/control").exists()
+    }
+
     /// Opens the control device, loading the module where it is not there, and resumes devices of
-    /// ours that a dead process left suspended.
-    pub(crate) fn open() -> Result<Kernel> {
-        if !Path::new("/dev/mapper/control").exists() {
+    /// ours that a dead process left suspended, unless this is only to look.
+    pub(crate) fn open(look_only: bool) -> Result<Kernel> {
+        if !Kernel::is_there() {
             modprobe("dm-mod");
         }
         let dm = DM::new().map_err(|error| {
@@ -62,7 +67,9 @@ impl Kernel {
                 .next("modprobe dm-mod, as root")
         })?;
         let kernel = Kernel { dm, cookie: OnceCell::new() };
-        kernel.resume_own()?;
+        if !look_only {
+            kernel.resume_own()?;
+        }
         Ok(kernel)
     }
 

@@ -20,6 +20,7 @@ pub(super) fn run(context: &mut Context<'_>, noun: Noun, args: &ReportArgs) -> R
     }
     // A wrong field is said before anything is looked at.
     report::render(noun, &Facts::default(), args, &context.log)?;
+    context.front_end.look_only();
     let scan = Scan::run()?;
     for error in &scan.refused {
         context.warn_of(error);

@@ -8,6 +8,7 @@ use crate::pv::Scan;
 use crate::vg::{Hold, OpenVg};
 
 pub(super) fn run(context: &mut Context<'_>, args: &Vgck) -> Result<()> {
+    context.front_end.look_only();
     let scan = Scan::run()?;
     for error in &scan.refused {
         context.fail(error);
