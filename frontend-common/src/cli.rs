@@ -3,6 +3,9 @@
 
 pub mod args;
 pub mod daemon_args;
+pub mod day_args;
+pub mod habits;
+pub mod ignored;
 pub mod lv_args;
 pub mod pv_args;
 pub mod report_args;

@@ -4,8 +4,11 @@
 mod blocks;
 mod chosen;
 mod context;
+mod day;
+mod display;
 mod driven;
 mod failpoints;
+mod grow_fs;
 mod lookup;
 mod lvchange;
 mod lvcreate;
@@ -15,19 +18,27 @@ mod lvrename;
 mod place;
 mod pv;
 mod pvmove;
+mod pvresize;
 mod reports;
+mod scans;
 mod take_down;
 mod vg;
+mod vgcfg;
 mod vgck;
+mod vgrename;
 
 pub(crate) use context::{Context, complain};
 
 use crate::cli::Command;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::report::Noun;
 
 /// Does what was typed. What failed without ending the command is in the context.
 pub(crate) fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<()> {
+    if context.test && !command.only_looks() {
+        let what = format!("{} cannot tell with --test what it would do", command.name());
+        return Err(lookup::refuse(Kind::Unsupported, what).next("leave --test out"));
+    }
     match command {
         Command::Pvcreate(args) => pv::create(context, args),
         Command::Pvremove(args) => pv::remove(context, args),
@@ -46,6 +57,19 @@ pub(crate) fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<(
         Command::Lvrename(args) => lvrename::run(context, args),
         Command::Lvchange(args) => lvchange::lvs(context, args),
         Command::Lvs(args) => reports::run(context, Noun::Lv, args),
+        Command::Pvresize(args) => pvresize::run(context, args),
+        Command::Pvck(args) => vgck::pvs(context, args),
+        Command::Vgrename(args) => vgrename::run(context, args),
+        Command::Vgcfgbackup(args) => vgcfg::backup(context, args),
+        Command::Lvresize(args) => lvextend::run(context, args),
+        Command::Fullreport(args) => reports::full(context, args),
+        Command::Pvdisplay(args) => display::run(context, Noun::Pv, args),
+        Command::Vgdisplay(args) => display::run(context, Noun::Vg, args),
+        Command::Lvdisplay(args) => display::run(context, Noun::Lv, args),
+        Command::Pvscan(args) => scans::pvs(context, args),
+        Command::Vgscan(args) => scans::vgs(context, args),
+        Command::Lvscan(args) => scans::lvs(context, args),
+        Command::Version => day::version(context),
         Command::Failpoints => failpoints::run(context),
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::FromArgMatches;
 use nix::sys::signal::SigSet;
 
-use crate::cli::{self, Cli, Command};
+use crate::cli::{self, Cli, Command, habits};
 use crate::commands::{self, Context};
 use crate::error::{Error, Kind};
 use crate::front_end::FrontEnd;
@@ -23,7 +23,11 @@ pub fn run(
     front_end: &mut (dyn FrontEnd + Send),
     args: impl IntoIterator<Item = OsString>,
 ) -> ExitCode {
-    let args: Vec<OsString> = args.into_iter().collect();
+    let args = habits::by_own_name(args.into_iter().collect());
+    if let Some(refusal) = habits::refusal(args.get(1..).unwrap_or_default()) {
+        output::err(&format!("  {refusal}\n"));
+        return ExitCode::from(5);
+    }
     let cli = match parse(front_end.name(), front_end.has_daemon(), &args) {
         Ok(cli) => cli,
         Err(status) => return status,
@@ -76,6 +80,7 @@ fn execute(front_end: &mut (dyn FrontEnd + Send), cli: &Cli) -> u8 {
         command: cli.command.name(),
         common: cli.common,
         json,
+        test: cli.scope.test,
         log: Log::default(),
         status: 0,
     };

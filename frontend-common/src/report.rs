@@ -3,8 +3,10 @@
 //! `facts` is what was found out, `rows` cuts it into rows, `fields` says what can be shown of a
 //! row, `select` reads `-o` and `-O`, `text` and `json` write.
 
+mod display;
 mod facts;
 mod fields;
+mod filter;
 mod json;
 mod moves;
 mod rows;
@@ -20,6 +22,7 @@ use crate::cli::values::ReportFormat;
 use crate::error::Result;
 use crate::size::Units;
 
+pub use display::render as render_paragraphs;
 pub use facts::MemberFacts;
 pub use facts::{Facts, Only, OrphanPv, VgFacts};
 pub(crate) use json::to_json;
@@ -51,6 +54,8 @@ enum Value {
     Size(Sectors),
     /// A percentage with two decimals.
     Percent(f64),
+    /// A word that is there or not: with `--binary` 1 or 0.
+    Word(Option<&'static str>),
 }
 
 impl Value {
@@ -70,6 +75,15 @@ impl Value {
             Value::Number(number) => number.to_string(),
             Value::Size(size) => units.show(*size),
             Value::Percent(percent) => format!("{percent:.2}"),
+            Value::Word(word) => word.unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// With `--binary`.
+    fn as_binary(self) -> Value {
+        match self {
+            Value::Word(word) => Value::Number(i64::from(word.is_some())),
+            other => other,
         }
     }
 
@@ -77,7 +91,8 @@ impl Value {
     fn order(&self, other: &Value) -> Ordering {
         let rank = |v: &Value| match v {
             Value::Empty => f64::NEG_INFINITY,
-            Value::Text(_) => f64::INFINITY,
+            Value::Text(_) | Value::Word(Some(_)) => f64::INFINITY,
+            Value::Word(None) => f64::NEG_INFINITY,
             Value::Number(n) => *n as f64,
             Value::Size(s) => s.0 as f64,
             Value::Percent(p) => *p,
@@ -95,11 +110,71 @@ impl Value {
 /// # Errors
 /// `Kind::Usage` for a field that is not there or does not go with this report.
 pub fn render(noun: Noun, facts: &Facts<'_>, args: &ReportArgs, log: &Log) -> Result<String> {
+    let (selection, cells, rows) = table(noun, facts, args)?;
+    Ok(match args.reportformat {
+        ReportFormat::Basic if args.rows => text::transposed(&selection, &cells, args),
+        ReportFormat::Basic => text::table(&selection, &rows, &cells, args),
+        format => {
+            let standard = format == ReportFormat::JsonStd;
+            let part = json::part(&selection, &rows, &cells, standard);
+            json::document(&[vec![part]], log)
+        }
+    })
+}
+
+/// `fullreport`: for each VG all that there is of it.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_full(facts: Facts<'_>, args: &ReportArgs, log: &Log) -> Result<String> {
+    let Facts { vgs, orphans, only } = facts;
+    let chosen = |vg: &VgFacts<'_>| only.as_ref().is_none_or(|o| o.vgs.contains(&vg.vg.uuid()));
+    let mut each: Vec<Facts<'_>> = vgs
+        .into_iter()
+        .filter(|vg| chosen(vg))
+        .map(|vg| Facts { vgs: vec![vg], ..Facts::default() })
+        .collect();
+    if only.is_none() && !orphans.is_empty() {
+        each.push(Facts { orphans, ..Facts::default() });
+    }
+    let mut text = String::new();
+    let mut document = Vec::new();
+    for facts in &each {
+        let mut parts = Vec::new();
+        for (noun, segments) in [
+            (Noun::Vg, false),
+            (Noun::Pv, false),
+            (Noun::Lv, false),
+            (Noun::Pv, true),
+            (Noun::Lv, true),
+        ] {
+            let args = ReportArgs { segments, ..args.clone() };
+            let (selection, cells, rows) = table(noun, facts, &args)?;
+            text.push_str(&text::table(&selection, &rows, &cells, &args));
+            let standard = args.reportformat == ReportFormat::JsonStd;
+            parts.push(json::part(&selection, &rows, &cells, standard));
+        }
+        document.push(parts);
+    }
+    let basic = args.reportformat == ReportFormat::Basic;
+    Ok(if basic { text } else { json::document(&document, log) })
+}
+
+type Table = (select::Selection, Vec<Vec<String>>, Vec<Vec<Value>>);
+
+/// What is shown, sorted: as it is written and as it is meant.
+fn table(noun: Noun, facts: &Facts<'_>, args: &ReportArgs) -> Result<Table> {
     let selection = select::Selection::new(noun, args)?;
     let mut rows: Vec<Vec<Value>> = Vec::new();
     let mut keys: Vec<Vec<Value>> = Vec::new();
     for row in rows::rows(noun, selection.grain, facts, args.all) {
-        rows.push(selection.shown.iter().map(|field| (field.get)(&row)).collect());
+        let tested: Vec<Value> = selection.tested.iter().map(|field| (field.get)(&row)).collect();
+        if !selection.filter.passes(&tested) {
+            continue;
+        }
+        let shown = selection.shown.iter().map(|field| (field.get)(&row));
+        let shown = shown.map(|value| if args.binary { value.as_binary() } else { value });
+        rows.push(shown.collect());
         keys.push(selection.sorted.iter().map(|(field, _)| (field.get)(&row)).collect());
     }
     let mut order: Vec<usize> = (0..rows.len()).collect();
@@ -112,15 +187,9 @@ pub fn render(noun: Noun, facts: &Facts<'_>, args: &ReportArgs, log: &Log) -> Re
     });
     let units = args.units.unwrap_or_default();
     let units = if args.nosuffix { units.without_suffix() } else { units };
-    let cells: Vec<Vec<String>> =
-        order.iter().map(|at| rows[*at].iter().map(|v| v.show(units)).collect()).collect();
-    Ok(match args.reportformat {
-        ReportFormat::Basic => text::table(&selection, &rows, &cells, args),
-        ReportFormat::Json => {
-            let names: Vec<&str> = selection.shown.iter().map(|f| f.name).collect();
-            json::document(selection.key, &names, &cells, log)
-        }
-    })
+    let rows: Vec<Vec<Value>> = order.iter().map(|at| rows[*at].clone()).collect();
+    let cells = rows.iter().map(|row| row.iter().map(|v| v.show(units)).collect()).collect();
+    Ok((selection, cells, rows))
 }
 
 #[cfg(test)]

@@ -208,6 +208,11 @@ impl Vg {
         self.extent_size = extent_size;
     }
 
+    /// Gives the VG another name.
+    pub fn rename(&mut self, name: Name) {
+        self.name = name;
+    }
+
     /// Counts the next commit; call it once before the metadata are encoded for the PVs.
     pub fn bump(&mut self) {
         // 2^64 commits cannot happen; metadata that claims them is refused when decoded.

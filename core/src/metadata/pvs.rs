@@ -80,6 +80,33 @@ impl Vg {
         Ok(PvIndex(index))
     }
 
+    /// Gives a PV the size that `new` has; all else of it stays.
+    ///
+    /// # Errors
+    /// [`PvError::InUse`] when extents past its end are in use, [`PvError::BadSize`], [`PvError::NoSuchPv`].
+    pub fn resize_pv(&mut self, pv: PvIndex, new: Pv) -> Result<(), PvError> {
+        let old = self.pv(pv).ok_or(PvError::NoSuchPv)?;
+        let same = (old.uuid, old.pe_start, old.log_start, old.log_size)
+            == (new.uuid, new.pe_start, new.log_start, new.log_size);
+        if !same || !new.is_sound(self.extent_size) {
+            return Err(PvError::BadSize);
+        }
+        let (past, end) = (new.pe_count.0, old.pe_count.0);
+        let free = self.free_runs(pv).map(|run| {
+            let first = run.place.pe.0.max(past);
+            u32::try_from(run.end()).unwrap_or(u32::MAX).saturating_sub(first)
+        });
+        let extents = end.saturating_sub(past).saturating_sub(free.sum());
+        if extents > 0 {
+            return Err(PvError::InUse { extents: Extents(extents) });
+        }
+        if let Some(entry) = self.pvs.get_mut(pv.index()) {
+            *entry = new;
+        }
+        self.rebuild_used();
+        Ok(())
+    }
+
     /// Removes a PV that nothing lies on; the PVs behind it move up by one index.
     ///
     /// # Errors

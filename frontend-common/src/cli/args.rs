@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::daemon_args::OwnCommand;
+use super::day_args::{Display, Pvck, Pvresize, Scan, Vgcfgbackup, Vgrename};
+use super::ignored::{Ignored, Scope};
 use super::lv_args::{Lvchange, Lvcreate, Lvextend, Lvremove, Lvrename};
 use super::pv_args::{Pvcreate, Pvmove, Pvremove};
 use super::report_args::ReportArgs;
@@ -19,6 +21,7 @@ use super::vg_args::{Vgchange, Vgck, Vgcreate, Vgextend, Vgreduce, Vgremove};
     version,
     propagate_version = true,
     disable_version_flag = true,
+    infer_long_args = true,
     after_help = "Sizes take the units b s k m g t p e (powers of 1024, small or capital letters \
                   alike); without one, MiB.\nExit status: 0 done, 3 wrong arguments, 5 failed."
 )]
@@ -29,6 +32,12 @@ pub struct Cli {
     /// The options of every command.
     #[command(flatten)]
     pub common: Common,
+    /// What it is about.
+    #[command(flatten)]
+    pub scope: Scope,
+    /// What LVM takes and has no meaning here.
+    #[command(flatten)]
+    pub ignored: Ignored,
 }
 
 /// All that can be typed after the name of a program; with `daemon`, that of the front end which
@@ -80,6 +89,10 @@ pub enum Command {
     Pvcreate(Pvcreate),
     /// Take the PV label off devices that no VG uses.
     Pvremove(Pvremove),
+    /// Use more of a device that has grown, or less of it.
+    Pvresize(Pvresize),
+    /// Check the labels and the metadata on devices.
+    Pvck(Pvck),
     /// Report on PVs.
     #[command(after_help = "Example: pvs -o pv_name,pv_free --units g /dev/sdb")]
     Pvs(ReportArgs),
@@ -97,6 +110,10 @@ pub enum Command {
     Vgchange(Vgchange),
     /// Check the metadata of VGs on every PV and say what is wrong.
     Vgck(Vgck),
+    /// Give a VG another name.
+    Vgrename(Vgrename),
+    /// Write the metadata of VGs into files, as text.
+    Vgcfgbackup(Vgcfgbackup),
     /// Report on VGs.
     #[command(after_help = "Example: vgs -o +vg_extent_size vg0")]
     Vgs(ReportArgs),
@@ -104,6 +121,8 @@ pub enum Command {
     Lvcreate(Lvcreate),
     /// Make an LV larger; it may be in use.
     Lvextend(Lvextend),
+    /// Give an LV another size; it may only become larger.
+    Lvresize(Lvextend),
     /// Remove LVs and what is on them.
     Lvremove(Lvremove),
     /// Give an LV another name.
@@ -113,6 +132,24 @@ pub enum Command {
     /// Report on LVs.
     #[command(after_help = "Examples: lvs -o +devices vg0\n          lvs -a --segments")]
     Lvs(ReportArgs),
+    /// Report on VGs, PVs, LVs and their segments, VG by VG.
+    #[command(after_help = "Example: fullreport --reportformat json vg0")]
+    Fullreport(ReportArgs),
+    /// Show PVs, one paragraph each.
+    Pvdisplay(Display),
+    /// Show VGs, one paragraph each.
+    Vgdisplay(Display),
+    /// Show LVs, one paragraph each.
+    Lvdisplay(Display),
+    /// List PVs.
+    Pvscan(Scan),
+    /// List VGs.
+    Vgscan(Scan),
+    /// List LVs.
+    Lvscan(Scan),
+    /// Print versions.
+    #[command(after_help = "Example: version")]
+    Version,
     /// List the names at which LVSHIFT_FAIL can make a move die (for tests).
     #[command(hide = true)]
     Failpoints,
@@ -126,6 +163,19 @@ impl Command {
             Command::Pvcreate(_) => "pvcreate",
             Command::Pvremove(_) => "pvremove",
             Command::Pvs(_) => "pvs",
+            Command::Pvresize(_) => "pvresize",
+            Command::Pvck(_) => "pvck",
+            Command::Vgrename(_) => "vgrename",
+            Command::Vgcfgbackup(_) => "vgcfgbackup",
+            Command::Lvresize(_) => "lvresize",
+            Command::Fullreport(_) => "fullreport",
+            Command::Pvdisplay(_) => "pvdisplay",
+            Command::Vgdisplay(_) => "vgdisplay",
+            Command::Lvdisplay(_) => "lvdisplay",
+            Command::Pvscan(_) => "pvscan",
+            Command::Vgscan(_) => "vgscan",
+            Command::Lvscan(_) => "lvscan",
+            Command::Version => "version",
             Command::Pvmove(_) => "pvmove",
             Command::Vgcreate(_) => "vgcreate",
             Command::Vgextend(_) => "vgextend",
@@ -148,10 +198,35 @@ impl Command {
     #[must_use]
     pub fn json(&self) -> bool {
         match self {
-            Command::Pvs(a) | Command::Vgs(a) | Command::Lvs(a) => {
-                a.reportformat == ReportFormat::Json
+            Command::Pvs(a) | Command::Vgs(a) | Command::Lvs(a) | Command::Fullreport(a) => {
+                a.reportformat != ReportFormat::Basic
             }
-            Command::Pvmove(a) => a.json || a.reportformat == ReportFormat::Json,
+            Command::Pvdisplay(a) | Command::Vgdisplay(a) | Command::Lvdisplay(a) => {
+                a.columns && a.report.reportformat != ReportFormat::Basic
+            }
+            Command::Pvmove(a) => a.json || a.reportformat != ReportFormat::Basic,
+            _ => false,
+        }
+    }
+
+    /// Whether it changes nothing by itself, so that `--test` has nothing to refuse.
+    #[must_use]
+    pub fn only_looks(&self) -> bool {
+        match self {
+            Command::Pvs(_)
+            | Command::Vgs(_)
+            | Command::Lvs(_)
+            | Command::Fullreport(_)
+            | Command::Pvdisplay(_)
+            | Command::Vgdisplay(_)
+            | Command::Lvdisplay(_)
+            | Command::Pvck(_)
+            | Command::Version
+            | Command::Failpoints => true,
+            Command::Vgck(args) => !args.updatemetadata,
+            Command::Pvscan(args) | Command::Vgscan(args) | Command::Lvscan(args) => {
+                args.activate.is_none() && !args.mknodes
+            }
             _ => false,
         }
     }

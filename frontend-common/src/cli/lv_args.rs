@@ -33,6 +33,27 @@ pub struct Lvcreate {
     /// y: zero its first 4 KiB, so that nothing old is found there; n: leave all as it is.
     #[arg(short = 'Z', long, value_name = "y|n")]
     pub zero: Option<YesNo>,
+    /// y: wipe the signatures of others that are found on it (what is found is named); n: leave them.
+    #[arg(short = 'W', long, value_name = "y|n")]
+    pub wipesignatures: Option<YesNo>,
+    /// Taken for LVM's sake: every LV is linear (what else is asked for is refused).
+    #[arg(long = "type", hide = true)]
+    pub kind: Option<String>,
+    /// Taken for LVM's sake.
+    #[arg(short = 'i', long, hide = true)]
+    pub stripes: Option<u32>,
+    /// Taken for LVM's sake.
+    #[arg(short = 'I', long, hide = true)]
+    pub stripesize: Option<Size>,
+    /// Taken for LVM's sake: the kernel's default holds.
+    #[arg(short = 'r', long, hide = true)]
+    pub readahead: Option<String>,
+    /// Taken for LVM's sake.
+    #[arg(short = 'C', long, hide = true)]
+    pub contiguous: Option<YesNo>,
+    /// Taken for LVM's sake.
+    #[arg(short = 'k', long, hide = true)]
+    pub setactivationskip: Option<YesNo>,
     /// How to choose places.
     #[arg(long, value_enum, value_name = "POLICY", default_value = "normal")]
     pub alloc: AllocPolicy,
@@ -51,8 +72,8 @@ pub struct Lvcreate {
 /// `lvextend`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  lvextend -L +1g vg0/home\n  lvextend -l +100%FREE vg0/home /dev/sdc\n\n\
-The file system on it is not grown: use resize2fs or xfs_growfs afterwards."
+    after_help = "Examples:\n  lvextend -r -L +1g vg0/home\n  lvextend -l +100%FREE vg0/home /dev/sdc\n  \
+    lvextend vg0/home /dev/sdc      by all that is free there"
 )]
 pub struct Lvextend {
     /// The new size, or with + what to add; rounded up to whole extents; default unit MiB.
@@ -61,12 +82,28 @@ pub struct Lvextend {
         long,
         value_name = "[+]SIZE",
         conflicts_with = "extents",
-        required_unless_present = "extents"
+        required_unless_present_any = ["extents", "pvs"],
+        allow_hyphen_values = true
     )]
     pub size: Option<SignedSize>,
     /// The new size, or with + what to add, in extents: N, N%FREE, N%VG, N%PVS, N%LV.
-    #[arg(short = 'l', long, value_name = "[+]N[%FREE|%VG|%PVS|%LV]")]
+    #[arg(short = 'l', long, value_name = "[+]N[%FREE|%VG|%PVS|%LV]", allow_hyphen_values = true)]
     pub extents: Option<ExtentsArg>,
+    /// Grow the file system on it, too, with its own tool.
+    #[arg(short, long)]
+    pub resizefs: bool,
+    /// Taken for LVM's sake: nothing is ever shrunk.
+    #[arg(short, long, hide = true)]
+    pub force: bool,
+    /// Taken for LVM's sake.
+    #[arg(short, long, hide = true)]
+    pub nofsck: bool,
+    /// Taken for LVM's sake.
+    #[arg(long = "type", hide = true)]
+    pub kind: Option<String>,
+    /// Taken for LVM's sake.
+    #[arg(short = 'i', long, hide = true)]
+    pub stripes: Option<u32>,
     /// How to choose places.
     #[arg(long, value_enum, value_name = "POLICY", default_value = "normal")]
     pub alloc: AllocPolicy,
@@ -111,8 +148,17 @@ pub struct Lvrename {
 #[command(after_help = "Examples: lvchange -a y vg0/home\n          lvchange -an vg0")]
 pub struct Lvchange {
     /// y: make the LVs' devices; n: take them away.
-    #[arg(short, long, value_name = "y|n")]
-    pub activate: YesNo,
+    #[arg(short, long, value_name = "y|n", required_unless_present = "refresh")]
+    pub activate: Option<YesNo>,
+    /// Make links that are missing.
+    #[arg(long)]
+    pub refresh: bool,
+    /// Taken for LVM's sake: an LV that lacks a PV is not activated.
+    #[arg(short = 'P', long, hide = true)]
+    pub partial: bool,
+    /// Taken for LVM's sake.
+    #[arg(short, long, hide = true)]
+    pub force: bool,
     /// The LVs: VG/LV or /dev/VG/LV; a VG means all of its LVs.
     #[arg(required = true, value_name = "VG/LV")]
     pub lvs: Vec<String>,

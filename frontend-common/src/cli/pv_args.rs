@@ -7,7 +7,8 @@ use clap::{Args, ValueEnum};
 use lvshift_core::copier::Factor;
 
 use super::spec::PvSpec;
-use super::values::{AllocPolicy, ReportFormat};
+use super::values::{AllocPolicy, ReportFormat, YesNo};
+use super::vg_args::FormatArgs;
 use crate::factor;
 use crate::size::Size;
 
@@ -27,6 +28,12 @@ pub struct Pvcreate {
     /// Taken for LVM's sake: LVM wants it beside --uuid.
     #[arg(long, hide = true)]
     pub norestorefile: bool,
+    /// Taken for LVM's sake: nothing is zeroed but what a label replaces.
+    #[arg(short = 'Z', long, hide = true)]
+    pub zero: Option<YesNo>,
+    /// Taken for LVM's sake.
+    #[command(flatten)]
+    pub format: FormatArgs,
 }
 
 /// `pvremove`.

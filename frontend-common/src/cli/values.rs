@@ -27,6 +27,9 @@ pub enum ReportFormat {
     Basic,
     /// LVM's JSON.
     Json,
+    /// The same with numbers as numbers and lists as lists.
+    #[value(name = "json_std")]
+    JsonStd,
 }
 
 /// How the planner may choose places.

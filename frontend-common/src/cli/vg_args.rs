@@ -17,6 +17,15 @@ pub struct Vgcreate {
     /// Overwrite what a device that is no PV yet holds.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub force: u8,
+    /// Taken for LVM's sake.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// y, which it is: the VG is activated when its PVs appear.
+    #[arg(long, value_name = "y|n", hide = true)]
+    pub setautoactivation: Option<YesNo>,
+    /// Taken for LVM's sake: every LV has its own policy.
+    #[arg(long, hide = true)]
+    pub alloc: Option<String>,
     /// The name of the new VG.
     #[arg(value_name = "VG")]
     pub vg: String,
@@ -32,6 +41,9 @@ pub struct Vgextend {
     /// Overwrite what a device that is no PV yet holds.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub force: u8,
+    /// Taken for LVM's sake.
+    #[command(flatten)]
+    pub format: FormatArgs,
     /// The VG.
     #[arg(value_name = "VG")]
     pub vg: String,
@@ -50,6 +62,9 @@ pub struct Vgreduce {
     /// Every PV that is not there and holds no extents.
     #[arg(long, conflicts_with = "devices")]
     pub removemissing: bool,
+    /// Taken for LVM's sake: what is in use is never taken out.
+    #[arg(short, long, hide = true)]
+    pub force: bool,
     /// The VG.
     #[arg(value_name = "VG")]
     pub vg: String,
@@ -75,8 +90,14 @@ pub struct Vgremove {
 #[command(after_help = "Examples: vgchange -a y\n          vgchange -an vg0")]
 pub struct Vgchange {
     /// y: make the LVs' devices; n: take them away.
-    #[arg(short, long, value_name = "y|n")]
-    pub activate: YesNo,
+    #[arg(short, long, value_name = "y|n", required_unless_present = "refresh")]
+    pub activate: Option<YesNo>,
+    /// Make links that are missing.
+    #[arg(long)]
+    pub refresh: bool,
+    /// Taken for LVM's sake: an LV that lacks a PV is not activated.
+    #[arg(short = 'P', long, hide = true)]
+    pub partial: bool,
     /// The VGs; default: all.
     #[arg(value_name = "VG")]
     pub vgs: Vec<String>,
@@ -93,4 +114,24 @@ pub struct Vgck {
     /// The VGs; default: all.
     #[arg(value_name = "VG")]
     pub vgs: Vec<String>,
+}
+
+/// How LVM lays out a PV, where ours lays it out in one way.
+#[derive(Args, Debug, Default)]
+pub struct FormatArgs {
+    /// Where data start must be a multiple of this: they start at a multiple of 1 MiB.
+    #[arg(long, hide = true, value_name = "SIZE")]
+    pub dataalignment: Option<Size>,
+    /// Taken for LVM's sake.
+    #[arg(long, hide = true)]
+    pub metadatasize: Option<Size>,
+    /// Taken for LVM's sake: every PV has the metadata twice.
+    #[arg(long, hide = true)]
+    pub metadatacopies: Option<String>,
+    /// Taken for LVM's sake.
+    #[arg(long, hide = true)]
+    pub pvmetadatacopies: Option<String>,
+    /// Taken for LVM's sake.
+    #[arg(short = 'M', long, hide = true)]
+    pub metadatatype: Option<String>,
 }

@@ -16,6 +16,8 @@ pub(crate) struct Context<'a> {
     pub(crate) command: &'static str,
     pub(crate) common: Common,
     pub(crate) json: bool,
+    /// `--test`: nothing is to be changed.
+    pub(crate) test: bool,
     /// What was said beside the result, for JSON.
     pub(crate) log: Log,
     /// The exit status so far.

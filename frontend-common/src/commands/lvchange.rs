@@ -5,6 +5,7 @@ use lvshift_core::units::Uuid;
 use super::Context;
 use super::chosen::look_up;
 use super::lookup::{self, chosen};
+use super::scans::refresh;
 use super::take_down::take_down;
 use crate::activation;
 use crate::cli::lv_args::Lvchange;
@@ -15,7 +16,10 @@ use crate::vg::{Hold, OpenVg};
 pub(super) fn lvs(context: &mut Context<'_>, args: &Lvchange) -> Result<()> {
     for of_vg in look_up(&args.lvs)? {
         let (mut open, uuids) = of_vg.lock()?;
-        change(context, &mut open, &uuids, args.activate.0)?;
+        match args.activate {
+            Some(activate) => change(context, &mut open, &uuids, activate.0)?,
+            None => refresh(context, &mut open),
+        }
     }
     Ok(())
 }
@@ -41,7 +45,11 @@ pub(super) fn vgs(context: &mut Context<'_>, args: &Vgchange) -> Result<()> {
             }
         };
         let uuids: Vec<Uuid> = open.vg().lvs().iter().map(|lv| lv.uuid).collect();
-        if let Err(error) = change(context, &mut open, &uuids, args.activate.0) {
+        let Some(activate) = args.activate else {
+            refresh(context, &mut open);
+            continue;
+        };
+        if let Err(error) = change(context, &mut open, &uuids, activate.0) {
             context.fail(&error);
         }
         let indices = chosen(&open, &[])?;

@@ -5,6 +5,7 @@ use lvshift_core::units::Extents;
 
 use super::Context;
 use super::blocks;
+use super::grow_fs;
 use super::lookup::{self, full_name, refuse};
 use super::place::{Wanted, extents, no_room, policy};
 use super::take_down::not_moving;
@@ -27,6 +28,10 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvextend) -> Result<()> {
     let (sign, wanted) = match (args.size, args.extents) {
         (Some(signed), _) => (signed.sign, Wanted::Size(signed.size)),
         (None, Some(argument)) => (argument.sign, Wanted::Extents(argument.amount)),
+        // By all that is free on the PVs named.
+        (None, None) if !areas.is_empty() => {
+            (Sign::Plus, Wanted::Extents(Amount::Percent(100, Of::Free)))
+        }
         (None, None) => return Err(refuse(Kind::Usage, "a size is needed: -L or -l")),
     };
     // "100%FREE" without a + can only mean what is free on top of what there is.
@@ -80,6 +85,16 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvextend) -> Result<()> {
             ))
         })?;
     }
+    let growth = match (args.resizefs, context.front_end.active(open.vg(), lv)?) {
+        (true, Some(device)) => Some(grow_fs::plan(&device.node)?),
+        (true, None) => {
+            let what = format!("LV {name} is not active: its file system cannot be grown");
+            return Err(
+                refuse(Kind::State, what).next(format!("lvchange -a y {name}, or leave -r out"))
+            );
+        }
+        (false, _) => None,
+    };
     open.commit(|vg| {
         vg.extend_lv(lv, &runs)
             .map_err(|e| refuse(Kind::State, format!("LV {name} cannot be extended")).because(e))
@@ -102,5 +117,11 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvextend) -> Result<()> {
         after.0
     ));
     context.say(format!("Logical volume {name} successfully resized."));
+    // Nobody waits for the VG while a file system grows.
+    drop(open);
+    if let Some(growth) = growth {
+        growth.run()?;
+        context.say(format!("File system on {name} grown."));
+    }
     Ok(())
 }

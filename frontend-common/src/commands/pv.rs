@@ -119,7 +119,7 @@ pub(super) fn missing_labels(
 }
 
 /// The same device twice, perhaps under two names, is a slip.
-fn distinct(devices: &[PathBuf]) -> Result<()> {
+pub(super) fn distinct(devices: &[PathBuf]) -> Result<()> {
     let mut seen = Vec::new();
     for path in devices {
         let number = device_number(path)?;

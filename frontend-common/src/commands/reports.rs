@@ -20,6 +20,35 @@ pub(super) fn run(context: &mut Context<'_>, noun: Noun, args: &ReportArgs) -> R
     }
     // A wrong field is said before anything is looked at.
     report::render(noun, &Facts::default(), args, &context.log)?;
+    with_facts(context, noun, &args.names, |context, facts| {
+        print(&report::render(noun, &facts, args, &context.log)?);
+        Ok(())
+    })
+}
+
+/// `fullreport`.
+pub(super) fn full(context: &mut Context<'_>, args: &ReportArgs) -> Result<()> {
+    if let Some(text) = report::help(args) {
+        print(&text);
+        return Ok(());
+    }
+    if !args.options.is_empty() || args.sort.is_some() || args.select.is_some() {
+        return Err(refuse(Kind::Unsupported, "fullreport shows its own fields, of everything")
+            .next("pvs, vgs and lvs take -o, -O and -S"));
+    }
+    with_facts(context, Noun::Vg, &args.names, |context, facts| {
+        print(&report::render_full(facts, args, &context.log)?);
+        Ok(())
+    })
+}
+
+/// Looks at every VG of this host, changes nothing, and hands on what was found of those named.
+pub(super) fn with_facts(
+    context: &mut Context<'_>,
+    noun: Noun,
+    names: &[String],
+    show: impl FnOnce(&mut Context<'_>, Facts<'_>) -> Result<()>,
+) -> Result<()> {
     context.front_end.look_only();
     let scan = Scan::run()?;
     for error in &scan.refused {
@@ -48,10 +77,8 @@ pub(super) fn run(context: &mut Context<'_>, noun: Noun, args: &ReportArgs) -> R
             context.warn(interrupted.sentence(context.program));
         }
     }
-    let facts = chosen(context, noun, facts, &args.names)?;
-    let text = report::render(noun, &facts, args, &context.log)?;
-    print(&text);
-    Ok(())
+    let facts = chosen(context, noun, facts, names)?;
+    show(context, facts)
 }
 
 fn gather<'a>(context: &mut Context<'_>, open: &'a OpenVg) -> Result<VgFacts<'a>> {

@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::lookup::{self, refuse};
+use crate::cli::day_args::Pvck;
 use crate::cli::vg_args::Vgck;
 use crate::error::{Kind, Result};
 use crate::pv::Scan;
@@ -90,4 +91,27 @@ fn check(context: &mut Context<'_>, open: &OpenVg) {
          one to every PV"
     };
     context.fail(&refuse(Kind::Damaged, what).next(next));
+}
+
+/// `pvck`: the labels and slots on devices, whatever VG they are of.
+pub(super) fn pvs(context: &mut Context<'_>, args: &Pvck) -> Result<()> {
+    let scan = Scan::run()?;
+    for path in &args.devices {
+        let found = match scan.at(path) {
+            Ok(found) => found,
+            Err(error) => {
+                context.fail(&error);
+                continue;
+            }
+        };
+        let of = match &found.vg {
+            Some((_, name, sequence)) => format!("of VG {name}, sequence {sequence}"),
+            None => "of no VG".to_owned(),
+        };
+        context.say(format!("{}: PV {} {of}", path.display(), found.uuid));
+        for warning in &found.warnings {
+            context.fail(&refuse(Kind::Damaged, warning.clone()).device(path.display()));
+        }
+    }
+    Ok(())
 }

@@ -102,7 +102,7 @@ pub fn in_use(number: DeviceNumber) -> Option<String> {
     None
 }
 
-fn mounted_at(number: DeviceNumber) -> Option<String> {
+pub(crate) fn mounted_at(number: DeviceNumber) -> Option<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     mounts.lines().find_map(|line| {
         let mount = parse_mount(line)?;

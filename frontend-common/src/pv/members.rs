@@ -80,6 +80,12 @@ impl Members {
         self.iter().map(|(_, member)| member).find(|member| member.uuid == uuid)
     }
 
+    /// The PV's label is this one from now on.
+    pub(crate) fn relabel(&mut self, uuid: Uuid, label: lvshift_on_disk_format::Label) {
+        let members = self.slots.iter_mut().flatten();
+        members.filter(|member| member.uuid == uuid).for_each(|member| member.pv.label = label);
+    }
+
     /// All that are present.
     pub fn iter(&self) -> impl Iterator<Item = (PvIndex, &Member)> {
         self.slots

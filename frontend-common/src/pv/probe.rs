@@ -48,10 +48,19 @@ pub(super) fn labels(device: &BlockDevice) -> Probe {
     }
     match (first, second) {
         (ReadLabel::Good(one), ReadLabel::Good(two)) => {
-            if one.pv() != two.pv() || one.geometry() != two.geometry() {
+            if one.pv() != two.pv() {
                 return refuse(Kind::Damaged, "the two label copies name different PVs".into());
             }
-            Probe::Pv(Box::new(*one), Vec::new())
+            if one.geometry() == two.geometry() {
+                return Probe::Pv(Box::new(*one), Vec::new());
+            }
+            match smaller(one, two) {
+                Some(label) => Probe::Pv(
+                    Box::new(label),
+                    vec!["the label copies differ in size: pvresize was cut short".to_owned()],
+                ),
+                None => refuse(Kind::Damaged, "the two label copies name different areas".into()),
+            }
         }
         (ReadLabel::Good(label), bad) => {
             Probe::Pv(Box::new(*label), vec![complaint(LabelCopy::Second, bad)])
@@ -72,6 +81,13 @@ pub(super) fn labels(device: &BlockDevice) -> Probe {
             format!("{}; {}", complaint(LabelCopy::First, one), complaint(LabelCopy::Second, two)),
         ),
     }
+}
+
+/// Of two labels that differ in the size of their device and in nothing else, the one that claims less.
+fn smaller(one: &Label, two: &Label) -> Option<Label> {
+    let (a, b) = (one.geometry(), two.geometry());
+    let alike = a.with_device_size(b.device_size()).is_ok_and(|resized| resized == b);
+    alike.then_some(if a.device_size() < b.device_size() { *one } else { *two })
 }
 
 enum ReadLabel {

@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+use super::Value;
+use super::select::Selection;
+
 use crate::error::Error;
 
 /// What was said beside the report: warnings and errors.
@@ -95,26 +98,59 @@ pub(crate) fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
 
-/// The whole document, laid out as LVM lays it out: one row a line.
-pub(super) fn document(key: &str, names: &[&str], cells: &[Vec<String>], log: &Log) -> String {
-    let rows: Vec<String> = cells
-        .iter()
-        .map(|row| {
-            let pairs: Vec<String> = names
-                .iter()
-                .zip(row)
-                .map(|(name, cell)| format!("{}:{}", to_json(name), to_json(cell)))
-                .collect();
-            format!("                  {{{}}}", pairs.join(", "))
-        })
-        .collect();
-    let mut text = String::from("  {\n      \"report\": [\n          {\n");
-    text.push_str(&format!("              {}: [\n", to_json(&key)));
+/// One list of rows, under the name of what they are.
+pub(super) fn part(
+    selection: &Selection,
+    values: &[Vec<Value>],
+    cells: &[Vec<String>],
+    standard: bool,
+) -> String {
+    let row = |(row, cells): (&Vec<Value>, &Vec<String>)| {
+        let pairs: Vec<String> = selection
+            .shown
+            .iter()
+            .zip(row.iter().zip(cells))
+            .map(|(field, (value, cell))| {
+                let cell =
+                    if standard { standard_json(field.name, value, cell) } else { to_json(cell) };
+                format!("{}:{cell}", to_json(&field.name))
+            })
+            .collect();
+        format!("                  {{{}}}", pairs.join(", "))
+    };
+    let rows: Vec<String> = values.iter().zip(cells).map(row).collect();
+    let mut text = format!("              {}: [\n", to_json(&selection.key));
     if !rows.is_empty() {
         text.push_str(&rows.join(",\n"));
         text.push('\n');
     }
-    text.push_str("              ]\n          }\n      ]");
+    text.push_str("              ]");
+    text
+}
+
+/// `json_std`: numbers as numbers, lists as lists, nothing as null.
+fn standard_json(name: &str, value: &Value, cell: &str) -> String {
+    match value {
+        Value::Number(number) => number.to_string(),
+        Value::Percent(_) => cell.to_owned(),
+        Value::Size(_) if cell.bytes().all(|b| b.is_ascii_digit()) && !cell.is_empty() => {
+            cell.to_owned()
+        }
+        _ if name.ends_with("_tags") => {
+            let words: Vec<&str> = cell.split(',').filter(|word| !word.is_empty()).collect();
+            to_json(&words)
+        }
+        _ => to_json(&cell),
+    }
+}
+
+/// The whole document, laid out as LVM lays it out: one row a line. Each report may have several parts.
+pub(super) fn document(reports: &[Vec<String>], log: &Log) -> String {
+    let reports: Vec<String> = reports
+        .iter()
+        .map(|parts| format!("          {{\n{}\n          }}", parts.join(",\n")))
+        .collect();
+    let mut text = format!("  {{\n      \"report\": [\n{}\n      ]", reports.join(",\n"));
     log.write(&mut text);
     text.push_str("\n  }\n");
     text

@@ -2,6 +2,7 @@
 
 use super::Noun;
 use super::fields::{Class, FIELDS, Field};
+use super::filter::{Filter, Parser};
 use super::rows::Grain;
 use crate::cli::report_args::ReportArgs;
 use crate::error::{Error, Kind, Result};
@@ -14,6 +15,9 @@ pub(super) struct Selection {
     pub(super) grain: Grain,
     /// What JSON calls the list of rows.
     pub(super) key: &'static str,
+    /// Of the values of the fields `tested`.
+    pub(super) filter: Filter,
+    pub(super) tested: Vec<&'static Field>,
 }
 
 const LVS: &str = "lv_name,vg_name,lv_attr,lv_size,pool_lv,origin,data_percent,metadata_percent,\
@@ -40,12 +44,15 @@ impl Selection {
         };
         let mut shown = list(noun, defaults)?;
         for option in &args.options {
-            match option.strip_prefix('+') {
-                Some(more) => shown.extend(list(noun, more)?),
-                None => shown = list(noun, option)?,
-            }
+            choose(noun, option, &mut shown)?;
         }
-        let grain = grain(noun, &shown, args.segments)?;
+        let find = |name: &str| find(noun, name);
+        let (filter, tested) = match &args.select {
+            Some(text) => Parser::read(text, &find)?,
+            None => (Filter::All, Vec::new()),
+        };
+        let all: Vec<&Field> = shown.iter().chain(&tested).copied().collect();
+        let grain = grain(noun, &all, args.segments)?;
         let sorted = match (&args.sort, grain) {
             (Some(sort), _) => sort_keys(noun, sort)?,
             (None, Grain::Segment) => sort_keys(noun, "vg_name,lv_name,seg_start")?,
@@ -59,15 +66,36 @@ impl Selection {
             (Noun::Vg, _) => "vg",
             (Noun::Lv, _) => "lv",
         };
-        Ok(Selection { shown, sorted, grain, key })
+        Ok(Selection { shown, sorted, grain, key, filter, tested })
     }
 }
 
-/// The fields named in a list separated by commas; a leading `+` or `-` sorts.
+/// One `-o`: the fields to show, or with a sign in front what to add (`+`), to leave out (`-`), or what
+/// LVM would leave out where it is empty everywhere (`#`: shown here). A sign holds until the next.
+fn choose(noun: Noun, option: &str, shown: &mut Vec<&'static Field>) -> Result<()> {
+    let mut sign = None;
+    for (at, word) in option.split(',').map(str::trim).enumerate() {
+        let signed = word.chars().next().filter(|c| "+-#".contains(*c));
+        if at == 0 && signed.is_none() {
+            shown.clear();
+        }
+        sign = signed.or(sign);
+        let fields = list(noun, word.trim_start_matches(['+', '-', '#']))?;
+        match sign {
+            Some('-') => shown.retain(|known| fields.iter().all(|field| field.name != known.name)),
+            Some('#') => {}
+            _ => shown.extend(fields),
+        }
+    }
+    Ok(())
+}
+
+/// The fields named in a list separated by commas.
 fn list(noun: Noun, names: &str) -> Result<Vec<&'static Field>> {
     let mut fields = Vec::new();
     for name in names.split(',').map(str::trim).filter(|n| !n.is_empty()) {
-        if name == "all" {
+        let every = name.strip_suffix("_all").unwrap_or(name);
+        if name == "all" || (every != name && ["pv", "vg", "lv"].contains(&every)) {
             fields.extend(FIELDS.iter().filter(|f| f.class == own(noun)));
         } else {
             fields.push(find(noun, name)?);
@@ -95,16 +123,21 @@ fn own(noun: Noun) -> Class {
     }
 }
 
-/// LVM lets the prefix of the report's own noun be left out.
+/// The field of this name.
+pub(super) fn field(noun: Noun, name: &str) -> Result<&'static Field> {
+    find(noun, name)
+}
+
+/// LVM lets the prefix of the report's own noun be left out, and takes any case.
 fn find(noun: Noun, name: &str) -> Result<&'static Field> {
+    let lower = name.to_ascii_lowercase();
     let prefix = match noun {
         Noun::Pv => "pv_",
         Noun::Vg => "vg_",
         Noun::Lv => "lv_",
     };
-    let alias = match name {
+    let alias = match lower.as_str() {
         "sync_percent" => "copy_percent",
-        "tags" => "lv_tags",
         other => other,
     };
     let candidates = [alias.to_owned(), format!("{prefix}{alias}"), format!("seg_{alias}")];

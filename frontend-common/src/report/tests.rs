@@ -1,5 +1,7 @@
 //! Golden reports of a VG with an interrupted move, a missing PV and a PV without a VG.
 
+mod habits;
+
 use std::path::PathBuf;
 
 use lvshift_core::metadata::{Area, Change, MoveRequest, Name, Place, Policy, Pv, Run, Vg};

@@ -11,6 +11,9 @@ pub(super) fn table(
     cells: &[Vec<String>],
     args: &ReportArgs,
 ) -> String {
+    if args.nameprefixes {
+        return prefixed(selection, cells, args);
+    }
     let headings: Vec<&str> = selection.shown.iter().map(|f| f.heading).collect();
     let aligned = args.separator.is_none() || args.aligned;
     let separator = args.separator.as_deref().unwrap_or(" ");
@@ -52,4 +55,39 @@ pub(super) fn table(
         line(&mut row.iter().map(String::as_str), false);
     }
     text
+}
+
+/// A line for each field: its heading, then its value in each row.
+pub(super) fn transposed(
+    selection: &Selection,
+    cells: &[Vec<String>],
+    args: &ReportArgs,
+) -> String {
+    let separator = args.separator.as_deref().unwrap_or(" ");
+    let mut text = String::new();
+    for (column, field) in selection.shown.iter().enumerate() {
+        let heading = (!args.noheadings).then_some(field.heading);
+        let values = cells.iter().map(|row| row[column].as_str());
+        let words: Vec<&str> = heading.into_iter().chain(values).collect();
+        text.push_str(&format!("  {}\n", words.join(separator)));
+    }
+    text
+}
+
+/// `LVM2_LV_NAME='home'`, for a shell to take in.
+fn prefixed(selection: &Selection, cells: &[Vec<String>], args: &ReportArgs) -> String {
+    let separator = args.separator.as_deref().unwrap_or(" ");
+    let mark = if args.unquoted { "" } else { "'" };
+    let line = |row: &Vec<String>| {
+        let pairs: Vec<String> = selection
+            .shown
+            .iter()
+            .zip(row)
+            .map(|(field, cell)| {
+                format!("LVM2_{}={mark}{cell}{mark}", field.name.to_ascii_uppercase())
+            })
+            .collect();
+        format!("  {}\n", pairs.join(separator))
+    };
+    cells.iter().map(line).collect()
 }

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use lvshift_core::metadata::{Name, Pv, PvError, Vg};
 use lvshift_core::units::{ExtentSize, Sectors, Uuid};
-use lvshift_on_disk_format::SlotIndex;
+use lvshift_on_disk_format::{Label, SlotIndex};
 
 use super::{Health, OpenVg};
 use crate::device::Aligned;
 use crate::error::{Error, Kind, Result};
 use crate::lock;
-use crate::pv::{FoundPv, Member, Members, Scan, new_uuid};
+use crate::pv::{FoundPv, Member, Members, Scan, new_uuid, repair_label};
 
 impl OpenVg {
     /// `vgcreate`: a VG over these PVs (paths), which must belong to none.
@@ -118,6 +118,42 @@ impl OpenVg {
             Some(member) => wipe(member),
             None => Ok(()),
         }
+    }
+
+    /// `pvresize`: uses so much of the PV's device (none: all of it). Growing, the label comes first, so
+    /// that no metadata name extents that it does not cover; shrinking, it comes last.
+    ///
+    /// # Errors
+    /// `Kind::State` when extents in use would be cut off; `Kind::NoSpace`, `Kind::Missing`, `Kind::Io`.
+    pub fn resize_pv(&mut self, pv: Uuid, size: Option<Sectors>) -> Result<()> {
+        let member = self.members.by_uuid(pv).ok_or_else(|| self.missing_error(&[pv]))?;
+        let path = member.path.display().to_string();
+        let present = member.pv.device.present_size()?;
+        let size = size.unwrap_or(present).min(present);
+        let no_room = || {
+            Error::new(Kind::NoSpace, format!("a PV of {size} sectors has no room for one extent"))
+                .device(&path)
+                .state("nothing was changed")
+        };
+        let before = member.pv.label.geometry();
+        let after = before.with_device_size(size.0).map_err(|error| no_room().because(error))?;
+        let label = Label::new(pv, after).ok_or_else(no_room)?;
+        let entry = Pv::new(pv, &after, self.vg.extent_size()).ok_or_else(no_room)?;
+        let grows = after.device_size() > before.device_size();
+        if grows {
+            repair_label(&member.pv.device, &label)?;
+            self.members.relabel(pv, label);
+        }
+        self.commit(|vg| {
+            let index = vg.pv_by_uuid(pv).ok_or_else(|| refused(PvError::NoSuchPv))?;
+            vg.resize_pv(index, entry).map_err(|error| {
+                refused(error).device(&path).next(format!("move them first: pvmove {path}"))
+            })
+        })?;
+        if let Some(member) = self.members.by_uuid(pv).filter(|_| !grows) {
+            repair_label(&member.pv.device, &label)?;
+        }
+        Ok(())
     }
 
     /// `vgremove`: wipes the metadata on every PV. The caller has removed the LVs.

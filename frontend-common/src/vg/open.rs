@@ -65,6 +65,17 @@ impl OpenVg {
         }
     }
 
+    /// Opens the VG with this UUID.
+    ///
+    /// # Errors
+    /// As [`OpenVg::open`].
+    pub(crate) fn open_by_uuid(scan: Scan, uuid: Uuid, hold: Hold) -> Result<OpenVg> {
+        if scan.pvs.iter().all(|pv| pv.vg.as_ref().is_none_or(|(of, ..)| *of != uuid)) {
+            return Err(not_found(scan, &uuid.to_string()));
+        }
+        OpenVg::open_uuid(scan, uuid, hold)
+    }
+
     fn open_uuid(scan: Scan, uuid: Uuid, hold: Hold) -> Result<OpenVg> {
         let lock = match hold {
             Hold::Keep => lock::metadata(uuid)?,

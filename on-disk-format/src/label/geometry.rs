@@ -151,6 +151,14 @@ impl Geometry {
         self.log
     }
 
+    /// The same areas on a device of this many sectors.
+    ///
+    /// # Errors
+    /// [`GeometryError::DeviceTooSmall`] and its like.
+    pub fn with_device_size(&self, device_size: u64) -> Result<Geometry, GeometryError> {
+        Geometry::new(device_size, self.slot_starts, self.slot_size, self.log, self.data_start)
+    }
+
     /// Where extent 0 starts.
     pub fn data_start(&self) -> u64 {
         self.data_start

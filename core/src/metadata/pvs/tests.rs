@@ -56,3 +56,31 @@ fn a_label_becomes_a_pv() {
     let none = Geometry::for_device(16_384 + 8191).unwrap();
     assert_eq!(Pv::new(uuid(5), &none, ExtentSize::DEFAULT), None);
 }
+
+#[test]
+fn a_pv_grows_and_shrinks_to_what_is_in_use() {
+    let mut vg = vg(&[10, 10]);
+    add_lv(&mut vg, "a", &[run(0, 0, 2), run(0, 6, 1)]);
+    let with = |vg: &Vg, count| {
+        let mut pv = vg.pvs()[0].clone();
+        let change = vg.extent_size().span(Extents(20)).0;
+        pv.device_size.0 += change;
+        pv.pe_count = Extents(count);
+        pv
+    };
+    let larger = with(&vg, 14);
+    vg.resize_pv(PvIndex(0), larger).unwrap();
+    vg.validate().unwrap();
+    assert_eq!(vg.free_extents(PvIndex(0)), Extents(11));
+    let smaller = with(&vg, 7);
+    vg.resize_pv(PvIndex(0), smaller).unwrap();
+    vg.validate().unwrap();
+    assert_eq!(vg.free_extents(PvIndex(0)), Extents(4));
+    let cut = with(&vg, 6);
+    assert_eq!(vg.resize_pv(PvIndex(0), cut), Err(PvError::InUse { extents: Extents(1) }));
+    let none = with(&vg, 1);
+    assert_eq!(vg.resize_pv(PvIndex(0), none), Err(PvError::InUse { extents: Extents(2) }));
+    let other = vg.pvs()[1].clone();
+    assert_eq!(vg.resize_pv(PvIndex(0), other.clone()), Err(PvError::BadSize));
+    assert_eq!(vg.resize_pv(PvIndex(5), other), Err(PvError::NoSuchPv));
+}

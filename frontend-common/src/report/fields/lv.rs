@@ -126,12 +126,16 @@ pub(super) fn active(row: &Row<'_>) -> Value {
     Value::text(if device(row).is_some() { "active" } else { "" })
 }
 
+pub(super) fn active_locally(row: &Row<'_>) -> Value {
+    Value::Word(device(row).map(|_| "active locally"))
+}
+
 pub(super) fn open(row: &Row<'_>) -> Value {
-    Value::text(if device(row).is_some_and(|d| d.open_count > 0) { "open" } else { "" })
+    Value::Word(device(row).filter(|d| d.open_count > 0).map(|_| "open"))
 }
 
 pub(super) fn suspended(row: &Row<'_>) -> Value {
-    Value::text(if device(row).is_some_and(|d| d.suspended) { "suspended" } else { "" })
+    Value::Word(device(row).filter(|d| d.suspended).map(|_| "suspended"))
 }
 
 pub(super) fn kernel_major(row: &Row<'_>) -> Value {

@@ -81,13 +81,13 @@ pub(super) fn minor(row: &Row<'_>) -> Value {
 }
 
 pub(super) fn missing(row: &Row<'_>) -> Value {
-    Value::text(if is_missing(row) { "missing" } else { "" })
+    Value::Word(is_missing(row).then_some("missing"))
 }
 
 pub(super) fn in_use(row: &Row<'_>) -> Value {
-    Value::text(if row.vg.is_some() { "used" } else { "" })
+    Value::Word(row.vg.map(|_| "used"))
 }
 
 pub(super) fn allocatable(row: &Row<'_>) -> Value {
-    Value::text(if row.vg.is_some() { "allocatable" } else { "" })
+    Value::Word(row.vg.map(|_| "allocatable"))
 }

@@ -82,3 +82,7 @@ pub(super) fn lv_count(row: &Row<'_>) -> Value {
 pub(super) fn move_count(row: &Row<'_>) -> Value {
     of(row, |vg| Value::number(vg.vg.moves().len()))
 }
+
+pub(super) fn partial(row: &Row<'_>) -> Value {
+    Value::Word(row.vg.filter(|vg| missing(vg) > 0).map(|_| "partial"))
+}
