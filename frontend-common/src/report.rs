@@ -80,7 +80,7 @@ impl Value {
     }
 
     /// With `--binary`.
-    fn as_binary(self) -> Value {
+    fn into_binary(self) -> Value {
         match self {
             Value::Word(word) => Value::Number(i64::from(word.is_some())),
             other => other,
@@ -173,7 +173,7 @@ fn table(noun: Noun, facts: &Facts<'_>, args: &ReportArgs) -> Result<Table> {
             continue;
         }
         let shown = selection.shown.iter().map(|field| (field.get)(&row));
-        let shown = shown.map(|value| if args.binary { value.as_binary() } else { value });
+        let shown = shown.map(|value| if args.binary { value.into_binary() } else { value });
         rows.push(shown.collect());
         keys.push(selection.sorted.iter().map(|(field, _)| (field.get)(&row)).collect());
     }

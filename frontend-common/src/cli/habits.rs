@@ -84,6 +84,11 @@ const ABSENT: &[Absent] = &[
         options: &["--vdo", "--vdopool", "--compression", "--deduplication"],
         of: CREATE,
     },
+    Absent {
+        what: "a change of a VG's UUID (devices and moves go by it)",
+        options: &["-u", "--uuid"],
+        of: &["vgchange"],
+    },
     Absent { what: "tags", options: &["--addtag", "--deltag"], of: &[] },
     Absent {
         what: "LVs that are read-only (blockdev --setro makes a device so)",
@@ -114,6 +119,7 @@ const ABSENT_COMMANDS: &[(&str, &str)] = &[
     ("vgexport", "exported VGs: `vgchange --systemid` hands a VG to another host"),
     ("vgimport", "exported VGs: `vgchange --systemid` takes a VG over from another host"),
     ("vgimportclone", "clones: a copy of a PV is refused until one of the two is detached"),
+    ("vgcfgrestore", "metadata put back from a file: `vgck` repairs what one PV has lost"),
     ("vgmerge", "VGs that become one"),
     ("vgsplit", "VGs that become two"),
     ("vgconvert", "other formats of metadata"),

@@ -7,8 +7,8 @@ use super::Context;
 use super::lookup::{self, full_name, refuse};
 use crate::cli::day_args::Vgrename;
 use crate::control::parse_uuid;
-use crate::elsewhere;
 use crate::error::{Error, Kind, Result};
+use crate::exclusive;
 use crate::links;
 use crate::pv::Scan;
 use crate::vg::{Hold, OpenVg};
@@ -33,7 +33,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Vgrename) -> Result<()> {
     let all = lookup::chosen(&open, &[])?;
     let mut active = Vec::new();
     for lv in all {
-        elsewhere::refuse(context.front_end.name(), open.vg(), lv)?;
+        exclusive::check(context.front_end.name(), open.vg(), lv)?;
         if context.front_end.active(open.vg(), lv)?.is_some() {
             active.push(lv);
         }

@@ -1,9 +1,10 @@
 //! Every command, and what it refuses.
 
+mod habits;
 mod refusals;
 mod tour;
 
 use crate::scenario::Scenario;
 
 /// One list a file.
-pub(super) const LISTS: &[&[Scenario]] = &[tour::SCENARIOS, refusals::SCENARIOS];
+pub(super) const LISTS: &[&[Scenario]] = &[tour::SCENARIOS, refusals::SCENARIOS, habits::SCENARIOS];
