@@ -5,9 +5,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use lvshift_core::device::Device;
 use lvshift_core::units::DeviceNumber;
 
 use crate::platform::{Handle, Slot};
@@ -15,15 +15,11 @@ use crate::platform::{Handle, Slot};
 /// How long a dead process's last writes may take before a recovery gives up for now.
 pub(crate) const FENCE_LIMIT: Duration = Duration::from_secs(60);
 
-/// What a device can do, as the kernel says.
+/// What a device can do beyond what the data plane asks of it, as the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Bytes of the smallest I/O.
-    pub(crate) logical_block: u32,
     /// Bytes that the device writes at once inside.
     pub(crate) physical_block: u32,
-    /// It can zero a range and free its space in one command.
-    pub(crate) zeroes: bool,
     /// The discard granularity in bytes; 0: it discards nothing.
     pub(crate) discard_granularity: u32,
 }
@@ -38,6 +34,6 @@ pub(crate) struct BackingDevice {
     pub(crate) file: Arc<Handle>,
     /// Its slot in every ring of this daemon.
     pub(crate) slot: Slot,
-    /// How often it has failed to make something durable, for whichever LV.
-    pub(crate) flush_failures: AtomicU32,
+    /// What the data plane knows of it, for all LVs that have something there.
+    pub(crate) below: Device,
 }

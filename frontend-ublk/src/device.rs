@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lvshift_core::chunk::{Authority, QueueId, Sealed};
+use lvshift_core::mirror::check_destinations;
 use lvshift_core::table::Segment;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
@@ -15,7 +16,7 @@ use crate::events::Events;
 use crate::failpoint::{self, Point};
 use crate::limits::{DEPTH, MAX_IO_BYTES};
 use crate::live::LiveTable;
-use crate::mirror::{Part, Worker, WorkerSetting};
+use crate::mirror::{Unreadable, Worker, WorkerSetting};
 use crate::platform::{
     self, Control, Instant, Thread, Wakeup, disk_path, make_ready, open_char, sleep,
 };
@@ -63,14 +64,17 @@ pub(crate) struct Device {
 
 /// A part that has just been sealed: no commit can have been tried behind this seal yet.
 pub(crate) struct FreshSeal<'a> {
-    part: Arc<Part>,
+    table: Arc<LiveTable>,
+    part: usize,
     queues: &'a Queues,
 }
 
 impl FreshSeal<'_> {
     /// There will be no commit: the source is in charge as before.
     pub(crate) fn undo(self) {
-        self.part.pass_on(self.part.tracker.decided(Authority::Source), self.queues);
+        if let Some(part) = self.table.parts.get(self.part) {
+            self.table.pass_on(part.tracker().decided(Authority::Source), self.queues);
+        }
     }
 }
 
@@ -89,7 +93,7 @@ impl Device {
         if undecided {
             // Nobody parks here yet, so nobody is to be woken.
             table.parts.iter().for_each(|part| {
-                let _ = part.tracker.decided(Authority::Undecided);
+                let _ = part.tracker().decided(Authority::Undecided);
             });
         }
         let (id, queues) = match existing {
@@ -221,7 +225,7 @@ impl Device {
     pub(crate) fn decided(&self, authority: Authority) {
         let table = self.quiesce.table();
         for part in &table.parts {
-            part.pass_on(part.tracker.decided(authority), self.quiesce.queues());
+            table.pass_on(part.tracker().decided(authority), self.quiesce.queues());
         }
     }
 
@@ -230,8 +234,8 @@ impl Device {
         let table = self.quiesce.table();
         let mut copy = WireCopy::default();
         for part in &table.parts {
-            let geometry = part.tracker.geometry();
-            let left = u64::from(part.tracker.left());
+            let geometry = part.tracker().geometry();
+            let left = u64::from(part.tracker().left());
             let total = u64::from(geometry.chunks());
             let bytes = geometry.length().0 * 512;
             let chunk = u64::from(geometry.chunk_sectors()) * 512;
@@ -239,7 +243,7 @@ impl Device {
             copy.chunks_done += total - left;
             copy.bytes_total += bytes;
             copy.bytes_done += bytes.saturating_sub(left * chunk);
-            let fault = part.tracker.fault().map(crate::status::fault);
+            let fault = part.tracker().fault().map(crate::status::fault);
             copy.failed = copy.failed.or(fault);
         }
         copy
@@ -252,15 +256,17 @@ impl Device {
     /// Only the mover may ask for it, right before its commit. A part that is sealed while nobody
     /// drives the move holds the application's writes as soon as the destination fails.
     pub(crate) fn seal<'a>(&'a self, fresh: &mut Vec<FreshSeal<'a>>) -> bool {
-        self.quiesce.table().parts.iter().all(|part| {
-            if part.tracker.authority() != Authority::Source {
+        let table = self.quiesce.table();
+        table.parts.iter().enumerate().all(|(number, part)| {
+            if part.tracker().authority() != Authority::Source {
                 return true;
             }
-            let (sealed, effects) = part.tracker.seal();
-            part.pass_on(effects, self.quiesce.queues());
+            let (sealed, effects) = part.tracker().seal();
+            table.pass_on(effects, self.quiesce.queues());
             let sealed = sealed == Sealed::Sealed;
             if sealed {
-                fresh.push(FreshSeal { part: Arc::clone(part), queues: self.quiesce.queues() });
+                let (table, queues) = (Arc::clone(&table), self.quiesce.queues());
+                fresh.push(FreshSeal { table, part: number, queues });
             }
             sealed
         })
@@ -279,8 +285,9 @@ impl Device {
     /// Whether a commit is under way that nobody has decided.
     pub(crate) fn is_committing(&self) -> bool {
         let table = self.quiesce.table();
-        let undecided = |part: &Arc<Part>| part.tracker.authority() == Authority::Undecided;
-        table.committing.load(Ordering::SeqCst) && table.parts.iter().any(undecided)
+        let mut authorities = table.parts.iter().map(|part| part.tracker().authority());
+        table.committing.load(Ordering::SeqCst)
+            && authorities.any(|authority| authority == Authority::Undecided)
     }
 
     /// Waits until every flush that is on its way has been answered, and what failed was told.
@@ -307,25 +314,26 @@ impl Device {
     /// Whether no part has failed, with what other LVs have found out about the destinations.
     pub(crate) fn is_healthy(&self) -> bool {
         let table = self.quiesce.table();
-        table.parts.iter().for_each(|part| part.look_at_destination(self.quiesce.queues()));
-        table.parts.iter().all(|part| part.tracker.fault().is_none())
+        table.pass_on(check_destinations(&*table), self.quiesce.queues());
+        table.parts.iter().all(|part| part.tracker().fault().is_none())
     }
 
     /// Whether it has something on one of the devices to which `other` copies.
     pub(crate) fn flushes_destinations_of(&self, other: &Device) -> bool {
         let table = self.quiesce.table();
-        other.quiesce.table().parts.iter().any(|part| {
-            table.devices.iter().any(|device| device.slot == part.destination.device.slot)
+        let others = other.quiesce.table();
+        others.parts.iter().any(|part| {
+            let destination = others.backing(part.place().destination.device);
+            destination.is_some_and(|to| table.devices.iter().any(|own| own.slot == to.slot))
         })
     }
 
     /// What the copy could not read: sectors of the LV, and the error.
     pub(crate) fn unreadable(&self) -> impl Iterator<Item = (Range<u64>, i32)> {
-        let parts = self.quiesce.table().parts.clone();
-        parts.into_iter().flat_map(|part| {
-            let start = part.start;
-            let runs = part.unreadable().into_iter();
-            runs.map(move |run| (start + run.sectors.start..start + run.sectors.end, run.errno))
+        let table = self.quiesce.table();
+        table.unreadable().into_iter().filter_map(move |Unreadable { part, sectors, errno }| {
+            let start = table.parts.get(part.index())?.place().start.0;
+            Some((start + sectors.start..start + sectors.end, errno))
         })
     }
 
@@ -442,9 +450,9 @@ fn params(table: &LiveTable) -> Params {
         table.devices.iter().map(|device| of(device)).max().unwrap_or(512).max(512)
     };
     let shift = |bytes: u32| u8::try_from(bytes.ilog2()).unwrap_or(12).clamp(9, 12);
-    let logical_shift = shift(most(|device| device.limits.logical_block));
+    let logical_shift = shift(most(|device| device.below.sector_bytes()));
     let all_discard = table.devices.iter().all(|device| device.limits.discard_granularity > 0);
-    let all_zero = table.devices.iter().all(|device| device.limits.zeroes);
+    let all_zero = table.devices.iter().all(|device| device.below.zeroes());
     // Long discards are cut: one must not keep a chunk's other writes waiting for seconds.
     let at_once = if all_discard || all_zero { 1 << 17 } else { 0 };
     Params {

@@ -1,19 +1,25 @@
 //! A table in the form in which queue threads use it: slots of their rings, no device names.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use lvshift_core::Leg;
-use lvshift_core::chunk::FlushGate;
+use lvshift_core::chunk::{Effects, FlushGate};
+use lvshift_core::device::{self, DeviceIndex, MAX_DEVICES};
+use lvshift_core::mirror::{Moment, Part, PartIndex, PartPlace, Volume, flush_failed};
 use lvshift_core::table::{Area, Log, Mirror, Segment, Table, Target};
-use lvshift_core::units::{DeviceNumber, Sectors};
+use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors};
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
 use crate::backing::BackingDevice;
-use crate::mirror::{Part, PartPlace};
+use crate::failpoint::{self, Point};
+use crate::mirror::{Storage, Unreadable, new_part};
 use crate::platform::{At, Slot, Wakeup};
 use crate::protocol::Dev;
 use crate::queues::Queues;
+
+/// Runs of unreadable sectors that are remembered; more are not worth a message.
+const MAX_UNREADABLE: usize = 64;
 
 /// What a run of sectors maps to.
 #[derive(Clone, Debug)]
@@ -21,7 +27,7 @@ pub(crate) enum LiveTarget {
     /// Sectors of one device, from this one on.
     Linear { file: Slot, sector: u64 },
     /// A part that is being moved.
-    Mirror(Arc<Part>),
+    Mirror(PartIndex),
     /// Nothing.
     Error,
 }
@@ -47,7 +53,11 @@ pub(crate) struct LiveTable {
     /// The commit of a move is under way.
     pub(crate) committing: AtomicBool,
     /// The moving parts.
-    pub(crate) parts: Vec<Arc<Part>>,
+    pub(crate) parts: Vec<Part<Storage>>,
+    /// Wakes who copies them.
+    wakeup: Option<Arc<Wakeup>>,
+    /// What could not be copied since it could not be read.
+    unreadable: Mutex<Vec<Unreadable>>,
     /// The lines as they were loaded, for whoever asks.
     pub(crate) lines: Vec<Segment<Dev>>,
 }
@@ -62,13 +72,14 @@ impl LiveTable {
     ) -> Result<LiveTable> {
         Table::new(&lines).map_err(|error| wrong(error.to_string()))?;
         let shadow = shadow.map(Table::new).transpose().map_err(|e| wrong(e.to_string()))?;
-        let mut table = LiveTable { lines, ..LiveTable::default() };
+        let wakeup = Some(Arc::clone(wakeup));
+        let mut table = LiveTable { lines, wakeup, ..LiveTable::default() };
         for n in 0..table.lines.len() {
             let line = table.lines[n];
             match line.target {
                 Target::Linear(area) => {
                     for (into, len, place) in through(area, line.len, shadow.as_ref())? {
-                        let device = table.hold(place.device, devices)?;
+                        let (_, device) = table.hold(place.device, devices)?;
                         fits(&device, place.offset.0, len)?;
                         table.flush_too(device.slot);
                         let target =
@@ -77,7 +88,7 @@ impl LiveTable {
                     }
                 }
                 Target::Mirror(mirror) => {
-                    table.mirror(line, mirror, shadow.as_ref(), devices, wakeup)?;
+                    table.mirror(line, mirror, shadow.as_ref(), devices)?;
                 }
                 Target::Error => table.push(line.start.0, line.len.0, LiveTarget::Error),
             }
@@ -92,19 +103,53 @@ impl LiveTable {
         (sector - segment.start < segment.len).then_some(segment)
     }
 
-    /// A device has failed to make durable what it was to, and may have dropped any of it: the
-    /// parts that have one of these `legs` there do not believe it any more.
-    pub(crate) fn flush_failed(&self, device: &BackingDevice, legs: &[Leg], queues: &Queues) {
-        device.flush_failures.fetch_add(1, Ordering::SeqCst);
-        for part in &self.parts {
-            for (leg, place) in [(Leg::Source, &part.source), (Leg::Destination, &part.destination)]
-            {
-                if place.device.slot == device.slot && legs.contains(&leg) {
-                    part.pass_on(part.tracker.flush_failed(leg), queues);
-                    part.wakeup.wake();
-                }
-            }
+    /// One of the devices below.
+    pub(crate) fn backing(&self, device: DeviceIndex) -> Option<&Arc<BackingDevice>> {
+        self.devices.get(usize::from(device.0))
+    }
+
+    /// Where an area is for a ring.
+    pub(crate) fn at(&self, area: Area<DeviceIndex>) -> Option<At> {
+        let file = self.backing(area.device)?.slot;
+        Some(At { file, offset: area.offset.0 * SECTOR_SIZE })
+    }
+
+    /// The device of this index has failed to make durable what it was to, and may have dropped any of
+    /// it: the parts that have one of these `legs` there do not believe it any more.
+    pub(crate) fn flush_failed(&self, device: usize, legs: &[Leg], queues: &Queues) {
+        if let Ok(device) = u8::try_from(device) {
+            self.pass_on(flush_failed(self, DeviceIndex(device), legs), queues);
         }
+    }
+
+    /// Passes on what other threads have to do now.
+    pub(crate) fn pass_on(&self, effects: Effects, queues: &Queues) {
+        if !effects.wake.is_empty() {
+            queues.wake(effects.wake.bits());
+        }
+        if effects.copier || effects.log {
+            self.wake_copier();
+        }
+    }
+
+    /// Makes who copies its parts look up.
+    pub(crate) fn wake_copier(&self) {
+        if let Some(wakeup) = &self.wakeup {
+            wakeup.wake();
+        }
+    }
+
+    /// The copier could not read this.
+    pub(crate) fn note_unreadable(&self, unreadable: Unreadable) {
+        let mut all = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < MAX_UNREADABLE {
+            all.push(unreadable);
+        }
+    }
+
+    /// What the copier could not read.
+    pub(crate) fn unreadable(&self) -> Vec<Unreadable> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many sectors it maps.
@@ -118,37 +163,31 @@ impl LiveTable {
         mirror: Mirror<Dev>,
         shadow: Option<&Table<'_, Dev>>,
         devices: &[Arc<BackingDevice>],
-        wakeup: &Arc<Wakeup>,
     ) -> Result<()> {
         let sources = through(mirror.source, line.len, shadow)?;
         let &[(0, len, source)] = sources.as_slice() else {
             return Err(wrong("a part's source lies in more than one piece"));
         };
-        let (from, to) =
-            (self.hold(source.device, devices)?, self.hold(mirror.destination.device, devices)?);
-        fits(&from, source.offset.0, len)?;
-        fits(&to, mirror.destination.offset.0, len)?;
+        let (from, source_device) = self.hold(source.device, devices)?;
+        let (to, destination_device) = self.hold(mirror.destination.device, devices)?;
+        fits(&source_device, source.offset.0, len)?;
+        fits(&destination_device, mirror.destination.offset.0, len)?;
         let Log::Disk(Dev::Log { major, minor, sector: log }) = mirror.log else {
             return Err(wrong("a mirror without a dirty log on disk"));
         };
-        let log_on = self.hold(Dev::Pv { major, minor }, devices)?;
-        self.flush_too(from.slot);
-        let at = |device: &Arc<BackingDevice>, sector: u64| PartPlace {
-            device: Arc::clone(device),
-            sector,
+        let (log_on, _) = self.hold(Dev::Pv { major, minor }, devices)?;
+        self.flush_too(source_device.slot);
+        let place = PartPlace {
+            start: line.start,
+            source: Area { device: from, offset: source.offset },
+            destination: Area { device: to, offset: mirror.destination.offset },
+            log: Area { device: log_on, offset: Sectors(log) },
         };
-        let part = Part::new(
-            line.start.0,
-            line.len.0,
-            mirror.chunk_sectors,
-            at(&from, source.offset.0),
-            at(&to, mirror.destination.offset.0),
-            at(&log_on, log),
-            Arc::clone(wakeup),
-        )?;
-        let part = Arc::new(part);
-        self.parts.push(Arc::clone(&part));
-        self.push(line.start.0, line.len.0, LiveTarget::Mirror(part));
+        let (chunk, length) = (mirror.chunk_sectors, line.len);
+        let part = new_part(place, length, chunk, &source_device, &destination_device)?;
+        let number = u16::try_from(self.parts.len()).map_err(|_| wrong("too many moving parts"))?;
+        self.parts.push(part);
+        self.push(line.start.0, line.len.0, LiveTarget::Mirror(PartIndex(number)));
         Ok(())
     }
 
@@ -162,17 +201,54 @@ impl LiveTable {
         }
     }
 
-    fn hold(&mut self, dev: Dev, devices: &[Arc<BackingDevice>]) -> Result<Arc<BackingDevice>> {
+    /// The device of this name, held from now on, and its index.
+    fn hold(
+        &mut self,
+        dev: Dev,
+        devices: &[Arc<BackingDevice>],
+    ) -> Result<(DeviceIndex, Arc<BackingDevice>)> {
         let Dev::Pv { major, minor } = dev else {
             return Err(wrong("a line on a device that is no PV"));
         };
         let number = DeviceNumber { major, minor };
         let device = devices.iter().find(|device| device.number == number);
         let device = device.ok_or_else(|| wrong(format!("no PV with the number {number}")))?;
-        if !self.devices.iter().any(|held| held.number == number) {
+        let held = self.devices.iter().position(|held| held.number == number);
+        let index = held.unwrap_or(self.devices.len());
+        if index == self.devices.len() {
             self.devices.push(Arc::clone(device));
         }
-        Ok(Arc::clone(device))
+        let index = u8::try_from(index).ok().filter(|index| usize::from(*index) < MAX_DEVICES);
+        let index = index.ok_or_else(|| wrong("it lies on too many devices"))?;
+        Ok((DeviceIndex(index), Arc::clone(device)))
+    }
+}
+
+impl Volume for LiveTable {
+    type Cells = Storage;
+
+    fn parts(&self) -> &[Part<Storage>] {
+        &self.parts
+    }
+
+    fn device(&self, device: DeviceIndex) -> Option<&device::Device> {
+        self.backing(device).map(|device| &device.below)
+    }
+
+    fn flushes(&self) -> &FlushGate {
+        &self.flushes
+    }
+
+    fn passes(&self, moment: Moment) {
+        failpoint::pass(match moment {
+            Moment::CopyBegun => Point::CopyBegun,
+            Moment::CopyDone => Point::CopyDone,
+            Moment::LogWriting => Point::LogWriting,
+            Moment::LogWritten => Point::LogWritten,
+            Moment::SettleBegun => Point::SettleBegun,
+            Moment::SettleDone => Point::SettleDone,
+            _ => return,
+        });
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a command and the daemon say to each other: one JSON object a line, over a unix socket.
 
+use lvshift_core::mirror;
 use lvshift_core::table::{Area, Log, Mirror, Segment, SyncHint, Target};
 use lvshift_core::units::{DeviceNumber, Sectors};
 use lvshift_frontend_common::error::{Error, Kind};
@@ -194,6 +195,12 @@ pub(crate) struct Tuning {
     pub(crate) paused: Option<bool>,
     /// The write policy is source-first, not copy-first.
     pub(crate) source_first: Option<bool>,
+}
+
+impl From<Tuning> for mirror::Tuning {
+    fn from(Tuning { max_rate, pace, paused, source_first }: Tuning) -> mirror::Tuning {
+        mirror::Tuning { max_rate, pace, paused, source_first }
+    }
 }
 
 impl Tuning {

@@ -24,9 +24,11 @@ impl Confirm {
         Confirm { asked: 0, done: 0, turn: None }
     }
 
-    /// The look of this number is wanted, and no older one any more.
-    pub(super) fn ask(&mut self, number: u64) {
+    /// The look of this number is wanted, and no older one any more. True if that is news.
+    pub(super) fn ask(&mut self, number: u64) -> bool {
+        let is_new = number > self.asked;
         self.asked = self.asked.max(number);
+        is_new
     }
 
     /// Whether nothing may begin that flushes.

@@ -128,13 +128,12 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
     /// flush that is in flight now has been answered, and that what failed was told to the trackers. Until
     /// then, and afterwards where the parts are sealed, no settle round begins.
     pub fn confirm(&mut self, number: u64) {
-        self.more = true;
-        self.confirm.ask(number);
+        self.more |= self.confirm.ask(number);
     }
 
     /// Lets what is in flight end and begins nothing more.
     pub const fn stop(&mut self) {
-        self.more = true;
+        self.more |= !self.stops;
         self.stops = true;
     }
 

@@ -1,94 +1,63 @@
-//! The last look before the commit: who seals a move waits here until every flush that was in
-//! flight has been answered, and what failed of them was told to the trackers.
-//!
-//! A device that fails a flush may have dropped what it was to make durable, and succeed at the
-//! next one. So the mover's own flush proves nothing while the failure of an earlier one is known
-//! to the device alone.
+//! The word between the one who seals a move and the copier's thread: which last look is asked for, and
+//! which is done ([`Copier::confirm`](lvshift_core::mirror::Copier::confirm)).
 
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use lvshift_core::chunk::Turn;
+use crate::platform::{Condvar, Instant, Mutex, MutexGuard};
 
-use crate::platform::{Condvar, Instant, Mutex};
-
-/// The word between the one who seals and the copier's thread.
+/// The last looks that were asked for, by number.
 #[derive(Debug)]
 pub(super) struct Confirm {
-    stage: Mutex<Stage>,
+    numbers: Mutex<Numbers>,
     changed: Condvar,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Idle,
-    Wanted,
-    Done,
+#[derive(Clone, Copy, Debug, Default)]
+struct Numbers {
+    asked: u64,
+    done: u64,
 }
 
 impl Confirm {
     pub(super) fn new() -> Confirm {
-        Confirm { stage: Mutex::new(Stage::Idle), changed: Condvar::new() }
+        Confirm { numbers: Mutex::new(Numbers::default()), changed: Condvar::new() }
     }
 
     /// Waits until everything has been answered that was in flight; false if that takes longer
     /// than `limit`.
     pub(super) fn wait(&self, limit: Duration, wake_the_thread: impl FnOnce()) -> bool {
         let start = Instant::now();
-        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
-        *stage = Stage::Wanted;
+        let mut numbers = self.numbers();
+        numbers.asked += 1;
+        let own = numbers.asked;
         wake_the_thread();
-        while *stage != Stage::Done {
+        while numbers.done < own {
             let left = limit.saturating_sub(start.elapsed());
             if left.is_zero() {
-                break;
+                return false;
             }
-            let waited = self.changed.wait_timeout(stage, left);
-            stage = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.changed.wait_timeout(numbers, left);
+            numbers = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let done = *stage == Stage::Done;
-        *stage = Stage::Idle;
-        done
+        true
     }
-}
 
-/// The thread's side.
-#[derive(Default)]
-pub(super) struct Confirming {
-    /// The application's flushes that are waited for; everything else has been answered.
-    turn: Option<Turn>,
-}
+    /// The newest that was asked for; 0 is none.
+    pub(super) fn asked(&self) -> u64 {
+        self.numbers().asked
+    }
 
-impl Confirming {
-    /// Goes on with the last look, if one is wanted. `quiet`: nothing of the thread's own is in
-    /// flight; `turn` takes the application's flushes of this moment, `is_over` says whether they
-    /// have been answered. True while the thread must begin nothing that flushes.
-    pub(super) fn go_on(
-        &mut self,
-        confirm: &Confirm,
-        quiet: bool,
-        turn: impl FnOnce() -> Turn,
-        is_over: impl FnOnce(Turn) -> bool,
-    ) -> bool {
-        let mut stage = confirm.stage.lock().unwrap_or_else(PoisonError::into_inner);
-        if *stage != Stage::Wanted && self.turn.is_none() {
-            return false;
-        }
-        if self.turn.is_none() && quiet {
-            self.turn = Some(turn());
-        }
-        // One that nobody waits for any more is finished all the same: turns do not overlap.
-        match self.turn {
-            Some(turn) if is_over(turn) => {
-                self.turn = None;
-                if *stage == Stage::Wanted {
-                    *stage = Stage::Done;
-                    confirm.changed.notify_all();
-                }
-                false
-            }
-            _ => true,
-        }
+    /// The one of this number is done, and with it all before.
+    pub(super) fn done(&self, number: u64) {
+        let mut numbers = self.numbers();
+        numbers.done = numbers.done.max(number);
+        drop(numbers);
+        self.changed.notify_all();
+    }
+
+    fn numbers(&self) -> MutexGuard<'_, Numbers> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,36 +65,20 @@ impl Confirming {
 mod tests {
     use std::sync::Arc;
 
-    use lvshift_core::chunk::FlushGate;
-
     use super::*;
 
     #[test]
-    fn a_flush_in_flight_is_waited_for() {
-        let (confirm, gate) = (Arc::new(Confirm::new()), FlushGate::new());
-        let mut thread = Confirming::default();
-        let mut go_on = |quiet| thread.go_on(&confirm, quiet, || gate.turn(), |t| gate.is_over(t));
-        assert!(!go_on(true), "nobody asked");
-        let flush = gate.begin();
+    fn who_asks_waits_for_an_answer_to_that() {
+        let confirm = Arc::new(Confirm::new());
+        assert!(!confirm.wait(Duration::from_millis(5), || ()), "nobody answers");
         let asking = Arc::clone(&confirm);
         let asked = std::thread::spawn(move || asking.wait(Duration::from_secs(60), || ()));
-        while !go_on(false) {
+        while confirm.asked() < 2 {
             std::thread::yield_now();
         }
-        assert!(go_on(true), "a flush is in flight");
+        confirm.done(1);
         assert!(!asked.is_finished());
-        gate.end(flush);
-        assert!(!go_on(true));
+        confirm.done(2);
         assert!(asked.join().expect("no panic"));
-    }
-
-    #[test]
-    fn who_waits_in_vain_is_told_so() {
-        let confirm = Confirm::new();
-        assert!(!confirm.wait(Duration::from_millis(5), || ()));
-        let gate = FlushGate::new();
-        let mut thread = Confirming::default();
-        let going_on = thread.go_on(&confirm, true, || gate.turn(), |t| gate.is_over(t));
-        assert!(!going_on, "nobody waits any more");
     }
 }

@@ -1,13 +1,9 @@
-//! The mirror of a move: the parts that queue threads share with the copier, and its thread.
+//! The mirror of a move: the memory of its parts, and the thread that carries out what core's copier asks
+//! for.
 
 mod confirm;
-mod copy;
-mod log;
-mod pace;
 mod part;
-mod settle;
 mod worker;
-mod zeroes;
 
-pub(crate) use part::{Part, PartPlace};
+pub(crate) use part::{Storage, Unreadable, new_part};
 pub(crate) use worker::{Worker, WorkerSetting};

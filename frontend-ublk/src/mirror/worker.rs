@@ -1,36 +1,35 @@
-//! The thread that copies and keeps the dirty logs of one LV's moving parts.
+//! The thread that copies and keeps the dirty logs of one LV's moving parts: core's copier decides, the
+//! thread's ring does.
 
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lvshift_core::chunk::{CopyOutcome, WritePolicy};
-use lvshift_core::copier::{Allowed, May, Nanos, Pacer, Pick, Schedule, Stats, Widen};
+use lvshift_core::chunk::Fault;
+use lvshift_core::copier::{Latencies, Nanos};
+use lvshift_core::device::DeviceIndex;
+use lvshift_core::mirror::{
+    Buffer, Buffers, COPY_BLOCK, COPY_SLOTS, Copier, Ended, LogLoad, Next, Operation, PartState,
+    Tag, fail_all,
+};
+use lvshift_core::table::Area;
+use lvshift_core::units::SECTOR_SIZE;
+use lvshift_core::{Leg, LegFault};
 use lvshift_on_disk_format::dirty_log::BLOCK_SIZE;
 
-use super::Part;
-use super::confirm::{Confirm, Confirming};
-use super::copy::{BLOCK, CopySlot};
-use super::log::{LogLane, believe};
-use super::pace::Pacing;
-use super::settle::Settler;
+use super::Unreadable;
+use super::confirm::Confirm;
 use crate::events::Events;
-use crate::failpoint::{self, Point};
-use crate::limits::WAKEUP;
 use crate::live::LiveTable;
-use crate::platform::{self, Instant, Ring, Thread, Wakeup, Work};
+use crate::platform::{self, At, Instant, Memory, Ring, Slot, Thread, Wakeup, Work, read_at};
 use crate::protocol::Tuning;
 use crate::queues::Queues;
 
-/// Chunks that are copied at once,
-const WINDOW: u16 = 4;
-/// and where that makes the copy faster.
-const WIDEST: u16 = 8;
-/// How long at most until it looks for work although nothing woke it.
-const LOOK_ANYWAY: Duration = Duration::from_secs(5);
-/// How often it looks whether it may end at last.
-const STOP_STEP: Duration = Duration::from_millis(5);
+const WAKEUP: Slot = Slot(1);
+/// The number under which the ring tells that the thread was woken; the others are tags.
+const WOKEN: u64 = 1 << 32;
 
 /// What a worker is started with.
 pub(crate) struct WorkerSetting {
@@ -57,15 +56,14 @@ struct Shared {
 }
 
 impl Worker {
-    /// Reads the logs, unless the trackers know better already, and starts the thread. The parts
+    /// Loads the dirty logs, unless the trackers know better already, and starts the thread. The parts
     /// are not served before this has returned.
     pub(crate) fn start(setting: WorkerSetting, from_log: bool) -> io::Result<Worker> {
         if from_log {
-            setting.table.parts.iter().try_for_each(|part| believe(part))?;
+            load_dirty_logs(&setting.table)?;
         }
-        let tuning = Mutex::new(Some(setting.tuning));
-        let confirm = Confirm::new();
-        let shared = Arc::new(Shared { stop: AtomicBool::new(false), tuning, confirm });
+        let (stop, tuning) = (AtomicBool::new(false), Mutex::new(None));
+        let shared = Arc::new(Shared { stop, tuning, confirm: Confirm::new() });
         let wakeup = Arc::clone(&setting.wakeup);
         let for_thread = Arc::clone(&shared);
         let mut thread =
@@ -96,63 +94,50 @@ impl Worker {
     }
 }
 
+/// Takes what the dirty logs on disk say into the trackers.
+fn load_dirty_logs(table: &LiveTable) -> io::Result<()> {
+    let mut memory = Memory::new(COPY_BLOCK)?;
+    for part in &table.parts {
+        let mut load = LogLoad::new(part, COPY_BLOCK);
+        while let Some((at, len)) = load.next_read() {
+            let device = table.backing(at.device).ok_or(io::ErrorKind::NotFound)?;
+            read_at(&device.file, memory.bytes_mut(0..len), at.offset.0 * SECTOR_SIZE)?;
+            // Where it is not this part's log, everything is to be copied.
+            let _ = load.take(part, memory.bytes(0..len));
+        }
+    }
+    Ok(())
+}
+
 struct Running {
     ring: Ring,
     setting: WorkerSetting,
     shared: Arc<Shared>,
-    slots: Vec<CopySlot>,
-    lanes: Vec<LogLane>,
-    schedules: Vec<Schedule>,
-    turn: usize,
-    pacer: Pacer,
-    widen: Widen,
-    pacing: Pacing,
-    stats: Stats,
-    tuned: Tuning,
-    born: Instant,
-    settler: Settler,
-    confirming: Confirming,
-    seen: Seen,
-}
-
-/// What whoever waits for the copy has been told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Seen {
-    failed: bool,
-    equal: bool,
-}
-
-/// What a completion is of: a copy slot, a lane, the wakeup, or a leg's flush.
-const COPY: u64 = 1 << 32;
-const LOG: u64 = 2 << 32;
-const WAKE: u64 = 3 << 32;
-const SETTLE: u64 = 4 << 32;
-
-fn user(kind: u64, number: usize, index: usize) -> u64 {
-    kind | (number as u64) << 8 | index as u64
+    copier: Copier<Box<[PartState]>>,
+    start: Instant,
 }
 
 impl Work for Running {
     fn before_wait(&mut self) -> io::Result<Option<Option<Duration>>> {
-        let stopping = self.shared.stop.load(Ordering::Acquire);
-        if stopping && self.is_idle() {
-            return Ok(None);
+        let tuning = self.shared.tuning.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(tuning) = tuning {
+            self.copier.tune(tuning.into(), &*self.setting.table, self.now());
         }
-        self.take_tuning();
-        self.end_settle();
-        let mut limit = stopping.then_some(STOP_STEP);
-        if self.confirm() {
-            limit = Some(STOP_STEP);
-        } else if !stopping {
-            self.write_logs()?;
+        if self.shared.stop.load(Ordering::Acquire) {
+            self.copier.stop();
+        }
+        self.copier.confirm(self.shared.confirm.asked());
+        loop {
             let now = self.now();
-            let look = self.pacing.look(&self.setting.queues, &self.stats, &mut self.pacer, now);
-            let pause = self.settle()?;
-            let pause = look.map_or(pause, |look| pause.min(look));
-            limit = Some(pause.min(self.begin_copies()?.unwrap_or(pause)));
+            let mut blocks = Blocks(self.ring.memory_mut());
+            match self.copier.next(&*self.setting.table, &mut blocks, now) {
+                Next::Do(operation) => self.carry_out(operation)?,
+                Next::WaitUntil(until) => {
+                    return Ok(Some(Some(Duration::from_nanos(until.0.saturating_sub(now.0)))));
+                }
+                Next::Stopped => return Ok(None),
+            }
         }
-        self.tell();
-        Ok(Some(limit))
     }
 
     fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
@@ -161,7 +146,13 @@ impl Work for Running {
 
     fn after_wait(&mut self) -> io::Result<()> {
         while let Some((user, result)) = self.ring.completion() {
-            self.completed(user, result)?;
+            let Ok(tag) = u32::try_from(user) else {
+                self.ring.wake_on(WAKEUP, WOKEN)?;
+                continue;
+            };
+            let (tag, now) = (Tag::from_bits(tag), self.now());
+            let blocks = Blocks(self.ring.memory_mut());
+            self.copier.ended(tag, ended(result), &*self.setting.table, &blocks, now);
         }
         Ok(())
     }
@@ -171,204 +162,124 @@ impl Work for Running {
             return;
         }
         // Without its copier no part can become equal: let the mover go back.
-        for part in &self.setting.table.parts {
-            let fault = lvshift_core::chunk::Fault {
-                leg: lvshift_core::Leg::Destination,
-                fault: lvshift_core::LegFault::Copy,
-            };
-            part.pass_on(part.tracker.fail(fault), &self.setting.queues);
-        }
+        let fault = Fault { leg: Leg::Destination, fault: LegFault::Copy };
+        let table = &self.setting.table;
+        table.pass_on(fail_all(&**table, fault), &self.setting.queues);
         self.setting.events.happened();
     }
 }
 
 impl Running {
     fn new(setting: WorkerSetting, shared: Arc<Shared>) -> io::Result<Running> {
-        let parts = &setting.table.parts;
-        let copies = usize::from(WIDEST) * BLOCK;
-        let mut ring = Ring::new(256, copies + parts.len() * BLOCK_SIZE)?;
+        let parts = setting.table.parts.len();
+        let mut ring = Ring::new(256, COPY_SLOTS * COPY_BLOCK + parts * BLOCK_SIZE)?;
         ring.set_file(WAKEUP, setting.wakeup.file())?;
         for device in &setting.table.devices {
             ring.set_file(device.slot, &device.file)?;
         }
-        ring.wake_on(WAKEUP, WAKE)?;
-        let slots = (0..usize::from(WIDEST)).map(|n| CopySlot::new(n * BLOCK..(n + 1) * BLOCK));
-        let lanes = parts
-            .iter()
-            .enumerate()
-            .map(|(n, part)| LogLane::new(Arc::clone(part), copies + n * BLOCK_SIZE));
-        let now = Instant::now();
-        let mut running = Running {
-            slots: slots.collect(),
-            lanes: lanes.collect(),
-            schedules: parts.iter().map(|_| Schedule::new()).collect(),
-            turn: 0,
-            pacer: Pacer::new(WINDOW, None, Nanos(0)),
-            widen: Widen::new(WINDOW, WIDEST),
-            pacing: Pacing::default(),
-            stats: Stats::new(Nanos(0)),
-            tuned: Tuning::default(),
-            born: now,
-            settler: Settler::new(Arc::clone(&setting.table), Nanos(0)),
-            confirming: Confirming::default(),
-            seen: Seen::default(),
-            ring,
-            setting,
-            shared,
-        };
-        // Before the first request: one that came while the policy was not set yet could make the copy
-        // of its chunk wanted, which no limit holds back.
-        running.take_tuning();
-        Ok(running)
+        ring.wake_on(WAKEUP, WOKEN)?;
+        let states = (0..parts).map(|_| PartState::new()).collect();
+        let copier = Copier::new(states, &*setting.table, setting.tuning.into(), Nanos(0));
+        Ok(Running { ring, setting, shared, copier, start: Instant::now() })
     }
 
-    fn completed(&mut self, done: u64, result: i32) -> io::Result<()> {
-        let (number, index) = ((done >> 8) as usize & 0xFFFF, done as usize & 0xFF);
-        match done >> 32 << 32 {
-            COPY => {
-                let Some(slot) = self.slots.get_mut(number) else { return Ok(()) };
-                let ended =
-                    slot.answer(index, result, &mut self.ring, |i| user(COPY, number, i))?;
-                let Some(ended) = ended else { return Ok(()) };
-                failpoint::pass(Point::CopyDone);
-                self.pacer.ended();
-                let now = self.now();
-                let wanted = ended.ticket.is_wanted();
-                if ended.outcome == CopyOutcome::Copied {
-                    self.stats.chunk_copied(ended.data, ended.zeroed, wanted, now);
-                    let widest = self.widen.copied(ended.data + ended.zeroed, now);
-                    self.pacing.set_window(widest, &mut self.pacer);
-                } else {
-                    self.stats.chunk_failed();
-                }
-                let effects = ended.ticket.complete(&ended.part.tracker, ended.outcome);
-                ended.part.pass_on(effects, &self.setting.queues);
+    fn carry_out(&mut self, operation: Operation) -> io::Result<()> {
+        match operation {
+            Operation::Read { tag, at, buffer, into } => {
+                let (at, range) = (self.at(at)?, within(buffer, into));
+                self.ring.read(at, range, tag.bits().into())
             }
-            LOG => {
-                let Some(lane) = self.lanes.get_mut(number) else { return Ok(()) };
-                let (marked, effects) = lane.written(result);
-                self.settler.marked(marked);
-                if let Some(part) = self.setting.table.parts.get(number) {
-                    part.pass_on(effects, &self.setting.queues);
-                }
+            Operation::Write { tag, at, buffer, from, durable } => {
+                let (at, range) = (self.at(at)?, within(buffer, from));
+                self.ring.write(at, range, durable, tag.bits().into())
             }
-            SETTLE => self.settler.answer(index, result),
-            _ => self.ring.wake_on(WAKEUP, WAKE)?,
-        }
-        Ok(())
-    }
-
-    fn write_logs(&mut self) -> io::Result<()> {
-        for (n, lane) in self.lanes.iter_mut().enumerate() {
-            lane.write_next(&mut self.ring, user(LOG, n, 0))?;
-        }
-        Ok(())
-    }
-
-    /// Ends the settle round under way, if all that it waits for has come.
-    fn end_settle(&mut self) {
-        let now = self.now();
-        let (lanes, queues) = (&mut self.lanes, &self.setting.queues);
-        self.settler.end(now, queues, |number, part, cleaned, effects| {
-            if cleaned && let Some(lane) = lanes.get_mut(number) {
-                lane.cleaned();
+            Operation::WriteZeroes { tag, at, count } => {
+                let at = self.at(at)?;
+                self.ring.zero(at, count.0 * SECTOR_SIZE, true, tag.bits().into())
             }
-            part.pass_on(effects, queues);
-        });
-    }
-
-    /// Goes on with the last look before a commit; true while nothing may begin that flushes.
-    fn confirm(&mut self) -> bool {
-        let quiet = self.is_idle();
-        let flushes = &self.setting.table.flushes;
-        let confirm = &self.shared.confirm;
-        self.confirming.go_on(confirm, quiet, || flushes.turn(), |turn| flushes.is_over(turn))
-    }
-
-    /// Begins the next settle round where it is time; says how long until there is something to do
-    /// for it.
-    fn settle(&mut self) -> io::Result<Duration> {
-        let now = self.now();
-        let next = self.settler.begin(now, &mut self.ring, |n| user(SETTLE, 0, n))?;
-        let wait = next.map(|at| Duration::from_nanos(at.0.saturating_sub(now.0)));
-        Ok(wait.map_or(LOOK_ANYWAY, |wait| wait.max(Duration::from_millis(1))))
-    }
-
-    /// Begins as many copies as may be; the time after which more may, if that is known.
-    fn begin_copies(&mut self) -> io::Result<Option<Duration>> {
-        loop {
-            let now = self.now();
-            let May::Begin { allowed, ask_again } = self.pacer.may_begin(now) else {
-                return Ok(None);
-            };
-            let wait = ask_again.map(|at| Duration::from_nanos(at.0.saturating_sub(now.0)));
-            let Some(free) = self.slots.iter().position(CopySlot::is_free) else {
-                return Ok(wait);
-            };
-            let Some((part, ticket)) = self.pick(allowed) else { return Ok(wait) };
-            self.pacer.began(ticket.piece().count.0 * 512, now);
-            self.slots[free].begin(part, ticket, &mut self.ring, |i| user(COPY, free, i))?;
-            failpoint::pass(Point::CopyBegun);
-        }
-    }
-
-    fn pick(&mut self, allowed: Allowed) -> Option<(Arc<Part>, lvshift_core::chunk::CopyTicket)> {
-        let parts = &self.setting.table.parts;
-        for offset in 0..parts.len() {
-            let n = (self.turn + offset) % parts.len();
-            if let Pick::Copy(ticket) = self.schedules[n].next(&parts[n].tracker, allowed) {
-                self.turn = n + 1;
-                return Some((Arc::clone(&parts[n]), ticket));
+            Operation::Flush { tag, device } => {
+                let slot = self.slot(device)?;
+                self.ring.flush(slot, tag.bits().into())
+            }
+            Operation::Wake(queues) => {
+                self.setting.queues.wake(queues.bits());
+                Ok(())
+            }
+            Operation::Unreadable { part, sectors, error } => {
+                self.setting.table.note_unreadable(Unreadable { part, sectors, errno: error });
+                Ok(())
+            }
+            Operation::CountLatencies => {
+                let mut latencies = Latencies::new();
+                let queues = self.setting.queues.latencies().iter();
+                queues.for_each(|queue| queue.add_to(&mut latencies));
+                self.copier.latencies(&latencies, self.now());
+                Ok(())
+            }
+            Operation::Confirmed(number) => {
+                self.shared.confirm.done(number);
+                Ok(())
+            }
+            Operation::Tell => {
+                self.setting.events.happened();
+                Ok(())
             }
         }
-        None
     }
 
-    fn take_tuning(&mut self) {
-        let taken = self.shared.tuning.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(tuning) = taken else { return };
-        let now = self.now();
-        self.widen.disturbed();
-        self.pacing.tune(tuning, WINDOW, &mut self.pacer, now);
-        if let Some(paused) = tuning.paused {
-            self.pacer.set_paused(paused);
-        }
-        if tuning.source_first.is_some() {
-            self.tuned.source_first = tuning.source_first;
-        }
-        let configured = if self.tuned.source_first == Some(true) {
-            WritePolicy::SourceFirst
-        } else {
-            WritePolicy::CopyFirst
-        };
-        for part in &self.setting.table.parts {
-            part.set_policy(self.pacer.write_policy(configured));
-        }
+    fn slot(&self, device: DeviceIndex) -> io::Result<Slot> {
+        let device = self.setting.table.backing(device);
+        Ok(device.ok_or(io::ErrorKind::NotFound)?.slot)
     }
 
-    /// Tells whoever waits when the copy has failed or become equal, or is not equal any more.
-    fn tell(&mut self) {
-        let parts = &self.setting.table.parts;
-        let now = Seen {
-            failed: parts.iter().any(|part| part.tracker.fault().is_some()),
-            equal: parts.iter().all(|part| part.tracker.left() == 0),
-        };
-        if now != self.seen {
-            self.seen = now;
-            self.setting.events.happened();
-        }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.slots.iter().all(CopySlot::is_free)
-            && self.lanes.iter().all(LogLane::is_idle)
-            && self.settler.is_idle()
+    fn at(&self, at: Area<DeviceIndex>) -> io::Result<At> {
+        Ok(At { file: self.slot(at.device)?, offset: at.offset.0 * SECTOR_SIZE })
     }
 
     fn now(&self) -> Nanos {
-        Nanos(u64::try_from(self.born.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        Nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// The copier's blocks in the ring's memory.
+struct Blocks<'a>(&'a mut Memory);
+
+impl Buffers for Blocks<'_> {
+    fn bytes(&self, buffer: Buffer) -> &[u8] {
+        self.0.bytes(place(buffer))
+    }
+
+    fn bytes_mut(&mut self, buffer: Buffer) -> &mut [u8] {
+        self.0.bytes_mut(place(buffer))
+    }
+}
+
+/// Where a block is in the ring's memory: first those of copies, then those of logs.
+fn place(buffer: Buffer) -> Range<usize> {
+    match buffer {
+        Buffer::Copy(slot) => {
+            let start = usize::from(slot) * COPY_BLOCK;
+            start..start + COPY_BLOCK
+        }
+        Buffer::Log(part) => {
+            let start = COPY_SLOTS * COPY_BLOCK + part.index() * BLOCK_SIZE;
+            start..start + BLOCK_SIZE
+        }
+    }
+}
+
+/// Where bytes of a block are in the ring's memory.
+fn within(buffer: Buffer, bytes: Range<usize>) -> Range<usize> {
+    let start = place(buffer).start;
+    start + bytes.start..start + bytes.end
+}
+
+/// What a completion says.
+fn ended(result: i32) -> Ended {
+    match (usize::try_from(result), -result) {
+        (Ok(bytes), _) => Ended::Done(bytes),
+        (_, libc::EINTR | libc::EAGAIN) => Ended::Again,
+        (_, libc::EOPNOTSUPP) => Ended::Unsupported,
+        (_, errno) => Ended::Failed(errno),
+    }
+}

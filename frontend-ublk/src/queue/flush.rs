@@ -39,7 +39,7 @@ impl Queue {
         let Some(device) = table.devices.get(index) else { return Ok(()) };
         let leg = if table.flushed.contains(&device.slot) { Leg::Source } else { Leg::Destination };
         if result < 0 {
-            table.flush_failed(device, &[Leg::Source, Leg::Destination], &self.queues);
+            table.flush_failed(index, &[Leg::Source, Leg::Destination], &self.queues);
         }
         let slot = &mut self.tags[usize::from(tag)];
         let Work::Flush { progress } = &mut slot.work else { return Ok(()) };
@@ -71,7 +71,7 @@ impl Queue {
 
 /// Who is in charge, as far as any part says that it is not simply the source.
 fn authority(table: &LiveTable) -> Authority {
-    let all = table.parts.iter().map(|part| part.tracker.authority());
+    let all = table.parts.iter().map(|part| part.tracker().authority());
     all.fold(Authority::Source, |so_far, here| match (so_far, here) {
         (Authority::Destination, _) | (_, Authority::Destination) => Authority::Destination,
         (Authority::Undecided, _) | (_, Authority::Undecided) => Authority::Undecided,

@@ -8,11 +8,12 @@ use lvshift_core::chunk::{
     Admission, AppResult, Authority, Content, Fallback, Parked, Piece, WriteOutcome,
 };
 use lvshift_core::io::{LegOp, ReadPlan, ReadStep, WriteProgress, plan_write};
+use lvshift_core::mirror::PartIndex;
 use lvshift_core::units::Sectors;
 
 use super::Queue;
 use super::tag::{LEGS, LegTask, LegWork, Work, index_of};
-use crate::mirror::Part;
+use crate::live::LiveTable;
 
 /// How often a request's reads that failed on the source are tried again because of writes in flight.
 const MAX_REREADS: u8 = 200;
@@ -22,50 +23,57 @@ impl Queue {
     pub(super) fn begin_mirrored(
         &mut self,
         tag: u16,
-        part: &Arc<Part>,
+        table: &Arc<LiveTable>,
+        number: PartIndex,
         sector: u64,
         in_part: u64,
     ) -> io::Result<()> {
+        let Some(part) = table.parts.get(number.index()) else {
+            return self.finish(tag, -libc::EIO);
+        };
         let slot = &mut self.tags[usize::from(tag)];
-        let first = sector - part.start;
+        let first = sector - part.place().start.0;
         let Some(op) = slot.write_op() else {
             slot.piece = in_part;
-            slot.work = Work::MirrorRead { part: Arc::clone(part), plan: ReadPlan::new() };
+            slot.work = Work::MirrorRead { part: number, plan: ReadPlan::new() };
             self.enter_below(tag, false);
-            let at = part.at(Leg::Source, first);
+            let Some(at) = table.at(part.at(Leg::Source, Sectors(first))) else {
+                return self.piece_failed(tag, -libc::EIO);
+            };
             return self.issue(tag, 0, LegWork { at, op: LegTask::Read, bytes: 0, stalls: 0 });
         };
-        let chunk = u64::from(part.tracker.geometry().chunk_sectors());
+        let chunk = u64::from(part.tracker().geometry().chunk_sectors());
         let count = in_part.min(chunk - first % chunk);
         let piece = Piece { first: Sectors(first), count: Sectors(count) };
-        let content = op.content(part.discards);
-        if content == Content::Undefined && part.tracker.authority() != Authority::Source {
+        let content = op.content(part.discards());
+        if content == Content::Undefined && part.tracker().authority() != Authority::Source {
             return self.skip(tag, in_part);
         }
-        let ticket = match part.tracker.admit(piece, content, self.id, part.policy()) {
+        let ticket = match part.tracker().admit(piece, content, self.id, part.policy()) {
             Ok(Admission::Admitted(ticket, effects)) => {
-                part.pass_on(effects, &self.queues);
+                table.pass_on(effects, &self.queues);
                 ticket
             }
             Ok(Admission::Parked(Parked::ForCommit, effects)) if content == Content::Undefined => {
-                part.pass_on(effects, &self.queues);
+                table.pass_on(effects, &self.queues);
                 return self.skip(tag, in_part);
             }
             Ok(Admission::Parked(_, effects)) => {
                 self.waiting.push(tag);
-                part.pass_on(effects, &self.queues);
+                table.pass_on(effects, &self.queues);
                 return Ok(());
             }
             Err(_) => return self.finish(tag, -libc::EIO),
         };
-        let plan = plan_write(op, ticket.route(), part.discards);
+        let plan = plan_write(op, ticket.route(), part.discards());
         let progress = WriteProgress::new(&plan);
         slot.piece = count;
-        slot.work = Work::MirrorWrite { part: Arc::clone(part), ticket: Some(ticket), progress };
+        slot.work = Work::MirrorWrite { part: number, ticket: Some(ticket), progress };
         let durable = slot.is_durable();
         self.enter_below(tag, durable);
         for leg in &plan {
-            let at = part.at(leg.leg, first);
+            // Every leg is on one of the table's devices.
+            let Some(at) = table.at(part.at(leg.leg, Sectors(first))) else { continue };
             let work = LegWork { at, op: LegTask::Do(leg.op), bytes: 0, stalls: 0 };
             self.issue(tag, index_of(leg.leg), work)?;
         }
@@ -82,15 +90,17 @@ impl Queue {
 
     pub(super) fn mirror_read_done(&mut self, tag: u16, result: i32) -> io::Result<()> {
         let verdict = self.verdict(tag, 0, result);
+        let table = Arc::clone(&self.table);
         let slot = &mut self.tags[usize::from(tag)];
         let Work::MirrorRead { part, plan } = &mut slot.work else { return Ok(()) };
         let step = plan.leg_done(verdict == 0);
-        let first = slot.request.start + slot.done - part.start;
+        let Some(part) = table.parts.get(part.index()) else { return Ok(()) };
+        let first = slot.request.start + slot.done - part.place().start.0;
         match step {
             ReadStep::Done => self.piece_done(tag),
             ReadStep::TryDestination => {
                 let piece = Piece { first: Sectors(first), count: Sectors(slot.piece) };
-                match part.tracker.may_read_destination(piece) {
+                match part.tracker().may_read_destination(piece) {
                     Fallback::Destination => {}
                     // The write in flight is over before long; a failed read takes its time, too.
                     Fallback::Later if slot.rereads < MAX_REREADS => {
@@ -101,7 +111,9 @@ impl Queue {
                     }
                     Fallback::Later | Fallback::None => return self.piece_failed(tag, verdict),
                 }
-                let at = part.at(Leg::Destination, first);
+                let Some(at) = table.at(part.at(Leg::Destination, Sectors(first))) else {
+                    return self.piece_failed(tag, verdict);
+                };
                 self.issue(tag, 0, LegWork { at, op: LegTask::Read, bytes: 0, stalls: 0 })
             }
             ReadStep::Failed => self.piece_failed(tag, verdict),
@@ -127,34 +139,41 @@ impl Queue {
         let Work::MirrorWrite { part, ticket, progress } = &mut slot.work else { return Ok(()) };
         let Some(outcome) = progress.leg_done(LEGS[leg], ok) else { return Ok(()) };
         let Some(ticket) = ticket.take() else { return Ok(()) };
-        let part = Arc::clone(part);
-        let completed = ticket.complete(&part.tracker, outcome);
-        part.pass_on(completed.effects, &self.queues);
+        let (number, table) = (*part, Arc::clone(&self.table));
+        let Some(part) = table.parts.get(number.index()) else { return Ok(()) };
+        let completed = ticket.complete(part.tracker(), outcome);
+        table.pass_on(completed.effects, &self.queues);
         if outcome != WriteOutcome::Done {
-            part.wakeup.wake();
+            table.wake_copier();
         }
         match completed.app {
             AppResult::Done => self.piece_done(tag),
             AppResult::Failed => self.piece_failed(tag, -libc::EIO),
             AppResult::Held => {
                 self.leave_below(tag);
-                self.hold(tag, part);
+                self.hold(tag, number, table);
                 Ok(())
             }
         }
     }
 
-    fn hold(&mut self, tag: u16, part: Arc<Part>) {
-        self.tags[usize::from(tag)].work = Work::Held { part };
+    fn hold(&mut self, tag: u16, part: PartIndex, table: Arc<LiveTable>) {
+        self.tags[usize::from(tag)].work = Work::Held { part, table };
         self.waiting.push(tag);
     }
 
     /// Looks again whether a held result is decided. It is not on its way below, so the table may
     /// change over it.
-    pub(super) fn held_again(&mut self, tag: u16, part: Arc<Part>) -> io::Result<()> {
-        match part.tracker.held_result() {
+    pub(super) fn held_again(
+        &mut self,
+        tag: u16,
+        part: PartIndex,
+        table: Arc<LiveTable>,
+    ) -> io::Result<()> {
+        let held = table.parts.get(part.index()).map(|part| part.tracker().held_result());
+        match held.unwrap_or(AppResult::Failed) {
             AppResult::Held => {
-                self.hold(tag, part);
+                self.hold(tag, part, table);
                 Ok(())
             }
             AppResult::Failed => self.finish(tag, -libc::EIO),

@@ -226,7 +226,7 @@ impl Queue {
                 Some(at) => self.begin_plain(tag, at, in_segment),
                 None => self.finish(tag, -libc::EIO),
             },
-            LiveTarget::Mirror(part) => self.begin_mirrored(tag, part, sector, in_segment),
+            LiveTarget::Mirror(part) => self.begin_mirrored(tag, &table, *part, sector, in_segment),
         }
     }
 
@@ -239,7 +239,7 @@ impl Queue {
         for at in 0..self.retried.len() {
             let tag = self.retried[at];
             match std::mem::take(&mut self.tags[usize::from(tag)].work) {
-                Work::Held { part } => self.held_again(tag, part)?,
+                Work::Held { part, table } => self.held_again(tag, part, table)?,
                 Work::HeldFlush { result, table } => self.flush_decided(tag, result, table)?,
                 _ => self.serve(tag)?,
             }

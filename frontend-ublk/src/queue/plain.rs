@@ -72,7 +72,7 @@ impl Queue {
         let slot = &self.tags[usize::from(tag)];
         let file = slot.legs[leg].at.file;
         if slot.is_durable()
-            && let Some(device) = self.table.devices.iter().find(|device| device.slot == file)
+            && let Some(device) = self.table.devices.iter().position(|device| device.slot == file)
         {
             self.table.flush_failed(device, &[Leg::Destination], &self.queues);
         }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use lvshift_core::Leg;
 use lvshift_core::chunk::{FlushTicket, WriteTicket};
 use lvshift_core::io::{FlushProgress, FlushResult, LegOp, ReadPlan, WriteOp, WriteProgress};
+use lvshift_core::mirror::PartIndex;
 
 use crate::limits::{DEVICE, MAX_IO_BYTES};
 use crate::live::LiveTable;
-use crate::mirror::Part;
 use crate::platform::At;
 use crate::uapi::{Descriptor, op};
 
@@ -74,20 +74,21 @@ pub(super) enum Work {
     Idle,
     Plain,
     MirrorRead {
-        part: Arc<Part>,
+        part: PartIndex,
         plan: ReadPlan,
     },
     MirrorWrite {
-        part: Arc<Part>,
+        part: PartIndex,
         ticket: Option<WriteTicket>,
         progress: WriteProgress,
     },
     Flush {
         progress: FlushProgress,
     },
-    /// Waiting for the commit that decides what it is told.
+    /// Waiting for the commit that decides what it is told; the part is of the table that was written.
     Held {
-        part: Arc<Part>,
+        part: PartIndex,
+        table: Arc<LiveTable>,
     },
     /// A flush that waits for it; the parts are those of the table that was flushed.
     HeldFlush {

@@ -1,125 +1,224 @@
-//! The copier, the log writer and the settle rounds, each a thread of its own.
+//! The copier's thread: the real copier, whose operations are done on the made-up disks step by step, in
+//! any order.
 
 use std::vec::Vec;
 
+use lvshift_on_disk_format::dirty_log::{BITSET_OFFSET, BLOCK_SIZE};
 use shuttle::sync::atomic::Ordering;
 use shuttle::thread;
 
-use super::disks::Span;
+use super::disks::{CHUNK, CHUNKS, Flush, Span};
 use super::plan::{Dice, Fault};
-use super::{ChunkIndex, CopyOutcome, CopyTicket, System};
+use super::{ChunkIndex, LEGS, PLACES, System};
 use crate::Leg;
-use crate::copier::{Allowed, Pick, Schedule};
+use crate::copier::Nanos;
+use crate::device::DeviceIndex;
+use crate::mirror::{
+    Buffer, Buffers, COPY_BLOCK, COPY_SLOTS, Copier, Ended, Next, Operation, PartState, Tag, Tuning,
+};
+use crate::table::Area;
 
-/// Copies what is wanted, and what the scan finds.
-pub(super) fn copy(system: &System) {
-    let allowed = if system.plan.scans { Allowed::All } else { Allowed::Wanted };
-    let mut schedule = Schedule::new();
-    while system.copier_stops.load(Ordering::SeqCst) == 0 {
-        match schedule.next(&system.tracker, allowed) {
-            Pick::Copy(ticket) => copy_one(system, ticket),
-            Pick::Wait | Pick::AllMirrored | Pick::Abandoned => system.copier.wait(),
+/// How often time may pass for each settle round that the plan wants.
+const PAUSES: u64 = 3;
+
+/// What every sector holds as far as the copier looks: data. What it is the disks know.
+static DATA: [u8; COPY_BLOCK] = [1; COPY_BLOCK];
+
+/// Cells of the disks with their values, and the log's block.
+struct Blocks {
+    copies: [Vec<(usize, u32)>; COPY_SLOTS],
+    log: [u8; BLOCK_SIZE],
+}
+
+impl Buffers for Blocks {
+    fn bytes(&self, buffer: Buffer) -> &[u8] {
+        match buffer {
+            Buffer::Copy(_) => &DATA,
+            Buffer::Log(_) => &self.log,
+        }
+    }
+
+    fn bytes_mut(&mut self, buffer: Buffer) -> &mut [u8] {
+        match buffer {
+            Buffer::Copy(_) => &mut [],
+            Buffer::Log(_) => &mut self.log,
+        }
+    }
+}
+
+/// An operation on its way.
+enum Flying {
+    /// The cells that are not read, or written, yet.
+    Read {
+        tag: Tag,
+        slot: usize,
+        left: std::ops::Range<usize>,
+        bytes: usize,
+    },
+    Write {
+        tag: Tag,
+        cells: Vec<(usize, u32)>,
+        bytes: usize,
+    },
+    Log {
+        tag: Tag,
+        bits: u8,
+        durable: bool,
+    },
+    Flush {
+        tag: Tag,
+        leg: Leg,
+        flush: Flush,
+        fails: bool,
+    },
+}
+
+/// Copies, keeps the log and settles until it is stopped.
+pub(super) fn run(system: &System) {
+    let scans = system.plan.scans;
+    let tuning = Tuning { paused: Some(!scans), ..Tuning::default() };
+    let mut copier = Copier::new([PartState::new()], system, tuning, Nanos(0));
+    let mut blocks = Blocks { copies: std::array::from_fn(|_| Vec::new()), log: [0; BLOCK_SIZE] };
+    let mut dice = Dice::new(system.plan.seed ^ 0x5E);
+    let mut fails = system.plan.fault == Fault::Settle;
+    let mut pauses = system.plan.settles * PAUSES;
+    let (mut now, mut flying) = (Nanos(0), Vec::new());
+    loop {
+        if system.copier_stops.load(Ordering::SeqCst) != 0 {
+            copier.stop();
+        }
+        copier.confirm(u64::from(system.confirm_asked.load(Ordering::SeqCst)));
+        let next = copier.next(system, &mut blocks, now);
+        (0..CHUNKS).for_each(|chunk| system.check_equal(chunk));
+        match next {
+            Next::Do(operation) => {
+                flying.extend(begin(system, &mut blocks, operation, &mut fails));
+            }
+            Next::Stopped => break,
+            Next::WaitUntil(until) => {
+                if !flying.is_empty() {
+                    let at = dice.below(flying.len() as u64) as usize;
+                    match go_on(system, &mut blocks, flying.swap_remove(at)) {
+                        Step::More(more) => flying.push(more),
+                        Step::Ended(tag, ended) => {
+                            copier.ended(tag, ended, system, &blocks, now);
+                            system.mover.ring();
+                        }
+                    }
+                    if dice.one_in(3) {
+                        thread::yield_now();
+                    }
+                } else if pauses > 0 && !dice.one_in(4) {
+                    pauses -= 1;
+                    (0..dice.below(30)).for_each(|_| thread::yield_now());
+                    now = until;
+                } else {
+                    system.copier.wait();
+                }
+            }
         }
     }
     system.copier_stops.store(2, Ordering::SeqCst);
     system.mover.ring();
 }
 
-fn copy_one(system: &System, ticket: CopyTicket) {
-    let span = Span::whole(ticket.chunk.0);
-    assert_eq!(ticket.piece(), span.piece());
-    let mut values = Vec::new();
-    for (n, cell) in span.cells().enumerate() {
-        values.push((cell, system.disks().read(Leg::Source, cell)));
-        if n % 3 == 1 {
-            thread::yield_now();
+fn begin(
+    system: &System,
+    blocks: &mut Blocks,
+    operation: Operation,
+    fails: &mut bool,
+) -> Option<Flying> {
+    match operation {
+        Operation::Read { tag, at, buffer: Buffer::Copy(slot), into } => {
+            assert_eq!((leg_of(at.device), into.start), (Leg::Source, 0));
+            let slot = usize::from(slot);
+            blocks.copies[slot].clear();
+            Some(Flying::Read { tag, slot, left: span(at).cells(), bytes: into.len() })
         }
-    }
-    for (n, (cell, value)) in values.into_iter().enumerate() {
-        if n % 3 == 1 {
-            thread::yield_now();
+        Operation::Write { tag, at, buffer: Buffer::Copy(slot), from, .. } => {
+            assert_eq!((leg_of(at.device), from.start), (Leg::Destination, 0));
+            let cells = std::mem::take(&mut blocks.copies[usize::from(slot)]);
+            assert_eq!(cells.len(), span(at).cells().len());
+            Some(Flying::Write { tag, cells, bytes: from.len() })
         }
-        system.disks().write(Leg::Destination, cell, value);
-    }
-    let effects = ticket.complete(&system.tracker, CopyOutcome::Copied);
-    system.pass_on(effects);
-    system.check_equal(span.chunk);
-    system.mover.ring();
-}
-
-/// Zeroes bits before writes, and sets them again some time after the flush.
-pub(super) fn write_log(system: &System) {
-    let tracker = &system.tracker;
-    while system.log_stops.load(Ordering::SeqCst) == 0 {
-        let mut marks = Vec::new();
-        while let Some(chunk) = tracker.next_marking() {
-            marks.push(chunk);
+        Operation::Write { tag, buffer: Buffer::Log(_), durable, .. } => {
+            let bits = blocks.log[BITSET_OFFSET as usize];
+            system.disks().begin_log(bits);
+            Some(Flying::Log { tag, bits, durable })
         }
-        if tracker.marks_overflowed() {
-            let mut from = ChunkIndex(0);
-            while let Some(chunk) = tracker.find_marking(from) {
-                if !marks.contains(&chunk) {
-                    marks.push(chunk);
-                }
-                from = ChunkIndex(chunk.0 + 1);
-            }
+        Operation::Flush { tag, device } => {
+            let leg = leg_of(device);
+            let fails = leg == Leg::Destination && std::mem::take(fails);
+            let flush = system.disks().begin_flush(leg);
+            Some(Flying::Flush { tag, leg, flush, fails })
         }
-        let stale = tracker.take_stale_group(0).is_some();
-        if marks.is_empty() && !stale {
-            system.log.wait();
-            continue;
+        Operation::Wake(queues) => {
+            system.wake(queues);
+            None
         }
-        let mut bits = [0];
-        tracker.fill_log_bits(ChunkIndex(0), &mut bits);
-        system.disks().begin_log(bits[0]);
-        thread::yield_now();
-        if !marks.is_empty() {
-            // Written through, since writes wait for it; what is lazy may stay in the cache.
-            system.disks().end_log(bits[0]);
-        }
-        for chunk in marks {
-            system.pass_on(tracker.marked(chunk));
-        }
-    }
-}
-
-/// Flushes both legs now and then, so that dirty chunks become clean.
-pub(super) fn settle(system: &System) {
-    let tracker = &system.tracker;
-    let mut dice = Dice::new(system.plan.seed ^ 0x5E);
-    let mut fails = system.plan.fault == Fault::Settle;
-    for _ in 0..system.plan.settles {
-        for _ in 0..dice.below(60) {
-            thread::yield_now();
-        }
-        system.flushing.fetch_add(1, Ordering::SeqCst);
-        let Some(round) = tracker.begin_settle() else {
-            system.flushing.fetch_sub(1, Ordering::SeqCst);
+        Operation::Confirmed(number) => {
+            let number = u32::try_from(number).expect("one");
+            system.confirmed.store(number, Ordering::SeqCst);
             system.mover.ring();
-            continue;
-        };
-        let legs = [Leg::Source, Leg::Destination];
-        let flushes = legs.map(|leg| system.disks().begin_flush(leg));
-        let mut flushed = Ok(());
-        for (leg, flush) in legs.into_iter().zip(&flushes) {
-            thread::yield_now();
-            if leg == Leg::Destination && std::mem::take(&mut fails) {
-                system.disks().fail_flush(leg);
-                flushed = Err(leg);
-            } else {
-                system.disks().end_flush(leg, flush);
+            None
+        }
+        Operation::Tell => {
+            system.mover.ring();
+            None
+        }
+        other => panic!("{other:?} is not asked for here"),
+    }
+}
+
+/// What a step of an operation has led to.
+enum Step {
+    More(Flying),
+    Ended(Tag, Ended),
+}
+
+fn go_on(system: &System, blocks: &mut Blocks, flying: Flying) -> Step {
+    match flying {
+        Flying::Read { tag, slot, mut left, bytes } => match left.next() {
+            Some(cell) => {
+                let value = system.disks().read(Leg::Source, cell);
+                blocks.copies[slot].push((cell, value));
+                Step::More(Flying::Read { tag, slot, left, bytes })
             }
+            None => Step::Ended(tag, Ended::Done(bytes)),
+        },
+        Flying::Write { tag, mut cells, bytes } => match cells.pop() {
+            Some((cell, value)) => {
+                system.disks().write(Leg::Destination, cell, value);
+                Step::More(Flying::Write { tag, cells, bytes })
+            }
+            None => Step::Ended(tag, Ended::Done(bytes)),
+        },
+        Flying::Log { tag, bits, durable } => {
+            if durable {
+                // Written through, since writes wait for it; what is lazy may stay in the cache.
+                system.disks().end_log(bits);
+            }
+            Step::Ended(tag, Ended::Done(BLOCK_SIZE))
         }
-        let turn = system.flushes.turn();
-        while !system.flushes.is_over(turn) {
-            system.settler.wait();
+        Flying::Flush { tag, leg, fails: true, .. } => {
+            system.disks().fail_flush(leg);
+            Step::Ended(tag, Ended::Failed(5))
         }
-        let (cleaned, effects) = tracker.finish_settle(round, flushed);
-        system.flushing.fetch_sub(1, Ordering::SeqCst);
-        system.mover.ring();
-        system.pass_on(effects);
-        if cleaned > 0 {
-            system.log.ring();
+        Flying::Flush { tag, leg, flush, .. } => {
+            system.disks().end_flush(leg, &flush);
+            Step::Ended(tag, Ended::Done(0))
         }
     }
+}
+
+fn leg_of(device: DeviceIndex) -> Leg {
+    LEGS[usize::from(device.0)]
+}
+
+/// The whole chunk that lies at a place: a copy has one block.
+fn span(at: Area<DeviceIndex>) -> Span {
+    let first = at.offset.0 - PLACES[usize::from(at.device.0)];
+    let chunk = ChunkIndex((first / u64::from(CHUNK)) as u32);
+    assert_eq!(first % u64::from(CHUNK), 0);
+    Span::whole(chunk.0)
 }

@@ -1,11 +1,11 @@
-//! The tracker at the size of a system, under shuttle: four queues with overlapping writes and flushes,
-//! a copier, a log writer, settle rounds, and a mover that hands over or goes back.
+//! A mirrored part at the size of a system, under shuttle: four queues with overlapping writes and
+//! flushes, a copier, and a mover that hands over or goes back.
 //!
 //! `RUSTFLAGS="--cfg shuttle" cargo test -p lvshift-core --release --lib --target-dir target/shuttle shuttle`
 //!
-//! What runs is the tracker, the plans and the flush gate; what is made up are the threads' loops,
-//! which are those of the ublk front end in small, and the disks. At every change of a disk: were the power to
-//! fail now, the log would not lie and nothing flushed would be lost. At every end of a write or a copy: a
+//! What runs is the tracker, the plans, the flush gate and the whole copier with its log and its settle
+//! rounds; what is made up are the queues' loops, which are those of the ublk front end in small, and the
+//! disks. At every change of a disk: were the power to fail now, the log would not lie and nothing flushed would be lost. At every end of a write or a copy: a
 //! mirrored chunk that nobody writes is equal on both legs, so overlapping writes came to both in one
 //! order. A wake-up that is lost is a deadlock, which shuttle reports.
 
@@ -15,11 +15,16 @@ use std::time::{Duration, Instant};
 use std::vec::Vec;
 
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
-use shuttle::sync::atomic::{AtomicU32, Ordering};
+use shuttle::sync::atomic::AtomicU32;
 use shuttle::sync::{Arc, Condvar, Mutex as SharedMutex};
 use shuttle::{Config, Runner, thread};
 
+use crate::Leg;
 use crate::chunk::*;
+use crate::device::{Device, DeviceIndex};
+use crate::io::Discards;
+use crate::mirror::{Part, PartPlace, Volume};
+use crate::table::Area;
 use crate::units::Sectors;
 use disks::{CHUNK, Disks, LENGTH};
 use plan::Plan;
@@ -33,15 +38,18 @@ mod queues;
 
 /// Queue threads.
 const QUEUES: u8 = 4;
+/// What is on which device, by index, and where the part begins there.
+const LEGS: [Leg; 2] = [Leg::Source, Leg::Destination];
+const PLACES: [u64; 2] = [1000, 2000];
 /// Executions for each seed: PCT learns from one how long the next will be.
 const BATCH: usize = 50;
 
-struct Part {
+struct Memory {
     cells: Vec<ChunkCell>,
     groups: Vec<Group>,
 }
 
-impl Cells for Part {
+impl Cells for Memory {
     fn cells(&self) -> &[ChunkCell] {
         &self.cells
     }
@@ -84,7 +92,8 @@ impl Bell {
 /// All that the threads share.
 struct System {
     plan: Plan,
-    tracker: Tracker<Part>,
+    parts: [Part<Memory>; 1],
+    devices: [Device; 2],
     disks: Mutex<Disks>,
     flushes: FlushGate,
     /// Flushes of the destination that are under way or not told of yet.
@@ -92,12 +101,12 @@ struct System {
     gate: gate::Gate,
     queues: [Bell; QUEUES as usize],
     copier: Bell,
-    log: Bell,
-    settler: Bell,
     mover: Bell,
     /// 1: the copier is to end; 2: it has.
     copier_stops: AtomicU32,
-    log_stops: AtomicU32,
+    /// The number of the last look that the mover asks for, and of the one that is done.
+    confirm_asked: AtomicU32,
+    confirmed: AtomicU32,
 }
 
 impl System {
@@ -105,22 +114,31 @@ impl System {
         let geometry = Geometry::new(Sectors(LENGTH), CHUNK).expect("a good size");
         let cells = (0..geometry.chunks()).map(|_| ChunkCell::new()).collect();
         let groups = (0..geometry.groups()).map(|_| Group::new()).collect();
-        let tracker = Tracker::new(geometry, Part { cells, groups }).expect("memory enough");
+        let tracker = Tracker::new(geometry, Memory { cells, groups }).expect("memory enough");
         tracker.load_log_bits(ChunkIndex(0), &[plan.clean]);
+        let devices = [Device::new(512, true), Device::new(512, true)];
+        let at = |device: u8, sector| Area { device: DeviceIndex(device), offset: Sectors(sector) };
+        let place = PartPlace {
+            start: Sectors(0),
+            source: at(0, PLACES[0]),
+            destination: at(1, PLACES[1]),
+            log: at(1, 0),
+        };
+        let part = Part::new(place, tracker, Discards::SourceOnly, &devices[1]);
         System {
             disks: Mutex::new(Disks::new(plan.clean)),
             plan,
-            tracker,
+            parts: [part],
+            devices,
             flushes: FlushGate::new(),
             flushing: AtomicU32::new(0),
             gate: gate::Gate::new(),
             queues: std::array::from_fn(|_| Bell::new()),
             copier: Bell::new(),
-            log: Bell::new(),
-            settler: Bell::new(),
             mover: Bell::new(),
             copier_stops: AtomicU32::new(0),
-            log_stops: AtomicU32::new(0),
+            confirm_asked: AtomicU32::new(0),
+            confirmed: AtomicU32::new(0),
         }
     }
 
@@ -128,27 +146,50 @@ impl System {
         self.disks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pass_on(&self, effects: Effects) {
-        for queue in effects.wake.iter() {
+    fn tracker(&self) -> &Tracker<Memory> {
+        self.parts[0].tracker()
+    }
+
+    fn wake(&self, queues: QueueMask) {
+        for queue in queues.iter() {
             if let Some(bell) = self.queues.get(usize::from(queue.number())) {
                 bell.ring();
             }
         }
-        if effects.copier {
+    }
+
+    fn pass_on(&self, effects: Effects) {
+        self.wake(effects.wake);
+        if effects.copier || effects.log {
             self.copier.ring();
-            self.mover.ring();
         }
-        if effects.log {
-            self.log.ring();
+        if effects.copier {
+            self.mover.ring();
         }
     }
 
     fn check_equal(&self, chunk: u32) {
         // Nobody else runs between the word and the disks, nor while these are locked.
-        let word = self.tracker.word(ChunkIndex(chunk)).expect("in the part");
+        let word = self.tracker().word(ChunkIndex(chunk)).expect("in the part");
         if let Err(what) = self.disks().check_equal(word, chunk) {
             panic!("{what}");
         }
+    }
+}
+
+impl Volume for System {
+    type Cells = Memory;
+
+    fn parts(&self) -> &[Part<Memory>] {
+        &self.parts
+    }
+
+    fn device(&self, device: DeviceIndex) -> Option<&Device> {
+        self.devices.get(usize::from(device.0))
+    }
+
+    fn flushes(&self) -> &FlushGate {
+        &self.flushes
     }
 }
 
@@ -170,19 +211,15 @@ fn run() {
             thread::spawn(move || queues::run(&system, number))
         })
         .collect();
-    let (copier, log) = (spawn(mirror::copy), spawn(mirror::write_log));
-    let (settler, mover) = (spawn(mirror::settle), spawn(mover::run));
+    let (copier, mover) = (spawn(mirror::run), spawn(mover::run));
     for queue in queues {
         queue.join().expect("a queue");
     }
-    for thread in [mover, copier, settler] {
+    for thread in [mover, copier] {
         thread.join().expect("a thread");
     }
-    system.log_stops.store(1, Ordering::SeqCst);
-    system.log.ring();
-    log.join().expect("a thread");
-    for chunk in 0..system.tracker.geometry().chunks() {
-        let word = system.tracker.word(ChunkIndex(chunk)).expect("in the part");
+    for chunk in 0..system.tracker().geometry().chunks() {
+        let word = system.tracker().word(ChunkIndex(chunk)).expect("in the part");
         assert_eq!(word.writers(), 0, "a write that has ended is still counted");
     }
 }

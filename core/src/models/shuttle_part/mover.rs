@@ -23,7 +23,7 @@ pub(super) fn run(system: &System) {
     if !moved {
         // The record first: from the switch on, the log's clean bits lie.
         system.disks().aborting();
-        system.pass_on(system.tracker.decided(Authority::Source));
+        system.pass_on(system.tracker().decided(Authority::Source));
         swap(system, Leg::Source, || ());
     }
 }
@@ -43,7 +43,7 @@ fn swap(system: &System, leg: Leg, check: impl FnOnce()) {
 
 /// False where a leg has failed.
 fn hand_over(system: &System) -> bool {
-    let tracker = &system.tracker;
+    let tracker = system.tracker();
     loop {
         while tracker.left() > 0 {
             if tracker.is_abandoned() {
@@ -59,7 +59,13 @@ fn hand_over(system: &System) -> bool {
             Sealed::Sealed => break,
         }
     }
-    // A flush under way may fail and drop what the next one is told to be durable.
+    // A flush under way may fail and drop what the next one is told to be durable: the copier's and those
+    // of the application that it can see, then those that are about to begin.
+    system.confirm_asked.store(1, Ordering::SeqCst);
+    system.copier.ring();
+    while system.confirmed.load(Ordering::SeqCst) < 1 {
+        system.mover.wait();
+    }
     while system.flushing.load(Ordering::SeqCst) > 0 {
         system.mover.wait();
     }

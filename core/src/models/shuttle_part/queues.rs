@@ -13,7 +13,9 @@ use super::{
     WriteTicket,
 };
 use crate::Leg;
+use crate::device::DeviceIndex;
 use crate::io::{Discards, FlushProgress, FlushResult, WriteOp, WriteProgress, plan_write};
+use crate::mirror::flush_failed;
 
 /// Requests of a queue that are on their way at once.
 const DEPTH: usize = 2;
@@ -137,11 +139,11 @@ impl Queue<'_> {
             match waiting {
                 Waiting::Request(request) => self.serve(request),
                 Waiting::HeldWrite(span, value) => {
-                    let app = self.system.tracker.held_result();
+                    let app = self.system.tracker().held_result();
                     self.answer_write(span, value, app);
                 }
                 Waiting::HeldFlush(result, promise) => {
-                    let app = result.app(self.system.tracker.authority(), true);
+                    let app = result.app(self.system.tracker().authority(), true);
                     self.answer_flush(result, promise, app);
                 }
             }
@@ -165,7 +167,7 @@ impl Queue<'_> {
             Content::Undefined => WriteOp::Discard,
         };
         let discards = Discards::SourceOnly;
-        let tracker = &self.system.tracker;
+        let tracker = self.system.tracker();
         let (ticket, plan) = match self.table {
             Table::Plain(leg) => {
                 let mut plan = plan_write(op, super::Route::Source, discards);
@@ -201,7 +203,8 @@ impl Queue<'_> {
             Table::Plain(leg) => std::slice::from_ref(leg),
         };
         self.system.flushing.fetch_add(1, Ordering::SeqCst);
-        if self.table == Table::Mirror && self.system.tracker.authority() == Authority::Undecided {
+        if self.table == Table::Mirror && self.system.tracker().authority() == Authority::Undecided
+        {
             // Until it is decided the only flush is the mover's.
             self.system.flushing.fetch_sub(1, Ordering::SeqCst);
             self.waiting.push(Waiting::Request(Request::Flush));
@@ -260,7 +263,7 @@ impl Queue<'_> {
         let app = match ticket {
             None => AppResult::Done,
             Some(ticket) => {
-                let ended = ticket.complete(&self.system.tracker, outcome);
+                let ended = ticket.complete(self.system.tracker(), outcome);
                 self.system.pass_on(ended.effects);
                 if outcome == WriteOutcome::Done {
                     self.system.check_equal(span.chunk);
@@ -301,7 +304,7 @@ impl Queue<'_> {
             return Some(Flying::Flush { ticket, progress, promise, legs });
         }
         if fails {
-            self.system.pass_on(self.system.tracker.flush_failed(leg));
+            self.system.pass_on(flush_failed(self.system, DeviceIndex(1), &[leg]));
             self.system.mover.ring();
         } else {
             self.system.disks().end_flush(leg, flush);
@@ -311,11 +314,11 @@ impl Queue<'_> {
             return Some(Flying::Flush { ticket, progress, promise, legs });
         };
         self.system.flushes.end(ticket);
-        self.system.settler.ring();
+        self.system.copier.ring();
         self.system.flushing.fetch_sub(1, Ordering::SeqCst);
         self.system.mover.ring();
         let authority = match self.table {
-            Table::Mirror => self.system.tracker.authority(),
+            Table::Mirror => self.system.tracker().authority(),
             Table::Plain(_) => Authority::Source,
         };
         self.answer_flush(result, promise, result.app(authority, true));

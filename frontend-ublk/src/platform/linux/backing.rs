@@ -5,10 +5,10 @@ use std::io::{self, Seek as _, SeekFrom};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use lvshift_core::device::Device;
 use lvshift_core::units::{DeviceNumber, SECTOR_SIZE};
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
@@ -50,17 +50,8 @@ impl BackingDevice {
                 format!("the device has {sectors} sectors, the volume group needs {}", pv.sectors);
             return Err(Error::new(Kind::Shrunk, what).device(path.display()));
         }
-        let limits = limits(&file, number).map_err(about)?;
-        let flush_failures = AtomicU32::new(0);
-        Ok(BackingDevice {
-            number,
-            path,
-            sectors,
-            limits,
-            file: Arc::new(file),
-            slot,
-            flush_failures,
-        })
+        let (below, limits) = limits(&file, number).map_err(about)?;
+        Ok(BackingDevice { number, path, sectors, limits, file: Arc::new(file), slot, below })
     }
 }
 
@@ -104,7 +95,7 @@ fn fence() -> i32 {
     if without { 0 } else { libc::O_EXCL }
 }
 
-fn limits(file: &File, number: DeviceNumber) -> io::Result<Limits> {
+fn limits(file: &File, number: DeviceNumber) -> io::Result<(Device, Limits)> {
     let logical_block = rustix::fs::ioctl_blksszget(file)?;
     let physical_block = rustix::fs::ioctl_blkpbszget(file)?;
     let queue = |name: &str| -> u64 {
@@ -116,10 +107,9 @@ fn limits(file: &File, number: DeviceNumber) -> io::Result<Limits> {
             .unwrap_or(0)
     };
     let granularity = u32::try_from(queue("discard_granularity")).unwrap_or(0);
-    Ok(Limits {
-        logical_block,
+    let limits = Limits {
         physical_block: physical_block.max(logical_block),
-        zeroes: queue("write_zeroes_max_bytes") > 0,
         discard_granularity: if queue("discard_max_bytes") > 0 { granularity } else { 0 },
-    })
+    };
+    Ok((Device::new(logical_block, queue("write_zeroes_max_bytes") > 0), limits))
 }

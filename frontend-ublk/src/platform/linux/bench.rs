@@ -8,16 +8,18 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
-use lvshift_core::units::{DeviceNumber, SECTOR_SIZE};
+use lvshift_core::device::{Device, DeviceIndex};
+use lvshift_core::mirror::PartPlace;
+use lvshift_core::table::Area;
+use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors};
 
 use crate::backing::{BackingDevice, Limits};
 use crate::events::Events;
 use crate::limits::FIRST_BACKING;
 use crate::live::LiveTable;
-use crate::mirror::{Part, PartPlace, Worker, WorkerSetting};
+use crate::mirror::{Worker, WorkerSetting, new_part};
 use crate::platform::{Slot, Wakeup};
 use crate::protocol::Tuning;
 use crate::queues::Queues;
@@ -56,25 +58,32 @@ fn timed(
     let destination = device(destination, 1)?;
     let wakeup = Arc::new(Wakeup::new()?);
     let sectors = bytes / SECTOR_SIZE;
-    let at = |device: &Arc<BackingDevice>, sector| PartPlace { device: Arc::clone(device), sector };
-    let (from, to) = (at(&source, 0), at(&destination, 0));
+    let at = |device, sector| Area { device: DeviceIndex(device), offset: Sectors(sector) };
     // The log lies behind the data.
-    let log = at(&destination, sectors);
-    let part = Arc::new(Part::new(0, sectors, CHUNK, from, to, log, Arc::clone(&wakeup))?);
+    let (from, to, log) = (at(0, 0), at(1, 0), at(1, sectors));
+    let place = PartPlace { start: Sectors(0), source: from, destination: to, log };
+    let part = new_part(place, Sectors(sectors), CHUNK, &source, &destination)?;
     let mut table = LiveTable::default();
     table.devices = vec![source, Arc::clone(&destination)];
-    table.parts = vec![Arc::clone(&part)];
+    table.parts = vec![part];
     let table = Arc::new(table);
     let queues = Arc::new(Queues::new(Vec::new()));
     let events = Arc::new(Events::new());
     let mut happened = events.watch();
-    let setting = WorkerSetting { table, queues, wakeup, events, tuning: Tuning::default() };
+    let tracker = table.parts[0].tracker();
+    let setting = WorkerSetting {
+        table: Arc::clone(&table),
+        queues,
+        wakeup,
+        events,
+        tuning: Tuning::default(),
+    };
     let worker = Worker::start(setting, false)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    while part.tracker.left() > 0 && part.tracker.fault().is_none() {
+    while tracker.left() > 0 && tracker.fault().is_none() {
         runtime.block_on(happened.changed())?;
     }
-    if let Some(fault) = part.tracker.fault() {
+    if let Some(fault) = tracker.fault() {
         return Err(format!("the copy failed: {fault:?}").into());
     }
     destination.file.sync_data()?;
@@ -86,8 +95,7 @@ fn timed(
 fn device(path: &Path, number: u32) -> std::io::Result<Arc<BackingDevice>> {
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).custom_flags(libc::O_DIRECT).open(path)?;
-    let limits =
-        Limits { logical_block: 4096, physical_block: 4096, zeroes: true, discard_granularity: 0 };
+    let limits = Limits { physical_block: 4096, discard_granularity: 0 };
     Ok(Arc::new(BackingDevice {
         number: DeviceNumber { major: 0, minor: number },
         path: path.to_owned(),
@@ -95,6 +103,6 @@ fn device(path: &Path, number: u32) -> std::io::Result<Arc<BackingDevice>> {
         limits,
         file: Arc::new(file),
         slot: Slot(FIRST_BACKING + number),
-        flush_failures: AtomicU32::new(0),
+        below: Device::new(4096, true),
     }))
 }

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use lvshift_core::device::Device;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
 use super::host::host;
@@ -28,12 +28,7 @@ impl BackingDevice {
             }
             sleep(FENCE_STEP);
         };
-        let limits = Limits {
-            logical_block: 512,
-            physical_block: 4096,
-            zeroes: host().zeroes(pv.minor),
-            discard_granularity: 4096,
-        };
+        let limits = Limits { physical_block: 4096, discard_granularity: 4096 };
         Ok(BackingDevice {
             number: pv.number(),
             path: PathBuf::from(&pv.path),
@@ -41,7 +36,7 @@ impl BackingDevice {
             limits,
             file: Arc::new(Handle::Disk(pv.minor)),
             slot,
-            flush_failures: AtomicU32::new(0),
+            below: Device::new(512, host().zeroes(pv.minor)),
         })
     }
 }

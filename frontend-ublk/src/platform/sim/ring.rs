@@ -53,10 +53,6 @@ impl Ring {
         Ok(Ring { id, memory: Memory::new(bytes)?, files: vec![None; FILES as usize] })
     }
 
-    pub(crate) fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
     pub(crate) fn memory_mut(&mut self) -> &mut Memory {
         &mut self.memory
     }

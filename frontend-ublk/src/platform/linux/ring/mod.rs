@@ -61,11 +61,6 @@ impl Ring {
         Ok(Ring { ring, memory, files: vec![None; FILES as usize] })
     }
 
-    /// The ring's memory.
-    pub(crate) fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
     /// The ring's memory, to write to.
     pub(crate) fn memory_mut(&mut self) -> &mut Memory {
         &mut self.memory

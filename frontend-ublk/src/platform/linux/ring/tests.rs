@@ -40,7 +40,7 @@ fn what_is_written_is_read_back() {
     assert_eq!(wait(&mut ring), (7, 4096));
     ring.read(at, 4096..8192, 8).expect("room");
     assert_eq!(wait(&mut ring), (8, 4096));
-    assert!(ring.memory().bytes(4096..8192).iter().all(|&b| b == 0x5A));
+    assert!(ring.memory_mut().bytes(4096..8192).iter().all(|&b| b == 0x5A));
     ring.flush(FILE, 9).expect("room");
     assert_eq!(wait(&mut ring), (9, 0));
     std::fs::remove_file(path).expect("it is ours");
