@@ -84,6 +84,11 @@ impl DeviceSet {
         self.0 & bit(device) != 0
     }
 
+    /// How many are in.
+    pub const fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
     /// Whether none is in.
     pub const fn is_empty(self) -> bool {
         self.0 == 0

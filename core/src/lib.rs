@@ -18,6 +18,7 @@ mod models;
 pub mod mover;
 #[doc(hidden)]
 pub mod planted;
+pub mod serve;
 mod sync;
 pub mod table;
 pub mod units;

@@ -13,10 +13,10 @@ mod tests;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Table<'a, D = DeviceNumber> {
     pub(super) segments: &'a [Segment<D>],
-    len: Sectors,
+    pub(super) len: Sectors,
     /// Segments for each sector, in 2^-64ths: multiplied with a sector, where its segment would be
     /// if all were as long.
-    density: u64,
+    pub(super) density: u64,
 }
 
 /// Segments on each side of that place among which the search begins.

@@ -11,6 +11,7 @@ mod lookup;
 mod merge;
 mod segment;
 mod split;
+mod stored;
 
 pub use build::{Build, BuildError, Devices, Shadow, build};
 pub use compare::{Difference, compare, observe};
@@ -18,3 +19,4 @@ pub use lookup::{Table, TableError};
 pub use merge::{Merge, merge};
 pub use segment::{Area, Log, Mirror, Segment, SyncHint, Target};
 pub use split::{OutOfRange, Piece, Split};
+pub use stored::StoredTable;

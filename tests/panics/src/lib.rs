@@ -7,6 +7,7 @@
 #![expect(clippy::type_complexity, reason = "a root has the type of its function")]
 
 mod copier;
+mod serve;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,6 +18,7 @@ use lvshift_core::io::{Discards, Plan, ReadPlan, ReadStep, WriteOp, WriteProgres
 use lvshift_core::metadata::{ApplyError, Change, Choice, ChooseError, Commit, CommitAction, CommitResult, Found, FoundSlot, MetadataError, MoveState, Place, SlotInfo, Standing, Vg, choose, newest_here};
 use lvshift_core::Leg;
 use lvshift_core::mirror::{Copier, Ended, LogLoad, Next, Part, PartState, Tag, Tuning};
+use lvshift_core::serve::{IoTag, Operation, Queue, Request, TagInUse};
 use lvshift_core::mover::{self, Live, Mapping};
 use lvshift_core::table::dm::{MirrorStatus, ParseError};
 use lvshift_core::table::{
@@ -115,6 +117,10 @@ roots! {
     ROOT_READ_DONE: fn(&mut ReadPlan, bool) -> ReadStep = ReadPlan::leg_done;
     ROOT_MOVER_START: fn(MoveState, &[Live]) -> mover::State = mover::start;
     ROOT_MOVER_STEP: fn(mover::State, mover::Event) -> mover::State = mover::step;
+    ROOT_SERVE_CAME: fn(&mut Queue<4>, u16, Request) -> Result<(), TagInUse> = serve::came;
+    ROOT_SERVE_ENDED: fn(&mut Queue<4>, IoTag, Ended) = serve::ended;
+    ROOT_SERVE_NEXT: fn(&mut Queue<4>, &serve::Mapped<'_>) -> Option<Operation> = serve::next;
+    ROOT_SERVE_CHANGE: fn(&mut Queue<4>, &serve::Mapped<'_>) = serve::change;
     ROOT_COPIER: fn(&copier::Lent<'_>, Tuning, Nanos) -> Copier<[PartState; 4]> = copier::new;
     ROOT_COPIER_NEXT: fn(&mut Copier<[PartState; 4]>, &copier::Lent<'_>, &mut copier::Memory<'_>, Nanos) -> Next = copier::next;
     ROOT_COPIER_ENDED: fn(&mut Copier<[PartState; 4]>, Tag, Ended, &copier::Lent<'_>, &copier::Memory<'_>, Nanos) = copier::ended;
