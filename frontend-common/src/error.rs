@@ -49,6 +49,34 @@ pub enum Kind {
     Inconsistent,
 }
 
+impl Kind {
+    /// Its word in JSON and behind `-v`; programs compare it, so it stays what it is.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Kind::Usage => "Usage",
+            Kind::NotFound => "NotFound",
+            Kind::Exists => "Exists",
+            Kind::ForeignSignature => "ForeignSignature",
+            Kind::InUse => "InUse",
+            Kind::Cloned => "Cloned",
+            Kind::Missing => "Missing",
+            Kind::Stale => "Stale",
+            Kind::Shrunk => "Shrunk",
+            Kind::Damaged => "Damaged",
+            Kind::Unsupported => "Unsupported",
+            Kind::NoSpace => "NoSpace",
+            Kind::Limit => "Limit",
+            Kind::State => "State",
+            Kind::Locked => "Locked",
+            Kind::Kernel => "Kernel",
+            Kind::Io => "Io",
+            Kind::MoveFailed => "MoveFailed",
+            Kind::Inconsistent => "Inconsistent",
+        }
+    }
+}
+
 /// What a person needs to know of a failure.
 #[derive(Debug)]
 pub struct Error {

@@ -1,21 +1,9 @@
-//! How far the copy is, how fast, how long still.
-
-use super::throttle::Nanos;
-
-const SECOND: u64 = 1_000_000_000;
-/// A slot of the rate's window.
-const SLOT: u64 = SECOND;
-/// Slots in the rate's window: the rate is that of the last ten seconds.
-const SLOTS: usize = 10;
+//! What a copier has done.
 
 /// Counts of one move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
-    started: Nanos,
-    /// The slot that is being filled, counted from `started`.
-    slot: u64,
-    /// Bytes copied in each slot, the slot number modulo its length.
-    recent: [u64; SLOTS],
     /// Bytes read from the source and written to the destination as data.
     pub copied_bytes: u64,
     /// Bytes that were zeroes on the source and were made zeroes on the destination.
@@ -26,72 +14,16 @@ pub struct Stats {
     pub failed_chunks: u64,
 }
 
-/// A report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Bytes per second over the last ten seconds, or since the start if that is shorter.
-    pub bytes_per_second: u64,
-    /// Nanoseconds until the rest is copied at that rate; `None` while nothing moves.
-    pub remaining: Option<Nanos>,
-}
-
 impl Stats {
-    /// Nothing copied yet.
-    pub const fn new(now: Nanos) -> Stats {
-        Stats {
-            started: now,
-            slot: 0,
-            recent: [0; SLOTS],
-            copied_bytes: 0,
-            zeroed_bytes: 0,
-            wanted_chunks: 0,
-            failed_chunks: 0,
-        }
-    }
-
     /// So many bytes of a chunk were copied as data, and so many as zeroes.
-    pub fn chunk_copied(&mut self, data: u64, zeroes: u64, wanted: bool, now: Nanos) {
+    pub fn chunk_copied(&mut self, data: u64, zeroes: u64, wanted: bool) {
         self.copied_bytes = self.copied_bytes.saturating_add(data);
         self.zeroed_bytes = self.zeroed_bytes.saturating_add(zeroes);
         self.wanted_chunks = self.wanted_chunks.saturating_add(u64::from(wanted));
-        self.advance(now);
-        let at = (self.slot % SLOTS as u64) as usize;
-        if let Some(bytes) = self.recent.get_mut(at) {
-            *bytes = bytes.saturating_add(data).saturating_add(zeroes);
-        }
     }
 
     /// A chunk's copy has failed.
     pub fn chunk_failed(&mut self) {
         self.failed_chunks = self.failed_chunks.saturating_add(1);
-    }
-
-    /// The rate, and how long `left` bytes take at it.
-    pub fn progress(&mut self, left: u64, now: Nanos) -> Progress {
-        self.advance(now);
-        let bytes: u64 = self.recent.iter().fold(0, |sum, &slot| sum.saturating_add(slot));
-        let passed = now.0.saturating_sub(self.started.0);
-        let into_slot = passed % SLOT;
-        let span = passed.min((SLOTS as u64 - 1) * SLOT + into_slot).max(1);
-        let per = |amount: u64, by: u64| {
-            let value = u128::from(amount) * u128::from(SECOND) / u128::from(by.max(1));
-            u64::try_from(value).unwrap_or(u64::MAX)
-        };
-        let rate = per(bytes, span);
-        let remaining =
-            if left == 0 { Some(Nanos(0)) } else { (rate > 0).then(|| Nanos(per(left, rate))) };
-        Progress { bytes_per_second: rate, remaining }
-    }
-
-    fn advance(&mut self, now: Nanos) {
-        let slot = now.0.saturating_sub(self.started.0) / SLOT;
-        let steps = slot.saturating_sub(self.slot).min(SLOTS as u64);
-        for step in 1..=steps {
-            let at = (self.slot.wrapping_add(step) % SLOTS as u64) as usize;
-            if let Some(bytes) = self.recent.get_mut(at) {
-                *bytes = 0;
-            }
-        }
-        self.slot = self.slot.max(slot);
     }
 }

@@ -204,28 +204,30 @@ fn any_time_and_any_rate_are_taken() {
         throttle.charge(u64::MAX, Nanos(u64::MAX));
         let _ = throttle.ready(Nanos(5));
         throttle.set_rate(Some(u64::MAX), Nanos(u64::MAX));
-        let mut stats = Stats::new(Nanos(7));
-        stats.chunk_copied(u64::MAX, u64::MAX, true, Nanos(0));
-        stats.chunk_copied(u64::MAX, 0, true, Nanos(u64::MAX));
-        let _ = stats.progress(u64::MAX, Nanos(u64::MAX));
+        let mut stats = Stats::default();
+        stats.chunk_copied(u64::MAX, u64::MAX, true);
+        stats.chunk_copied(u64::MAX, 0, true);
+        let mut rate = Rate::new(Nanos(7));
+        rate.count(u64::MAX, Nanos(0));
+        rate.count(u64::MAX, Nanos(u64::MAX));
+        let _ = rate.progress(u64::MAX, Nanos(u64::MAX));
     }
 }
 
 #[test]
 fn rate_and_remaining_time_follow_the_last_ten_seconds() {
-    let mut stats = Stats::new(Nanos(0));
-    assert_eq!(stats.progress(10, Nanos(0)).remaining, None);
+    let mut rate = Rate::new(Nanos(0));
+    assert_eq!(rate.progress(10, Nanos(0)).remaining, None);
     for second in 0..20 {
-        stats.chunk_copied(500, 500, false, Nanos(second * SECOND + SECOND / 2));
+        rate.count(1000, Nanos(second * SECOND + SECOND / 2));
     }
-    let progress = stats.progress(5_000, Nanos(20 * SECOND - 1));
+    let progress = rate.progress(5_000, Nanos(20 * SECOND - 1));
     assert_eq!(
         (progress.bytes_per_second, progress.remaining.map(|left| left.0 / SECOND)),
         (1_000, Some(5))
     );
-    assert_eq!((stats.copied_bytes, stats.zeroed_bytes), (10_000, 10_000));
     // A stall shows.
-    let progress = stats.progress(5_000, Nanos(40 * SECOND));
+    let progress = rate.progress(5_000, Nanos(40 * SECOND));
     assert_eq!((progress.bytes_per_second, progress.remaining), (0, None));
-    assert_eq!(stats.progress(0, Nanos(41 * SECOND)).remaining, Some(Nanos(0)));
+    assert_eq!(rate.progress(0, Nanos(41 * SECOND)).remaining, Some(Nanos(0)));
 }

@@ -91,7 +91,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
             pacer: Pacer::new(WINDOW, None, now),
             widen: Widen::new(WINDOW, WIDEST),
             pacing: Pacing::new(),
-            stats: Stats::new(now),
+            stats: Stats::default(),
             policy: WritePolicy::CopyFirst,
             settle: Settle::new(now),
             confirm: Confirm::new(),
@@ -245,7 +245,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         volume.passes(Moment::CopyDone);
         self.pacer.ended();
         if outcome == CopyOutcome::Copied {
-            self.stats.chunk_copied(data, zeroed, ticket.is_wanted(), now);
+            self.stats.chunk_copied(data, zeroed, ticket.is_wanted());
             let widest = self.widen.copied(data.saturating_add(zeroed), now);
             self.pacing.set_window(widest, &mut self.pacer);
         } else {

@@ -94,7 +94,7 @@ mod tests {
     fn a_limit_stays_one_beside_a_pace_and_after_it() {
         let mut pacing = Pacing::default();
         let mut pacer = Pacer::new(4, None, Nanos(0));
-        let stats = Stats::new(Nanos(0));
+        let stats = Stats::default();
         let asked = Tuning { max_rate: Some(3000), pace: Some(150), ..Tuning::default() };
         pacing.tune(asked, 4, &mut pacer, Nanos(0));
         // Nobody uses the volume: the pace itself has no limit then.

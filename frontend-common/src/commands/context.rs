@@ -61,8 +61,11 @@ impl Context<'_> {
 
     /// An error for people.
     pub(crate) fn describe(&self, error: &Error) -> String {
-        let kind =
-            if self.common.verbose > 0 { format!(" [{:?}]", error.kind) } else { String::new() };
+        let kind = if self.common.verbose > 0 {
+            format!(" [{}]", error.kind.word())
+        } else {
+            String::new()
+        };
         let text = indent(&error.to_string());
         let (first, rest) = text.split_once('\n').map_or((&*text, ""), |(f, r)| (f, r));
         let rest = if rest.is_empty() { String::new() } else { format!("\n{rest}") };

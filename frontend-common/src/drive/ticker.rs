@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use lvshift_core::copier::{Nanos, Rate};
 use lvshift_core::mover::Event;
 use lvshift_core::units::Uuid;
 use lvshift_driver::CopyStatus;
@@ -23,62 +24,48 @@ pub(super) struct Place {
     pub(super) total: u64,
 }
 
-/// Bytes each second, smoothed.
-#[derive(Default)]
-struct Rate {
-    last: Option<(Instant, u64)>,
-    smooth: Option<f64>,
-}
-
-impl Rate {
-    fn update(&mut self, now: Instant, bytes: u64) -> Option<f64> {
-        if let Some((then, before)) = self.last {
-            let seconds = now.duration_since(then).as_secs_f64();
-            if seconds > 0.0 {
-                let fresh = bytes.saturating_sub(before) as f64 / seconds;
-                self.smooth = Some(self.smooth.map_or(fresh, |old| 0.7 * old + 0.3 * fresh));
-            }
-        }
-        self.last = Some((now, bytes));
-        self.smooth
-    }
-}
-
 /// Chooses the looks at a copy that somebody is told of.
 pub(super) struct Ticker {
     of: Uuid,
     place: Place,
     /// How often somebody wants to hear; `None`: never.
     interval: Option<Duration>,
+    begun: Instant,
     rate: Rate,
+    /// Bytes that the rate has counted; those that were equal at the first look are nobody's speed.
+    counted: Option<u64>,
     told: Option<Instant>,
 }
 
 impl Ticker {
     pub(super) fn new(of: Uuid, place: Place, interval: Option<Duration>) -> Ticker {
-        Ticker { of, place, interval, rate: Rate::default(), told: None }
+        let rate = Rate::new(Nanos(0));
+        Ticker { of, place, interval, begun: Instant::now(), rate, counted: None, told: None }
     }
 
     /// The waiting begins anew.
     pub(super) fn restart(&mut self) {
-        (self.rate, self.told) = (Rate::default(), None);
+        (self.begun, self.rate) = (Instant::now(), Rate::new(Nanos(0)));
+        (self.counted, self.told) = (None, None);
     }
 
     /// What to tell of this look, if anything.
     pub(super) fn look(&mut self, status: &CopyStatus) -> Option<Progress> {
         let interval = self.interval?;
         let now = Instant::now();
+        let at = Nanos(u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        let new = status.bytes_done.saturating_sub(self.counted.unwrap_or(status.bytes_done));
+        self.rate.count(new, at);
+        self.counted = Some(status.bytes_done);
         let due = self.told.is_none_or(|told| now.duration_since(told) >= interval);
         if !due && status.verdict() != Some(Event::CopyEqual) {
             return None;
         }
         self.told = Some(now);
-        let rate = self.rate.update(now, status.bytes_done);
         let done = self.place.before + status.bytes_done;
-        let rest = self.place.total.saturating_sub(done);
-        let left = rate
-            .filter(|rate| *rate >= 1.0)
-            .and_then(|rate| Duration::try_from_secs_f64(rest as f64 / rate).ok());
+        let found = self.rate.progress(self.place.total.saturating_sub(done), at);
+        let rate = (found.bytes_per_second > 0).then_some(found.bytes_per_second as f64);
+        let left = found.remaining.map(|left| Duration::from_nanos(left.0));
         Some(Progress {
             of: self.of,
             number: self.place.number,

@@ -26,7 +26,7 @@ pub struct LogLine {
 /// An [`Error`] for programs.
 #[derive(Debug, Serialize)]
 pub struct ErrorJson {
-    kind: String,
+    kind: &'static str,
     what: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<String>,
@@ -44,7 +44,7 @@ pub struct ErrorJson {
 impl From<&Error> for ErrorJson {
     fn from(error: &Error) -> ErrorJson {
         ErrorJson {
-            kind: format!("{:?}", error.kind),
+            kind: error.kind.word(),
             what: error.what.clone(),
             device: error.device.clone(),
             // First and last, as the text has them.
