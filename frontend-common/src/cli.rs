@@ -10,6 +10,7 @@ pub mod lv_args;
 pub mod pv_args;
 pub mod report_args;
 pub mod spec;
+pub mod udev_args;
 pub mod values;
 pub mod vg_args;
 

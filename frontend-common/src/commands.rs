@@ -22,6 +22,7 @@ mod pvresize;
 mod reports;
 mod scans;
 mod take_down;
+mod udev;
 mod vg;
 mod vgcfg;
 mod vgck;
@@ -70,6 +71,7 @@ pub(crate) fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<(
         Command::Vgscan(args) => scans::vgs(context, args),
         Command::Lvscan(args) => scans::lvs(context, args),
         Command::Version => day::version(context),
+        Command::Udev(args) => udev::run(context, args),
         Command::Failpoints => failpoints::run(context),
     }
 }

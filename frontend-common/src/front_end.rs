@@ -83,6 +83,12 @@ pub trait FrontEnd {
     /// Says before the first change whether the kernel can do it.
     fn check_kernel(&mut self, for_a_move: bool) -> Result<()>;
 
+    /// The names of the VG and the LV that this device is, if it is one of this front end.
+    fn lv_at(&mut self, device: DeviceNumber) -> Result<Option<(String, String)>> {
+        let _ = device;
+        Ok(None)
+    }
+
     /// The LV's device, if it has one.
     fn active(&mut self, vg: &Vg, lv: LvIndex) -> Result<Option<ActiveLv>>;
 

@@ -24,6 +24,7 @@ pub mod signature;
 #[cfg(feature = "sim")]
 pub mod simulation;
 pub mod size;
+pub mod systemd;
 pub mod vg;
 pub mod warnings;
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use lvshift_core::metadata::Vg;
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::table;
-use lvshift_core::units::{LvIndex, MoveIndex};
+use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex};
+use lvshift_frontend_common::cli::spec::split_dm_name;
+use lvshift_frontend_common::device::{OWN_DM_PREFIX, sysfs};
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::{ActiveLv, CopyStatus, FrontEnd, View, Wake};
 use lvshift_frontend_common::links;
@@ -66,6 +68,12 @@ impl FrontEnd for Dm {
 
     fn look_only(&mut self) {
         self.look_only = true;
+    }
+
+    fn lv_at(&mut self, device: DeviceNumber) -> Result<Option<(String, String)>> {
+        let own = sysfs::dm_uuid(device).filter(|uuid| uuid.starts_with(OWN_DM_PREFIX));
+        let own = own.filter(|uuid| !names::is_helper(uuid));
+        Ok(own.and_then(|_| sysfs::dm_name(device)).and_then(|name| split_dm_name(&name)))
     }
 
     fn check_kernel(&mut self, for_a_move: bool) -> Result<()> {

@@ -5,7 +5,9 @@
 mod accel;
 mod bench;
 mod cpio;
+mod debian;
 mod demo;
+mod dist;
 mod elf;
 mod fetch;
 mod guest_root;
@@ -51,6 +53,8 @@ enum Command {
     Vm(VmCommand),
     /// Cut the power at every point of recorded moves, and check what is left
     Power(power::Options),
+    /// Make a .deb and an .rpm of both programs
+    Dist(dist::Options),
     /// Watch one live move, explained step by step
     Demo(demo::Options),
     /// Simulate moves with a power cut at every step
@@ -118,6 +122,7 @@ fn main() -> ExitCode {
         Command::VmTest(options) => vm_test::main(&options),
         Command::Vm(VmCommand::Shell(options)) => shell::main(&options),
         Command::Power(options) => power::main(&options),
+        Command::Dist(options) => dist::main(&options),
         Command::Demo(options) => demo::main(&options),
         Command::Sim(options) => sim::main(&options),
         Command::Planted => planted::main(),

@@ -10,6 +10,7 @@ use lvshift_vm_tests::report::PORT;
 use lvshift_vm_tests::scenario::Disk;
 
 use crate::accel::Accel;
+use crate::debian::{self, Debian};
 use crate::kernel::Kernel;
 
 /// The program.
@@ -45,6 +46,8 @@ pub(crate) enum Console {
 pub(crate) struct Vm<'a> {
     pub(crate) kernel: &'a Kernel,
     pub(crate) initramfs: &'a Path,
+    /// Boots a whole Debian from a disk instead of the initramfs.
+    pub(crate) debian: Option<&'a Debian>,
     pub(crate) accel: Accel,
     pub(crate) cpus: u32,
     pub(crate) memory_mib: u32,
@@ -104,7 +107,13 @@ impl Vm<'_> {
         qemu.arg("-m").arg(self.memory_mib.to_string());
         qemu.arg("-smp").arg(self.cpus.to_string());
         qemu.args(["-action", "panic=exit-failure"]);
-        qemu.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(self.initramfs);
+        qemu.arg("-kernel").arg(&self.kernel.image);
+        match self.debian {
+            Some(debian) => debian.add_disks(&mut qemu, self.dir),
+            None => {
+                qemu.arg("-initrd").arg(self.initramfs);
+            }
+        }
         qemu.arg("-append").arg(self.cmdline());
         match &self.console {
             Console::File(path) => {
@@ -157,9 +166,10 @@ impl Vm<'_> {
             Accel::Tcg => "clocksource=acpi_pm tsc=unstable",
         };
         // loglevel=5: warnings and worse reach the console. A panic ends the machine.
+        let root = if self.debian.is_some() { debian::CMDLINE } else { "" };
         format!(
             "console=ttyS0 loglevel=5 panic=-1 oops=panic printk.time=1 random.trust_cpu=on \
-             no_timer_check {LEAN} {clock} {}",
+             no_timer_check {LEAN} {clock} {root} {}",
             self.job.to_cmdline()
         )
     }

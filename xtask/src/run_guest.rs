@@ -18,6 +18,7 @@ use lvshift_vm_tests::report::Report;
 use lvshift_vm_tests::scenario::{Disk, Frontend, Scenario};
 
 use crate::accel::Accel;
+use crate::debian::Debian;
 use crate::kernel::Kernel;
 use crate::qemu::{Console, SIDE_DISK, STATE_DISK, Vm, make_disks};
 
@@ -42,6 +43,8 @@ pub(crate) struct Setting {
     pub(crate) kernel: Kernel,
     pub(crate) accel: Accel,
     pub(crate) initramfs: PathBuf,
+    /// The guest is a whole Debian, which has no initramfs.
+    pub(crate) debian: Option<Debian>,
     pub(crate) frontend: Frontend,
 }
 
@@ -82,6 +85,9 @@ pub(crate) fn scenario(
     }
     let run = Run::new(setting, scenario, dir, None, live);
     make_disks(dir, &run.disks)?;
+    if let Some(debian) = &setting.debian {
+        debian.make_root(dir)?;
+    }
     run.boots(1)
 }
 
@@ -214,6 +220,7 @@ impl<'a> Run<'a> {
         let mut command = Vm {
             kernel: &self.setting.kernel,
             initramfs: &self.setting.initramfs,
+            debian: self.setting.debian.as_ref(),
             accel: self.setting.accel,
             cpus: self.scenario.cpus,
             memory_mib: self.scenario.memory_mib,
@@ -256,6 +263,7 @@ impl<'a> Run<'a> {
         let mut alive = false;
         let mut passed = false;
         let mut console_read = 0;
+        let mut leaving: Option<Instant> = None;
         loop {
             let report = match reports.recv_timeout(Duration::from_millis(100)) {
                 Ok(Ok(report)) => report,
@@ -274,6 +282,11 @@ impl<'a> Run<'a> {
                         return Ok(End::Failed);
                     }
                     if let Some(status) = guest.0.try_wait().context("waiting for QEMU")? {
+                        if let Some(since) = leaving.filter(|_| status.success()) {
+                            let took = since.elapsed().as_secs_f64();
+                            self.log.push(format!("--- it was shut down in {took:.1} s"));
+                            return Ok(End::BootAgain);
+                        }
                         self.failures.push(format!("the guest ended without a verdict ({status})"));
                         return Ok(End::Failed);
                     }
@@ -286,6 +299,11 @@ impl<'a> Run<'a> {
                 Err(RecvTimeoutError::Disconnected) => {
                     // The guest is going down; its end or the console will say more.
                     std::thread::sleep(Duration::from_millis(300));
+                    if let Some(since) = leaving {
+                        let took = since.elapsed().as_secs_f64();
+                        self.log.push(format!("--- it was shut down in {took:.1} s"));
+                        return Ok(End::BootAgain);
+                    }
                     let sign = bad_sign(console, &mut console_read)?;
                     let sign = sign.map_or(String::new(), |s| format!(": {s}"));
                     self.failures.push(format!("the guest ended without a verdict{sign}"));
@@ -304,6 +322,11 @@ impl<'a> Run<'a> {
                 Report::Show(text) => self.show(&text),
                 Report::PowerCut => return Ok(End::PowerCut),
                 Report::Reboot => return Ok(End::BootAgain),
+                Report::ShutDown(limit_s) => {
+                    leaving = Some(Instant::now());
+                    deadline = Instant::now() + Duration::from_secs(limit_s.into());
+                    what = "end of the shutdown";
+                }
                 Report::Fail(why) => self.failures.push(why),
                 Report::Pass => passed = true,
                 Report::End => {

@@ -36,6 +36,25 @@ const FOR_THE_VM: &[Package] = &[Package {
     there: || program(crate::qemu::PROGRAM),
 }];
 
+const FOR_DEBIAN: &[Package] = &[
+    Package {
+        name: "debootstrap",
+        why: "to make a Debian for the test VM",
+        there: || program("debootstrap") || Path::new("/usr/sbin/debootstrap").exists(),
+    },
+    Package {
+        name: "qemu-utils",
+        why: "to give each of its runs a root",
+        there: || program("qemu-img"),
+    },
+];
+
+const FOR_CHECKING_PACKAGES: &[Package] = &[Package {
+    name: "lintian",
+    why: "to look for errors in the .deb",
+    there: || program("lintian"),
+}];
+
 const FOR_FUZZING: &[Package] =
     &[Package { name: "g++", why: "to build libFuzzer", there: || program("c++") }];
 
@@ -87,6 +106,16 @@ pub(crate) fn for_fuzzing() -> Result<()> {
     install(FOR_FUZZING)
 }
 
+/// What making a whole Debian for the test VM needs.
+pub(crate) fn for_debian() -> Result<()> {
+    install(FOR_DEBIAN)
+}
+
+/// What looks for errors in the .deb.
+pub(crate) fn for_checking_packages() -> Result<()> {
+    install(FOR_CHECKING_PACKAGES)
+}
+
 /// What is measured beside ours outside of the VM.
 pub(crate) fn for_the_bench() -> Result<()> {
     install(FOR_THE_BENCH)
@@ -134,7 +163,7 @@ fn install(packages: &[Package]) -> Result<()> {
 }
 
 /// Runs a line of shell as root, or says which line to type.
-fn as_root(line: &str) -> Result<()> {
+pub(crate) fn as_root(line: &str) -> Result<()> {
     let sudo = if rustix::process::geteuid().is_root() {
         None
     } else if quiet(Command::new("sudo").args(["-n", "true"])) {

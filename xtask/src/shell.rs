@@ -44,6 +44,7 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     let vm = Vm {
         kernel: &setting.kernel,
         initramfs: &setting.initramfs,
+        debian: None,
         accel: setting.accel,
         cpus: Scenario::DEFAULT.cpus,
         memory_mib: Scenario::DEFAULT.memory_mib,

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use lvshift_vm_tests::conformance;
 use lvshift_vm_tests::scenario::{Frontend, Scenario};
 
+use crate::debian::Debian;
 use crate::run_guest::{Outcome, Setting};
 use crate::{FrontendArg, Machine, accel, initramfs, kernel, paths, run_guest, seconds, setup};
 
@@ -21,6 +22,9 @@ pub(crate) struct Options {
     /// The front end to test
     #[arg(long, value_enum)]
     frontend: FrontendArg,
+    /// The machine to test on
+    #[arg(long, value_enum, default_value_t = GuestArg::Small)]
+    guest: GuestArg,
     /// Only this scenario; may be given several times
     #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
@@ -38,6 +42,15 @@ pub(crate) struct Options {
     /// Run the scenarios that must fail, and fail if one does not
     #[arg(long, conflicts_with = "scenario")]
     must_fail: bool,
+}
+
+/// A machine to test on, on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum GuestArg {
+    /// Our own init and a handful of tools
+    Small,
+    /// A whole Debian with systemd and udevd, in which lvshift's package is installed
+    Debian,
 }
 
 /// The numbers at the end.
@@ -60,17 +73,26 @@ impl std::fmt::Display for Tally {
 /// Runs what was asked for. Exit status 3: a scenario of that name does not exist.
 pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     let frontend = Frontend::from(options.frontend);
+    let debian = options.guest == GuestArg::Debian;
+    let there_are = || -> Box<dyn Iterator<Item = &'static Scenario>> {
+        if debian {
+            Box::new(conformance::in_debian(frontend))
+        } else {
+            Box::new(conformance::of(frontend))
+        }
+    };
     if options.list {
-        let lines = conformance::of(frontend).map(|s| format!("{:28} {}", s.name, s.about));
-        return crate::list(lines);
+        return crate::list(there_are().map(|s| format!("{:28} {}", s.name, s.about)));
     }
     let mut chosen = Vec::new();
     for name in &options.scenario {
-        match conformance::find(name).filter(|s| s.frontends.contains(&frontend)) {
+        match conformance::find(name)
+            .filter(|s| s.frontends.contains(&frontend) && s.debian == debian)
+        {
             Some(scenario) => chosen.push(scenario),
             None => {
                 eprintln!("error: no scenario {name} for {}. There are:", frontend.word());
-                conformance::of(frontend).for_each(|s| eprintln!("  {}", s.name));
+                there_are().for_each(|s| eprintln!("  {}", s.name));
                 return Ok(ExitCode::from(3));
             }
         }
@@ -79,16 +101,21 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
         chosen.extend(must_fail());
     }
     if chosen.is_empty() {
-        chosen.extend(conformance::of(frontend));
+        chosen.extend(there_are());
     }
     if !exists(frontend) {
         eprintln!("error: {} is not there yet, so nothing was tested", frontend.binary());
         return Ok(ExitCode::FAILURE);
     }
-    let setting = prepare(frontend, &options.machine)?;
+    let setting = if debian {
+        prepare_debian(frontend, &options.machine)?
+    } else {
+        prepare(frontend, &options.machine)?
+    };
     let tally = run_all(&setting, &chosen, options.jobs, options.keep, options.must_fail)?;
     if !options.keep {
         std::fs::remove_file(&setting.initramfs).ok();
+        setting.debian.iter().for_each(Debian::remove);
     }
     println!("{tally}");
     Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -111,7 +138,17 @@ pub(crate) fn prepare(frontend: Frontend, machine: &Machine) -> Result<Setting> 
     let kernel = kernel::choose(machine)?;
     let accel = accel::choose(machine.accel, &kernel)?;
     let initramfs = initramfs::make(&kernel, &binaries)?;
-    Ok(Setting { kernel, accel, initramfs, frontend })
+    Ok(Setting { kernel, accel, initramfs, debian: None, frontend })
+}
+
+/// The same for a whole Debian.
+pub(crate) fn prepare_debian(frontend: Frontend, machine: &Machine) -> Result<Setting> {
+    setup::for_vm(machine)?;
+    build()?;
+    let kernel = kernel::choose(machine)?;
+    let accel = accel::choose(machine.accel, &kernel)?;
+    let debian = Some(Debian::prepare(&kernel)?);
+    Ok(Setting { kernel, accel, initramfs: PathBuf::new(), debian, frontend })
 }
 
 /// Builds what runs in the guest, and says where it is. Both front ends, whichever is tested: one

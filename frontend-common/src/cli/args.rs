@@ -10,6 +10,7 @@ use super::ignored::{Ignored, Scope};
 use super::lv_args::{Lvchange, Lvcreate, Lvextend, Lvremove, Lvrename};
 use super::pv_args::{Pvcreate, Pvmove, Pvremove};
 use super::report_args::ReportArgs;
+use super::udev_args::Udev;
 use super::values::ReportFormat;
 use super::vg_args::{Vgchange, Vgck, Vgcreate, Vgextend, Vgreduce, Vgremove};
 
@@ -150,6 +151,9 @@ pub enum Command {
     /// Print versions.
     #[command(after_help = "Example: version")]
     Version,
+    /// Say what a device is, in the words of udev's rules.
+    #[command(hide = true)]
+    Udev(Udev),
     /// List the names at which LVSHIFT_FAIL can make a move die (for tests).
     #[command(hide = true)]
     Failpoints,
@@ -190,6 +194,7 @@ impl Command {
             Command::Lvrename(_) => "lvrename",
             Command::Lvchange(_) => "lvchange",
             Command::Lvs(_) => "lvs",
+            Command::Udev(_) => "udev",
             Command::Failpoints => "failpoints",
         }
     }

@@ -129,6 +129,9 @@ pub struct Pvmove {
     /// As --json.
     #[arg(long, value_enum, default_value_t, hide = true)]
     pub reportformat: ReportFormat,
+    /// Only what is recorded in this VG: what its unit asks for.
+    #[arg(long, hide = true, value_name = "VG", conflicts_with = "source")]
+    pub vg: Option<String>,
     /// Set by `--background` for the process that it leaves behind.
     #[arg(long, hide = true)]
     pub detached: bool,

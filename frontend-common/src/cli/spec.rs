@@ -129,7 +129,8 @@ impl VolumeName {
 }
 
 /// Undoes dm's joining of `VG-LV`, in which the hyphens of both are doubled.
-fn split_dm_name(text: &str) -> Option<(String, String)> {
+#[must_use]
+pub fn split_dm_name(text: &str) -> Option<(String, String)> {
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {

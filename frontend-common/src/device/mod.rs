@@ -15,7 +15,7 @@ pub(crate) use list::is_own_lv;
 pub use list::{Candidate, candidates};
 #[cfg(feature = "sim")]
 pub use medium::Medium;
-pub(crate) use number::number_of;
+pub(crate) use number::{number_at, number_of};
 
 /// What every dm UUID of a device of ours starts with.
 pub const OWN_DM_PREFIX: &str = "LVSHIFT-";

@@ -66,6 +66,12 @@ pub fn dm_uuid(number: DeviceNumber) -> Option<String> {
     attribute(number, "dm/uuid").filter(|uuid| !uuid.is_empty())
 }
 
+/// The dm name of the device, if it is a dm device.
+#[must_use]
+pub fn dm_name(number: DeviceNumber) -> Option<String> {
+    attribute(number, "dm/name")
+}
+
 /// The name to show a device by: `vda`, or for dm `mapper/NAME`.
 #[must_use]
 pub fn path_of(number: DeviceNumber) -> Option<PathBuf> {

@@ -2,6 +2,7 @@
 
 mod create;
 mod members;
+pub(crate) mod online;
 pub(crate) mod probe;
 mod scan;
 

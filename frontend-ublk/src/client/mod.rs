@@ -10,7 +10,7 @@ use lvshift_core::copier::Factor;
 use lvshift_core::metadata::Vg;
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::table;
-use lvshift_core::units::{LvIndex, MoveIndex, Uuid};
+use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::{
     ActiveLv, BadPlace, CopyStatus, FrontEnd, Pace, View, Wake,
@@ -156,6 +156,10 @@ impl Ublk {
 impl FrontEnd for Ublk {
     fn name(&self) -> &'static str {
         "lvshift-ublk"
+    }
+
+    fn lv_at(&mut self, device: DeviceNumber) -> Result<Option<(String, String)>> {
+        Ok(links::lv_at(device))
     }
 
     fn has_daemon(&self) -> bool {

@@ -30,6 +30,9 @@ pub enum Report {
     PowerCut,
     /// The guest has shut down in order; boot it again.
     Reboot,
+    /// The guest's own init shuts it down now; the machine must be off within so many seconds. Then boot
+    /// it again.
+    ShutDown(u32),
     /// Something is wrong. The scenario fails, whatever follows.
     Fail(String),
     /// The scenario and the checks after it are done, with nothing wrong.
@@ -46,6 +49,7 @@ impl fmt::Display for Report {
             Self::Show(text) => ("show", escape(text)),
             Self::PowerCut => ("power-cut", String::new()),
             Self::Reboot => ("reboot", String::new()),
+            Self::ShutDown(limit_s) => ("shut-down", limit_s.to_string()),
             Self::Fail(text) => ("fail", escape(text)),
             Self::Pass => ("pass", String::new()),
             Self::End => ("end", String::new()),
@@ -80,6 +84,10 @@ impl Report {
             "show" => Self::Show(text),
             "power-cut" => Self::PowerCut,
             "reboot" => Self::Reboot,
+            "shut-down" => match text.parse() {
+                Ok(limit_s) => Self::ShutDown(limit_s),
+                Err(_) => return bad("a shut-down without its limit"),
+            },
             "fail" => Self::Fail(text),
             "pass" => Self::Pass,
             "end" => Self::End,
@@ -130,6 +138,7 @@ mod tests {
             Report::Show(String::new()),
             Report::PowerCut,
             Report::Reboot,
+            Report::ShutDown(15),
             Report::Fail(nasty.into()),
             Report::Pass,
             Report::End,
@@ -150,6 +159,7 @@ mod tests {
             "lvshift2 pass ",
             "lvshift1 passed ",
             "lvshift1 hello x",
+            "lvshift1 shut-down soon",
             "lvshift1 log ends with \\",
             "lvshift1 log \\t",
             "[    1.0] lvshift1 pass ",

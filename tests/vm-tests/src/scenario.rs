@@ -118,6 +118,9 @@ pub struct Scenario {
     pub cpus: u32,
     /// The guest's memory in MiB.
     pub memory_mib: u32,
+    /// Whether it needs a whole Debian, with systemd and udevd, in which lvshift's package is to be
+    /// installed. What is written to its root survives reboots.
+    pub debian: bool,
     /// Whether it is left out unless asked for by name.
     pub hidden: bool,
     /// Set in those that prove that the machinery sees a failure: it must be one
@@ -140,6 +143,7 @@ impl Scenario {
         timeout_s: 120,
         cpus: 1,
         memory_mib: 1024,
+        debian: false,
         hidden: false,
         must_fail: None,
         run: |_| anyhow::bail!("this scenario has no body"),

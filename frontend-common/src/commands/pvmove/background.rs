@@ -1,6 +1,7 @@
-//! `pvmove -b`: the same program once more, detached from the terminal, carries the recorded move on.
+//! `pvmove -b`: the same program once more carries the recorded move on: as a unit where systemd has it,
+//! else detached from the terminal.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 
@@ -9,6 +10,7 @@ use crate::cli::pv_args::{Pvmove, WritePolicy};
 use crate::error::{Error, Kind, Result};
 use crate::factor;
 use crate::lock::run_directory;
+use crate::systemd;
 use crate::vg::OpenVg;
 
 /// Starts the process that goes on, and says how to follow it.
@@ -25,7 +27,33 @@ pub(super) fn leave(
             .state("the move is recorded and nothing is moved yet")
             .next(format!("`{program} pvmove` carries it on, `{program} pvmove --abort` drops it"))
     };
-    let path = run_directory()?.join(format!("pvmove-{}.log", open.vg().name()));
+    let mut options = vec!["--interval".to_owned(), args.interval.to_string()];
+    if context.json {
+        options.push("--json".to_owned());
+    }
+    if let Some(rate) = args.max_rate {
+        options.push(format!("--max-rate={}s", rate.0));
+    }
+    if let Some(factor) = args.pace {
+        options.push(format!("--pace={}", factor::text(factor)));
+    }
+    if let Some(policy) = args.write_policy {
+        options.push(match policy {
+            WritePolicy::CopyFirst => "--write-policy=copy-first".to_owned(),
+            WritePolicy::SourceFirst => "--write-policy=source-first".to_owned(),
+        });
+    }
+    let name = open.vg().name().as_str();
+    if let Some(unit) = systemd::unit("lvshift-pvmove", &systemd::escape(name)) {
+        let text = format!("LVSHIFT_PROGRAM={program}\nLVSHIFT_OPTIONS={}\n", options.join(" "));
+        fs::write(run_directory()?.join(format!("pvmove-{name}.env")), text).map_err(cannot)?;
+        systemd::start_now(&unit)?;
+        context.say(format!("pvmove: the move from {source} goes on in {unit}"));
+        context.say(format!("pvmove: follow it with `{program} lvs -a -o +move_pv,copy_percent`"));
+        context.say(format!("pvmove: its messages are in `journalctl -u '{unit}'`"));
+        return Ok(());
+    }
+    let path = run_directory()?.join(format!("pvmove-{name}.log"));
     let log = OpenOptions::new()
         .create(true)
         .append(true)
@@ -33,24 +61,9 @@ pub(super) fn leave(
         .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
         .open(&path)
         .map_err(cannot)?;
-    let mut command = Command::new("/proc/self/exe");
-    command.args(["pvmove", "--detached", "--interval", &args.interval.to_string()]);
-    if context.json {
-        command.arg("--json");
-    }
-    if let Some(rate) = args.max_rate {
-        command.arg(format!("--max-rate={}s", rate.0));
-    }
-    if let Some(factor) = args.pace {
-        command.arg(format!("--pace={}", factor::text(factor)));
-    }
-    if let Some(policy) = args.write_policy {
-        command.arg(match policy {
-            WritePolicy::CopyFirst => "--write-policy=copy-first",
-            WritePolicy::SourceFirst => "--write-policy=source-first",
-        });
-    }
-    let child = command
+    let child = Command::new("/proc/self/exe")
+        .args(["pvmove", "--detached"])
+        .args(&options)
         .arg(&source)
         .current_dir("/")
         .stdin(Stdio::null())

@@ -22,6 +22,9 @@ pub(super) fn vg_of(device: &Path) -> Result<String> {
 
 /// The VGs to look into: that of SRC, or all.
 pub(super) fn vgs(args: &Pvmove) -> Result<Vec<Result<OpenVg>>> {
+    if let Some(name) = &args.vg {
+        return Ok(vec![OpenVg::open(name, Hold::Release)]);
+    }
     match &args.source {
         Some(source) => Ok(vec![OpenVg::open(&vg_of(&source.device)?, Hold::Release)]),
         None => OpenVg::open_all(Hold::Release),

@@ -14,6 +14,7 @@ use lvshift_core::units::Uuid;
 use lvshift_frontend_common::control as requests;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::Wake;
+use lvshift_frontend_common::systemd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::files;
@@ -47,18 +48,21 @@ pub(crate) fn connect(vg: Uuid, start: Start) -> Result<Option<Channel>> {
     // A dead daemon's socket would only be refused; a live one that is still taking over
     // has not put its own there yet.
     let begun = Instant::now();
-    let mut child = spawn(vg)?;
+    let mut unit = systemd::unit("lvshift-ublk", &vg.to_string());
+    let mut child = start_unit_or_own(vg, unit.as_deref())?;
     loop {
         if let Ok(socket) = Socket::connect(&path) {
             return Ok(Some(Channel::new(vg, socket)));
         }
         if let Some(status) = child.try_wait().ok().flatten() {
-            if status.code() != Some(i32::from(ANOTHER_SERVES)) {
+            // A unit that is started may have found that another daemon serves, or ended since.
+            let another = status.code() == Some(i32::from(ANOTHER_SERVES))
+                || (unit.is_some() && status.success());
+            if !another && unit.take().is_none() {
                 return Err(did_not_start(vg));
             }
-            // Another one serves, and may have died since.
             if !matches!(files::become_daemon(vg), Ok(None)) {
-                child = spawn(vg)?;
+                child = start_unit_or_own(vg, unit.as_deref())?;
             }
         }
         if begun.elapsed() > START_LIMIT {
@@ -152,6 +156,15 @@ impl Way for Socket {
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.get_ref().as_fd()
+    }
+}
+
+/// A unit outlives the session and the unit in which this command runs. Where there is no systemd, or it
+/// refuses (as it does when it shuts down), a process of our own has to do.
+fn start_unit_or_own(vg: Uuid, unit: Option<&str>) -> Result<Child> {
+    match unit.map(|unit| systemd::start(unit).stderr(Stdio::null()).spawn()) {
+        Some(Ok(child)) => Ok(child),
+        Some(Err(_)) | None => spawn(vg),
     }
 }
 

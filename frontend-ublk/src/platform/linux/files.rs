@@ -1,6 +1,7 @@
 //! What stands under `/run/lvshift/ublk`: a socket and a lock for each VG's daemon, a note for each
 //! device, by which a new daemon knows which LV `/dev/ublkbN` is, and how its copies are to be made.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
 use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -47,6 +48,8 @@ pub(crate) fn become_daemon(vg: Uuid) -> Result<Option<File>> {
 pub(crate) fn note(note: &Note) -> Result<()> {
     let directory = directory()?;
     let scratch = directory.join(format!(".ublkb{}", note.device));
+    // What the device was before has no name any more.
+    let _ = fs::remove_file(name_path(&directory, OsStr::new(&format!("ublkb{}", note.device))));
     let text = serde_json::to_vec(note).map_err(|error| failed(error.into()))?;
     let write = || -> std::io::Result<()> {
         File::create(&scratch)?.write_all(&text)?;
@@ -78,6 +81,22 @@ pub(crate) fn notes(vg: Uuid) -> Result<Vec<Note>> {
     }
     notes.sort_by_key(|note| note.device);
     Ok(notes)
+}
+
+/// The names of the VG and the LV that a device (`ublkb0`) is, for udev's rules.
+pub(crate) fn name(device: &OsStr) -> Option<(String, String)> {
+    let text = fs::read_to_string(name_path(&directory().ok()?, device)).ok()?;
+    let (vg, lv) = text.trim_end().split_once('/')?;
+    Some((vg.to_owned(), lv.to_owned()))
+}
+
+/// Keeps them.
+pub(crate) fn keep_name(device: &OsStr, vg: &str, lv: &str) -> Result<()> {
+    fs::write(name_path(&directory()?, device), format!("{vg}/{lv}\n")).map_err(failed)
+}
+
+fn name_path(directory: &Path, device: &OsStr) -> PathBuf {
+    directory.join(format!("name-{}", device.to_string_lossy()))
 }
 
 /// How an LV's copies are to be made, as somebody has asked; gone with the next boot.

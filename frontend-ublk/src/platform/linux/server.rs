@@ -1,22 +1,22 @@
 //! The socket: commands come in, answers go out. Whatever may block is done on another thread.
 
-use std::ffi::OsStr;
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 use std::time::Duration;
 
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::error::{Error, Kind, Result};
+use lvshift_frontend_common::output;
+use sd_notify::NotifyState;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::task::JoinHandle;
+use tokio::time::{Interval, timeout};
 
 use super::connection::NOTIFY_SOCKET;
-use super::files;
+use super::control::disk_path;
+use super::{files, in_use};
 use crate::daemon::{Daemon, take_over};
 use crate::protocol::{Answer, MAX_LINE, Request, WireError};
 
@@ -50,7 +50,12 @@ pub(super) async fn serve(vg: Uuid, daemon: Daemon) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
-    notify_ready();
+    // Says nothing where systemd has not started us.
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    // systemd wants to hear twice in this time that requests are taken, or it kills us.
+    let every = sd_notify::watchdog_enabled().map(|limit| limit / 2);
+    let mut watchdog = every.map(tokio::time::interval);
+    let mut stopping = None;
     loop {
         tokio::select! {
             accepted = listener.accept() => {
@@ -60,7 +65,11 @@ pub(super) async fn serve(vg: Uuid, daemon: Daemon) -> Result<()> {
             }
             _ = ended.changed() => return Ok(()),
             _ = terminate.recv() => if leave(&daemon) { return Ok(()) },
-            _ = interrupt.recv() => if leave(&daemon) { return Ok(()) },
+            _ = interrupt.recv() => stopping = Some(stop(&daemon)),
+            idle = stopped(&mut stopping) => if idle { return Ok(()) },
+            () = alive(&mut watchdog) => {
+                let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+            }
             _ = hangup.recv() => {}
             () = tokio::time::sleep(IDLE_LIMIT) => {
                 let recovering = recovery.as_ref().is_some_and(|task| !task.is_finished());
@@ -73,15 +82,60 @@ pub(super) async fn serve(vg: Uuid, daemon: Daemon) -> Result<()> {
     }
 }
 
-/// A signal ends a daemon that serves nothing, or that systemd has started and will start again.
-/// Any other stays: whoever uses its devices would wait for ever. `upgrade` replaces it, `kill -9`
-/// does too, less politely.
+/// SIGTERM ends a daemon that serves nothing, or that systemd has started and will start again: that is
+/// what its unit sends for a restart. Any other stays: whoever uses its devices would wait for ever.
+/// `upgrade` replaces it, `kill -9` does too, less politely.
 fn leave(daemon: &Daemon) -> bool {
     let idle = std::env::var_os(NOTIFY_SOCKET).is_some() || daemon.is_idle();
     if !idle {
-        eprintln!("lvshift-ublk: a signal was not followed: devices are served");
+        output::err("lvshift-ublk: a signal was not followed: devices are served\n");
     }
     idle
+}
+
+/// SIGINT is what its unit sends for a stop: a daemon that systemd has started takes down the LVs that
+/// nobody uses, and ends if it serves nothing then. So a machine shuts down.
+fn stop(daemon: &Daemon) -> JoinHandle<bool> {
+    let daemon = daemon.clone();
+    tokio::task::spawn_blocking(move || {
+        if std::env::var_os(NOTIFY_SOCKET).is_some()
+            && let Answer::Devices(devices) = daemon.do_it(Request::List)
+        {
+            let unused = devices.iter().filter(|one| in_use::refuse(&disk_path(one.id)).is_ok());
+            for device in unused {
+                if let Answer::Failed(error) = daemon.do_it(Request::Deactivate { lv: device.lv }) {
+                    output::err(&format!("lvshift-ublk: LV {}: {error:?}\n", device.name));
+                }
+            }
+        }
+        let idle = daemon.is_idle();
+        if !idle {
+            output::err("lvshift-ublk: a signal was not followed: LVs are in use\n");
+        }
+        idle
+    })
+}
+
+/// Ends when what a signal asks for is done, with whether the daemon may end.
+async fn stopped(stopping: &mut Option<JoinHandle<bool>>) -> bool {
+    match stopping {
+        Some(task) => {
+            let idle = task.await.unwrap_or(false);
+            *stopping = None;
+            idle
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends when it is time to say that we are alive.
+async fn alive(watchdog: &mut Option<Interval>) {
+    match watchdog {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => std::future::pending().await,
+    }
 }
 
 async fn talk(stream: UnixStream, daemon: Daemon, end: Arc<watch::Sender<bool>>) {
@@ -160,34 +214,4 @@ async fn wait(daemon: &Daemon, seen: u64, timeout_ms: u64) -> Answer {
 fn is_allowed(stream: &UnixStream) -> bool {
     let own = rustix::process::geteuid().as_raw();
     stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == own)
-}
-
-/// Tells systemd, if it started us, that commands are answered.
-fn notify_ready() {
-    let Some(path) = std::env::var_os(NOTIFY_SOCKET) else { return };
-    let address = notify_address(&path);
-    if let (Ok(socket), Ok(address)) = (UnixDatagram::unbound(), address) {
-        let _ = socket.send_to_addr(b"READY=1", &address);
-    }
-}
-
-/// systemd's socket is a path, or with an `@` in front a name that is in no directory.
-fn notify_address(name: &OsStr) -> std::io::Result<SocketAddr> {
-    match name.as_bytes().strip_prefix(b"@") {
-        Some(name) => SocketAddr::from_abstract_name(name),
-        None => SocketAddr::from_pathname(name),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn systemd_is_told_at_a_path_and_at_an_abstract_name() {
-        let path = notify_address(OsStr::new("/run/systemd/notify")).expect("a path");
-        assert_eq!(path.as_pathname(), Some(std::path::Path::new("/run/systemd/notify")));
-        let name = notify_address(OsStr::new("@/org/notify/1")).expect("a name");
-        assert_eq!(name.as_abstract_name(), Some(&b"/org/notify/1"[..]));
-    }
 }

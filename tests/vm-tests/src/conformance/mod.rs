@@ -1,6 +1,7 @@
 //! The registry: every scenario. A folder a subject, a file a topic, each with its list.
 
 mod commands;
+mod debian;
 mod demo;
 mod fault;
 mod fixture;
@@ -28,6 +29,7 @@ const FOLDERS: &[&[&[Scenario]]] = &[
     host::LISTS,
     lvm2::LISTS,
     ublk::LISTS,
+    debian::LISTS,
 ];
 
 /// Every scenario, hidden ones too.
@@ -35,9 +37,14 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
     FOLDERS.iter().copied().flatten().copied().flatten()
 }
 
-/// Those of a front end that run when none is named.
+/// Those of a front end that run in the small guest when none is named.
 pub fn of(frontend: Frontend) -> impl Iterator<Item = &'static Scenario> {
-    all().filter(move |s| !s.hidden && s.frontends.contains(&frontend))
+    all().filter(move |s| !s.hidden && !s.debian && s.frontends.contains(&frontend))
+}
+
+/// Those of a front end that run in a whole Debian.
+pub fn in_debian(frontend: Frontend) -> impl Iterator<Item = &'static Scenario> {
+    all().filter(move |s| !s.hidden && s.debian && s.frontends.contains(&frontend))
 }
 
 /// The one of that name. A benchmark is found, too, though it is none of [`all`].

@@ -88,7 +88,10 @@ impl Guest {
     /// If the scenario has no such disk.
     pub fn disk(&self, name: &str) -> Result<PathBuf> {
         let link = Path::new("/dev/disk/by-serial").join(name);
+        // A distribution's udevd has its own name for it.
+        let by_udev = Path::new("/dev/disk/by-id").join(format!("virtio-{name}"));
         std::fs::canonicalize(&link)
+            .or_else(|_| std::fs::canonicalize(&by_udev))
             .with_context(|| format!("no disk has the serial number {name} ({})", link.display()))
     }
 
@@ -114,6 +117,12 @@ impl Guest {
 
     /// Syncs, unmounts, shuts down in order and boots again with the same disks.
     pub fn reboot(&self) -> ! {
+        std::process::exit(EXIT_REBOOT)
+    }
+
+    /// Lets a whole Debian shut down as it does, which may take `limit_s` seconds, and boots again.
+    pub fn shut_down(&self, limit_s: u32) -> ! {
+        self.channel.send(&Report::ShutDown(limit_s));
         std::process::exit(EXIT_REBOOT)
     }
 

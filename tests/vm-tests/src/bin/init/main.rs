@@ -1,9 +1,11 @@
 //! PID 1 of the test VM.
 //!
-//! One binary, three jobs by its name and arguments: as PID 1 it sets the guest
-//! up, runs the job and reports; as `init scenario` it is the scenario's own
+//! One binary, four jobs by its name and arguments: as PID 1 it sets the guest
+//! up, runs the job and reports; as `init agent` it does the job as a service of
+//! a distribution's own init; as `init scenario` it is the scenario's own
 //! process; as `modprobe` it loads the modules the kernel asks for.
 
+mod agent;
 mod epilogue;
 mod jobs;
 mod scenario;
@@ -22,6 +24,7 @@ fn main() {
     match (name, args.get(1).map(String::as_str)) {
         ("modprobe", _) => std::process::exit(modprobe(&args[1..])),
         (_, Some("scenario")) => std::process::exit(scenario::main(&args[2..])),
+        (_, Some("agent")) => std::process::exit(agent::main()),
         _ if std::process::id() == 1 => pid_1(),
         _ => eprintln!("init runs as PID 1 of the test VM"),
     }
