@@ -9,7 +9,7 @@ use lvshift_core::chunk::{
     Piece, QueueId, Tracker, WriteOutcome, WritePolicy,
 };
 use lvshift_core::limits::{MAX_LVS, MAX_SEGMENTS};
-use lvshift_core::metadata::{Name, Place, Pv, Run, Vg};
+use lvshift_core::metadata::{Fixed, Name, Place, Pv, Run, Vg};
 use lvshift_core::table::{Area, Segment, Table, Target};
 use lvshift_core::units::{DeviceNumber, ExtentSize, Extents, Pe, PvIndex, Sectors, Uuid};
 
@@ -166,7 +166,7 @@ fn decode(c: &mut Criterion) {
         Uuid(bytes)
     };
     let name = |text: &str| Name::new(text).expect("a good name");
-    let mut vg = Box::new(Vg::empty());
+    let mut vg = Box::new(Vg::<Fixed>::empty());
     vg.create(uuid(1), name("vg"), ExtentSize::DEFAULT);
     vg.bump();
     for n in 0..2 {

@@ -8,9 +8,12 @@ extern crate std;
 pub mod chunk;
 pub mod copier;
 pub mod device;
+#[cfg(test)]
+mod heap;
 pub mod io;
 mod leg;
 pub mod limits;
+pub mod list;
 pub mod metadata;
 pub mod mirror;
 #[cfg(test)]

@@ -3,12 +3,12 @@
 
 use std::fs;
 
-use lvshift_core::metadata::Vg;
 use lvshift_core::units::{LvIndex, Uuid};
 
 use crate::device::OWN_DM_PREFIX;
 use crate::error::{Error, Kind, Result};
 use crate::lock::run_directory;
+use crate::vg::Vg;
 
 const DM: &str = "lvshift-dm";
 const UBLK: &str = "lvshift-ublk";

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use lvshift_core::Leg;
 use lvshift_core::copier::Factor;
-use lvshift_core::metadata::Vg;
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
 
@@ -14,6 +13,7 @@ pub use lvshift_driver::{CopyStatus, Wake};
 
 use crate::error::{Error, Kind, Result};
 use crate::pv::Members;
+use crate::vg::Vg;
 
 /// An LV that has a device.
 #[derive(Clone, Debug)]

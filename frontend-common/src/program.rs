@@ -15,9 +15,6 @@ use crate::progress::{Style, Teller};
 use crate::report::Log;
 use crate::warnings;
 
-/// A VG in memory is some hundred KiB, and an unoptimised build moves it about on the stack.
-const STACK: usize = 32 * 1024 * 1024;
-
 /// Does what the arguments say and returns LVM's exit status: 0 done, 3 bad arguments, 5 failed.
 pub fn run(
     front_end: &mut (dyn FrontEnd + Send),
@@ -36,7 +33,6 @@ pub fn run(
     let status = std::thread::scope(|scope| {
         let worker = std::thread::Builder::new()
             .name("command".to_owned())
-            .stack_size(STACK)
             .spawn_scoped(scope, || execute(front_end, &cli));
         let Ok(worker) = worker else {
             commands::complain("  there is no memory for a thread");

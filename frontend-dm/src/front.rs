@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lvshift_core::metadata::Vg;
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::table;
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex};
@@ -17,6 +16,7 @@ use crate::kernel::{Info, Kernel};
 use crate::names::{self, Role};
 use crate::tables::{self, Numbers, lv_at};
 use crate::{events, nodes, shadow, status};
+use lvshift_frontend_common::vg::Vg;
 
 /// The device-mapper front end. The kernel is asked only when something needs it.
 #[derive(Default)]

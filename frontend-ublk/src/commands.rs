@@ -28,19 +28,16 @@ pub(crate) fn run(command: OwnCommand) -> ExitCode {
         OwnCommand::Tables(args) => Box::new(move || tables(&args.lv)),
         OwnCommand::Tune(args) => Box::new(move || tune(&args)),
     };
-    // A VG in memory is some hundred KiB, and an unoptimised build moves it about on the stack.
-    let done = std::thread::Builder::new().stack_size(32 << 20).spawn(work);
-    match done.map(std::thread::JoinHandle::join) {
-        Ok(Ok(Ok(()))) => ExitCode::SUCCESS,
-        Ok(Ok(Err(error))) => {
+    match work() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
             eprintln!("  lvshift-ublk: {error}");
             ExitCode::from(error.exit_status())
         }
-        _ => ExitCode::from(5),
     }
 }
 
-type Work = dyn FnOnce() -> Result<()> + Send;
+type Work = dyn FnOnce() -> Result<()>;
 
 /// Replaces the daemon of one VG or of all by this version.
 fn upgrade(only: Option<&str>) -> Result<()> {

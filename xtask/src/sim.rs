@@ -71,14 +71,5 @@ fn command(feature: &str, program: &str) -> Result<Command> {
     build.args(["lvshift-checks", "--bin", program, "--features", feature, "--target-dir"]);
     crate::run(build.arg(&target))?;
     let program: PathBuf = target.join("release").join(program);
-    let mut command = Command::new(program);
-    // A VG in memory is large; giving it back to the kernel each time would take most of the time.
-    for (name, value) in [
-        ("MALLOC_MMAP_THRESHOLD_", "1000000000"),
-        ("MALLOC_TRIM_THRESHOLD_", "1000000000"),
-        ("MALLOC_TOP_PAD_", "64000000"),
-    ] {
-        command.env(name, value);
-    }
-    Ok(command)
+    Ok(Command::new(program))
 }

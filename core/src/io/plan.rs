@@ -1,10 +1,9 @@
 //! Which I/Os an admitted piece becomes.
 
-use heapless::Vec;
-
 use super::discard::Discards;
 use crate::Leg;
 use crate::chunk::{Content, Route};
+use crate::list::{Bounded, List};
 
 /// I/Os that one piece becomes at most.
 pub const MAX_LEG_IOS: usize = 2;
@@ -58,7 +57,7 @@ pub struct LegIo {
 }
 
 /// The I/Os of one piece, to be issued together.
-pub type Plan = Vec<LegIo, MAX_LEG_IOS>;
+pub type Plan = Bounded<LegIo, MAX_LEG_IOS>;
 
 impl WriteOp {
     /// What the request leaves behind in a part of these abilities: for

@@ -2,10 +2,9 @@
 
 use core::fmt;
 
-use heapless::Vec;
-
-use super::{Place, Run, Vg};
+use super::{Place, Run, Store, Vg};
 use crate::limits::MAX_RUNS;
+use crate::list::{Bounded, List};
 use crate::units::{Extents, LvIndex, Pe, PvIndex};
 
 #[cfg(test)]
@@ -71,7 +70,7 @@ pub struct AllocRequest<'a> {
 }
 
 /// Runs that an allocation chose, in the order in which the LV is to lie on them.
-pub type Runs = Vec<Run, MAX_RUNS>;
+pub type Runs = Bounded<Run, MAX_RUNS>;
 
 /// Why there is no allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +103,7 @@ pub enum AllocError {
     },
 }
 
-impl Vg {
+impl<S: Store> Vg<S> {
     /// Chooses free extents. Nothing is changed.
     ///
     /// # Errors
@@ -197,7 +196,7 @@ impl Vg {
 
     /// The free runs of the areas in their order, each with the index of its area; an extent of
     /// two areas belongs to the first.
-    pub(super) fn usable<'a>(&'a self, areas: &'a [Area], avoid: &'a [Area]) -> Usable<'a> {
+    pub(super) fn usable<'a>(&'a self, areas: &'a [Area], avoid: &'a [Area]) -> Usable<'a, S> {
         Usable { vg: self, areas, avoid, index: 0, at: 0 }
     }
 }
@@ -208,15 +207,15 @@ fn push(runs: &mut Runs, run: Run) -> Result<(), AllocError> {
 
 /// See [`Vg::usable`].
 #[derive(Clone, Debug)]
-pub(super) struct Usable<'a> {
-    vg: &'a Vg,
+pub(super) struct Usable<'a, S: Store> {
+    vg: &'a Vg<S>,
     areas: &'a [Area],
     avoid: &'a [Area],
     index: usize,
     at: u32,
 }
 
-impl Iterator for Usable<'_> {
+impl<S: Store> Iterator for Usable<'_, S> {
     type Item = (usize, Run);
 
     fn next(&mut self) -> Option<(usize, Run)> {

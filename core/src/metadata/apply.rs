@@ -2,10 +2,9 @@
 
 use core::fmt;
 
-use super::sort::insert;
-use super::{MovePart, Segment, Vg};
+use super::{MovePart, Segment, Store, Vg};
 use crate::Leg;
-use crate::limits::MAX_SEGMENTS;
+use crate::list::List;
 use crate::metadata::{Change, MoveState};
 use crate::units::{Extents, Le, LvIndex, MoveIndex, Pe, Uuid};
 
@@ -39,7 +38,7 @@ pub enum ApplyError {
     Inconsistent,
 }
 
-impl Vg {
+impl<S: Store> Vg<S> {
     /// Makes a change of a move's record. Meant for metadata that were read anew just before, as
     /// other commands may commit in between; hence the move is named by its UUID.
     ///
@@ -103,7 +102,7 @@ impl Vg {
             Leg::Source => (part.destination, part.source),
         };
         let fits = |part: &MovePart| self.place_of(part.lv, part.first) == Some(places(part).0);
-        if !self.parts_of(of).iter().all(fits) || self.segments_fully_cut() > MAX_SEGMENTS {
+        if !self.parts_of(of).iter().all(fits) || self.segments_fully_cut() > S::Segments::LIMIT {
             return Err(ApplyError::Inconsistent);
         }
         for index in 0..self.parts.len() {
@@ -136,7 +135,7 @@ impl Vg {
         place.pe = Pe(place.pe.0 + head);
         let rest = Segment { lv, first: Le(le as u32), count: Extents(tail), place };
         segment.count = Extents(head);
-        insert(&mut self.segments, behind, rest); // `put_on` saw to the room.
+        self.segments.insert(behind, rest); // `put_on` saw to the room.
     }
 }
 

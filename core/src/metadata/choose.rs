@@ -4,7 +4,7 @@ use core::fmt;
 
 use lvshift_on_disk_format::{SlotError, SlotHeader, SlotIndex, slot};
 
-use super::Vg;
+use super::{Store, Vg};
 use crate::units::Uuid;
 
 #[cfg(test)]
@@ -161,7 +161,7 @@ pub fn choose(vg: Uuid, found: &[Found]) -> Result<Choice, ChooseError> {
     Ok(choice)
 }
 
-impl Vg {
+impl<S: Store> Vg<S> {
     /// How a device that was found stands to these metadata.
     pub fn standing_of_device(&self, found: &Found) -> Standing {
         if self.pv_by_uuid(found.pv).is_none() {

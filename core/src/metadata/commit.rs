@@ -13,11 +13,10 @@
 //! commit behind, provided that who runs a commit gives it up where a step fails, before anything new
 //! was written, on a PV that it cannot do without.
 
-use heapless::Vec;
-
 use lvshift_on_disk_format::SlotIndex;
 
 use crate::limits::MAX_PVS;
+use crate::list::{Bounded, List};
 use crate::units::PvIndex;
 
 #[cfg(test)]
@@ -67,7 +66,7 @@ pub enum CommitResult {
     Committed,
     /// Some do, these do not for certain. The new metadata will win at the next start if a PV
     /// that holds them is there.
-    Partial(Vec<PvIndex, MAX_PVS>),
+    Partial(Bounded<PvIndex, MAX_PVS>),
     /// None does for certain; one may all the same. Read the metadata again before going on.
     Unknown,
 }
@@ -90,15 +89,15 @@ enum Progress {
 /// One commit: take an action, do it, hand back how it went, until there is a result.
 #[derive(Clone, Debug)]
 pub struct Commit {
-    targets: Vec<(CommitTarget, Progress), MAX_PVS>,
+    targets: Bounded<(CommitTarget, Progress), MAX_PVS>,
     under_way: Option<usize>,
 }
 
 impl Commit {
     /// A commit to these PVs; `None` when there are more than the limits allow, or none.
     pub fn new(targets: &[CommitTarget]) -> Option<Commit> {
-        let targets: Result<Vec<_, MAX_PVS>, ()> =
-            targets.iter().try_fold(Vec::new(), |mut all, &target| {
+        let targets: Result<Bounded<_, MAX_PVS>, ()> =
+            targets.iter().try_fold(Bounded::new(), |mut all, &target| {
                 let planted = crate::planted::is("commit-without-settling");
                 let first = if planted { Progress::Writing } else { Progress::Settling };
                 all.push((target, first)).map_err(|_| ())?;
@@ -178,7 +177,7 @@ impl Commit {
         if count(Progress::Failed) == 0 {
             return Some(CommitResult::Committed);
         }
-        let mut failed = Vec::new();
+        let mut failed = Bounded::new();
         for (target, _) in self.targets.iter().filter(|(_, p)| *p == Progress::Failed) {
             let _ = failed.push(target.pv); // Room for all; collecting could panic.
         }

@@ -7,7 +7,8 @@ use lvshift_on_disk_format::record::{
 use lvshift_on_disk_format::slot;
 
 use super::{Invalid, Lv, MetadataError, Move, MovePart, Name, NameError, Place, Pv, Records};
-use super::{Segment, Vg};
+use super::{Segment, Store, Vg};
+use crate::list::List;
 use crate::units::{ExtentSize, Extents, Le, LvIndex, MoveIndex, Pe, PvIndex, Sectors, Uuid};
 
 /// What a slot's header says beside the VG itself.
@@ -21,7 +22,7 @@ pub struct SlotInfo {
     pub writable: bool,
 }
 
-impl Vg {
+impl<S: Store> Vg<S> {
     /// Reads a slot in place of what was here, and checks all of it. After an error the VG is
     /// empty.
     ///
@@ -91,8 +92,8 @@ impl From<MetadataError> for Fault {
     }
 }
 
-fn fill<T, const LIMIT: usize, const SIZE: usize>(
-    list: &mut heapless::Vec<T, LIMIT>,
+fn fill<T, L: List<T>, const SIZE: usize>(
+    list: &mut L,
     raw: &[[u8; SIZE]],
     records: Records,
     decode: impl Fn(&[u8; SIZE], u32) -> Result<T, Fault>,
@@ -105,7 +106,7 @@ fn fill<T, const LIMIT: usize, const SIZE: usize>(
         list.push(entry).map_err(|_| MetadataError::TooMany {
             records,
             count: u32::try_from(raw.len()).unwrap_or(u32::MAX),
-            limit: LIMIT as u32,
+            limit: L::LIMIT as u32,
         })?;
     }
     Ok(())

@@ -7,7 +7,7 @@ use lvshift_on_disk_format::record::{
 };
 use lvshift_on_disk_format::slot;
 
-use super::{Invalid, MetadataError, Name, NameError, Records, Vg};
+use super::{Invalid, MetadataError, Name, NameError, Records, Store, Vg};
 use crate::limits::{MAX_LVS, MAX_MOVES, MAX_PARTS, MAX_PVS, MAX_SEGMENTS};
 use crate::units::Uuid;
 
@@ -24,7 +24,7 @@ const _: () = {
     assert!(slot_layout::HEADER_SIZE as u64 + largest.payload_size() <= slot);
 };
 
-impl Vg {
+impl<S: Store> Vg<S> {
     /// Writes the metadata, with the present sequence number, as they go into a slot of the PV
     /// `holder`, and says how many bytes of `slot` are to be written to the device (a multiple
     /// of 4096). A slot of 1 MiB is always large enough.

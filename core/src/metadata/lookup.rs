@@ -1,15 +1,14 @@
 //! Finding things in a VG.
 
-use heapless::Vec;
-
-use super::{Lv, Move, MovePart, Place, Pv, Segment, Vg};
+use super::{Lv, Move, MovePart, Place, Pv, Segment, Store, Vg};
 use crate::limits::MAX_LVS_PER_MOVE;
+use crate::list::{Bounded, List};
 use crate::units::{Le, LvIndex, MoveIndex, Pe, PvIndex, Sectors, Uuid};
 
 /// The LVs that a move touches.
-pub type LvsOfMove = Vec<LvIndex, MAX_LVS_PER_MOVE>;
+pub type LvsOfMove = Bounded<LvIndex, MAX_LVS_PER_MOVE>;
 
-impl Vg {
+impl<S: Store> Vg<S> {
     /// The LV of this name.
     pub fn lv_by_name(&self, name: &str) -> Option<LvIndex> {
         position(self.lvs.iter().position(|lv| lv.name.as_str() == name)).map(LvIndex)

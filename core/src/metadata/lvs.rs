@@ -2,9 +2,8 @@
 
 use core::fmt;
 
-use super::sort::insert;
-use super::{Lv, Name, Run, Segment, Vg};
-use crate::limits::{MAX_LVS, MAX_SEGMENTS};
+use super::{Lv, Name, Run, Segment, Store, Vg};
+use crate::list::List;
 use crate::units::{Extents, Le, LvIndex, MoveIndex, Uuid};
 
 #[cfg(test)]
@@ -28,12 +27,12 @@ pub enum LvError {
     },
     /// As many LVs as the limits allow.
     TooManyLvs {
-        /// [`MAX_LVS`].
+        /// The limit.
         limit: u32,
     },
     /// More segments than the limits allow, counting what the recorded moves may still add.
     TooManySegments {
-        /// [`MAX_SEGMENTS`].
+        /// The limit.
         limit: u32,
     },
     /// A move touches the LV.
@@ -43,7 +42,7 @@ pub enum LvError {
     },
 }
 
-impl Vg {
+impl<S: Store> Vg<S> {
     /// Makes an LV of the runs, in their order.
     ///
     /// # Errors
@@ -56,7 +55,7 @@ impl Vg {
             return Err(LvError::BadUuid);
         }
         if self.lvs.is_full() {
-            return Err(LvError::TooManyLvs { limit: MAX_LVS as u32 });
+            return Err(LvError::TooManyLvs { limit: S::Lvs::LIMIT as u32 });
         }
         let le_count = self.check_runs(0, runs)?;
         let lv = LvIndex(u16::try_from(self.lvs.len()).map_err(|_| LvError::NoSuchLv)?);
@@ -137,8 +136,8 @@ impl Vg {
         if runs.is_empty() {
             return Err(LvError::BadSize);
         }
-        if self.segments_fully_cut().saturating_add(runs.len()) > MAX_SEGMENTS {
-            return Err(LvError::TooManySegments { limit: MAX_SEGMENTS as u32 });
+        if self.segments_fully_cut().saturating_add(runs.len()) > S::Segments::LIMIT {
+            return Err(LvError::TooManySegments { limit: S::Segments::LIMIT as u32 });
         }
         Ok(Extents(after))
     }
@@ -149,7 +148,7 @@ impl Vg {
         let mut first = before;
         for (at, run) in (end..).zip(runs) {
             let segment = Segment { lv, first: Le(first), count: run.count, place: run.place };
-            insert(&mut self.segments, at, segment); // `check_runs` saw to the room.
+            self.segments.insert(at, segment); // `check_runs` saw to the room.
             first = first.saturating_add(run.count.0);
         }
         self.merge_segments();

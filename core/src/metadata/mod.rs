@@ -16,6 +16,7 @@ mod pieces;
 mod plan;
 mod pvs;
 mod sort;
+mod store;
 mod used;
 mod validate;
 
@@ -40,4 +41,5 @@ pub use name::{Name, NameError};
 pub use pieces::{Piece, Pieces};
 pub use plan::{MoveRequest, PlanError, Planned};
 pub use pvs::PvError;
+pub use store::{Fixed, Store};
 pub use used::FreeRuns;

@@ -1,11 +1,8 @@
 //! The types of the model. `Vg` keeps its parts private behind accessors so that it can only be
 //! changed by the operations of this module's siblings, each of which leaves it valid.
 
-use heapless::Vec;
-
-use super::Name;
-use crate::limits::{MAX_LVS, MAX_MOVES, MAX_PARTS, MAX_PVS, MAX_SEGMENTS};
-use crate::metadata::MoveState;
+use super::{Fixed, MoveState, Name, Store};
+use crate::list::List;
 use crate::units::{ExtentSize, Extents, Le, LvIndex, MoveIndex, Pe, PvIndex, Sectors, Uuid};
 
 /// A physical extent of a PV of this VG.
@@ -144,44 +141,46 @@ impl MovePart {
     }
 }
 
-/// A volume group: everything its metadata says. Large (some hundred KiB): keep it in a `Box` or
-/// a static and fill it in place.
+/// A volume group: everything its metadata says. How large it may be and where it keeps that is
+/// the [`Store`]'s to say. With the default it is large: keep it in a static and fill it in place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Vg {
+pub struct Vg<S: Store = Fixed> {
     pub(super) uuid: Uuid,
     pub(super) name: Name,
     pub(super) sequence: u64,
     pub(super) extent_size: ExtentSize,
-    pub(super) pvs: Vec<Pv, MAX_PVS>,
-    pub(super) lvs: Vec<Lv, MAX_LVS>,
+    pub(super) pvs: S::Pvs,
+    pub(super) lvs: S::Lvs,
     /// Sorted by LV, then by first extent.
-    pub(super) segments: Vec<Segment, MAX_SEGMENTS>,
+    pub(super) segments: S::Segments,
     /// In the order in which they run.
-    pub(super) moves: Vec<Move, MAX_MOVES>,
+    pub(super) moves: S::Moves,
     /// Sorted by move, then LV, then first extent.
-    pub(super) parts: Vec<MovePart, MAX_PARTS>,
+    pub(super) parts: S::Parts,
     /// Derived from the others: every extent that is not free, sorted by place. An extent that
     /// two runs claim makes the VG invalid.
-    pub(super) used: Vec<Run, MAX_USED>,
+    pub(super) used: S::Used,
 }
 
-/// Every segment, and the reserved side of every part.
-pub(super) const MAX_USED: usize = MAX_SEGMENTS + MAX_PARTS;
-
-impl Vg {
+impl<S: Store> Vg<S> {
     /// No VG yet: no name, no PVs. It is filled with [`Vg::create`] or [`Vg::decode_from`].
-    pub const fn empty() -> Vg {
+    pub const fn empty() -> Vg<S> {
+        const {
+            let needed = S::Segments::LIMIT + S::Parts::LIMIT;
+            assert!(S::Used::LIMIT >= needed, "no room for all segments and parts");
+            assert!(S::Order::LIMIT >= S::Parts::LIMIT, "no room for the numbers of all parts");
+        }
         Vg {
             uuid: Uuid::NIL,
             name: Name::none(),
             sequence: 0,
             extent_size: ExtentSize::DEFAULT,
-            pvs: Vec::new(),
-            lvs: Vec::new(),
-            segments: Vec::new(),
-            moves: Vec::new(),
-            parts: Vec::new(),
-            used: Vec::new(),
+            pvs: S::Pvs::EMPTY,
+            lvs: S::Lvs::EMPTY,
+            segments: S::Segments::EMPTY,
+            moves: S::Moves::EMPTY,
+            parts: S::Parts::EMPTY,
+            used: S::Used::EMPTY,
         }
     }
 

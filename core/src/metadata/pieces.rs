@@ -1,6 +1,6 @@
 //! Which physical extents an LV's logical extents lie on, under each of a move's mappings.
 
-use super::{MovePart, Place, Segment, Vg};
+use super::{MovePart, Place, Segment, Store, Vg};
 use crate::mover::Mapping;
 use crate::units::{Extents, Le, LvIndex, MoveIndex, Pe};
 
@@ -33,7 +33,7 @@ pub struct Pieces<'a> {
     ahead: Option<Piece>,
 }
 
-impl Vg {
+impl<S: Store> Vg<S> {
     /// The LV's extents from first to last. With a move and a mapping: as that mapping of that
     /// move has them, whatever the move's state (so `Source` of a move that is already `Moved`
     /// gives the old places). Without: as the metadata has them now.

@@ -8,12 +8,12 @@ use core::fmt;
 
 use lvshift_on_disk_format::dirty_log;
 
-use super::sort::insert;
-use super::{AllocError, AllocRequest, Area, Move, MovePart, Place, Policy, Segment, Vg};
+use super::{AllocError, AllocRequest, Area, Move, MovePart, Place, Policy, Segment, Store, Vg};
 use crate::limits::{
-    DEFAULT_CHUNK_SECTORS, MAX_LVS_PER_MOVE, MAX_MOVES, MAX_PARTS, MAX_PARTS_PER_MOVE,
-    MAX_SEGMENTS, MIN_SPLIT_SECTORS, PARTS_PER_BATCH, SIDE_BY_SIDE,
+    DEFAULT_CHUNK_SECTORS, MAX_LVS_PER_MOVE, MAX_PARTS_PER_MOVE, MAX_PVS, MIN_SPLIT_SECTORS,
+    PARTS_PER_BATCH, SIDE_BY_SIDE,
 };
+use crate::list::{Bounded, List};
 use crate::metadata::MoveState;
 use crate::units::{Extents, Le, LvIndex, MoveIndex, Pe, PvIndex, Sectors, Uuid};
 
@@ -100,7 +100,7 @@ pub enum PlanError {
     BadUuid,
 }
 
-impl Vg {
+impl<S: Store> Vg<S> {
     /// Adds the records of the moves that a request needs, all [`MoveState::Queued`], with UUIDs
     /// from `fresh`.
     ///
@@ -122,7 +122,7 @@ impl Vg {
         let extents = result?;
         let added = self.parts.len().saturating_sub(parts);
         Ok(Planned {
-            first: MoveIndex(moves as u16), // At most MAX_MOVES.
+            first: MoveIndex(moves as u16), // At most 2^16.
             moves: self.moves.len().saturating_sub(moves) as u32,
             parts: added as u32,
             extents,
@@ -174,11 +174,11 @@ impl Vg {
             self.plan_piece(request, piece, avoid, first_move, fresh)?;
         }
         for of in first_move..self.moves.len() {
-            self.finish_move(MoveIndex(of as u16))?; // At most MAX_MOVES.
+            self.finish_move(MoveIndex(of as u16))?; // At most 2^16.
         }
         self.rebuild_used();
-        if self.segments_fully_cut() > MAX_SEGMENTS {
-            return Err(PlanError::TooManySegments { limit: MAX_SEGMENTS as u32 });
+        if self.segments_fully_cut() > S::Segments::LIMIT {
+            return Err(PlanError::TooManySegments { limit: S::Segments::LIMIT as u32 });
         }
         Ok(extents)
     }
@@ -248,7 +248,7 @@ impl Vg {
                 destination: run.place,
                 log_offset: Sectors(0),
             };
-            let limit = MAX_PARTS as u32;
+            let limit = S::Parts::LIMIT as u32;
             self.parts.push(part).map_err(|_| PlanError::TooManyParts { limit })?;
             self.mark_used(*run);
             rest = behind(rest, run.count);
@@ -266,7 +266,7 @@ impl Vg {
     ) -> Result<MoveIndex, PlanError> {
         let last = self.moves.len().checked_sub(1).filter(|&last| last >= first_move);
         if let Some(last) = last {
-            let of = MoveIndex(last as u16); // At most MAX_MOVES.
+            let of = MoveIndex(last as u16); // At most 2^16.
             let parts = self.parts_of(of);
             let same_lv = parts.last().is_some_and(|part| part.lv == lv);
             if request.atomic {
@@ -286,14 +286,14 @@ impl Vg {
         if uuid.is_nil() || self.move_by_uuid(uuid).is_some() {
             return Err(PlanError::BadUuid);
         }
-        let of = MoveIndex(self.moves.len() as u16); // At most MAX_MOVES.
+        let of = MoveIndex(self.moves.len() as u16); // At most 2^16.
         let entry = Move {
             uuid,
             command: request.command,
             state: MoveState::Queued,
             chunk_sectors: DEFAULT_CHUNK_SECTORS,
         };
-        let limit = MAX_MOVES as u32;
+        let limit = S::Moves::LIMIT as u32;
         self.moves.push(entry).map_err(|_| PlanError::TooManyMoves { limit })?;
         Ok(of)
     }
@@ -315,7 +315,7 @@ impl Vg {
             rest.source.pe = Pe(rest.source.pe.0.saturating_add(half.0));
             rest.destination.pe = Pe(rest.destination.pe.0.saturating_add(half.0));
             rest.count = Extents(rest.count.0.saturating_sub(half.0));
-            insert(&mut self.parts, index + 1, rest); // Not full.
+            self.parts.insert(index + 1, rest); // Not full.
             if let Some(part) = self.parts.get_mut(index) {
                 part.count = half;
             }
@@ -331,7 +331,7 @@ impl Vg {
 
     /// Puts the images of a move one behind the other in each destination's dirty-log area.
     fn place_logs(&mut self, of: MoveIndex) -> Result<(), PlanError> {
-        let mut ends = [0u64; crate::limits::MAX_PVS];
+        let mut ends = [0u64; MAX_PVS];
         for index in 0..self.parts.len() {
             let Some(&part) = self.parts.get(index).filter(|part| part.of == of) else { continue };
             let pv = part.destination.pv;
@@ -352,8 +352,8 @@ impl Vg {
 }
 
 /// What a move must not take: the source's PVs, unless `anywhere`.
-fn avoided(request: &MoveRequest<'_>) -> heapless::Vec<Area, { crate::limits::MAX_PVS }> {
-    let mut avoid: heapless::Vec<Area, { crate::limits::MAX_PVS }> = heapless::Vec::new();
+fn avoided(request: &MoveRequest<'_>) -> Bounded<Area, MAX_PVS> {
+    let mut avoid = Bounded::<Area, MAX_PVS>::new();
     if request.policy != Policy::Anywhere {
         for source in request.sources {
             if !avoid.iter().any(|area| area.pv == source.pv) {

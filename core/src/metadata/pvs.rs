@@ -4,8 +4,8 @@ use core::fmt;
 
 use lvshift_on_disk_format::{Geometry, Uuid};
 
-use super::{Pv, Vg};
-use crate::limits::MAX_PVS;
+use super::{Pv, Store, Vg};
+use crate::list::List;
 use crate::units::{ExtentSize, Extents, PvIndex, Sectors};
 
 #[cfg(test)]
@@ -22,7 +22,7 @@ pub enum PvError {
     BadSize,
     /// As many PVs as the limits allow.
     TooManyPvs {
-        /// [`MAX_PVS`].
+        /// The limit.
         limit: u32,
     },
     /// LVs or moves use its extents.
@@ -62,7 +62,7 @@ impl Pv {
     }
 }
 
-impl Vg {
+impl<S: Store> Vg<S> {
     /// Adds a PV behind the others.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl Vg {
             return Err(PvError::BadSize);
         }
         let index = u16::try_from(self.pvs.len()).map_err(|_| PvError::NoSuchPv)?;
-        let full = PvError::TooManyPvs { limit: MAX_PVS as u32 };
+        let full = PvError::TooManyPvs { limit: S::Pvs::LIMIT as u32 };
         self.pvs.push(pv).map_err(|_| full)?;
         Ok(PvIndex(index))
     }
@@ -112,19 +112,18 @@ impl Vg {
     /// # Errors
     /// [`PvError::InUse`], [`PvError::NoSuchPv`].
     pub fn remove_pv(&mut self, pv: PvIndex) -> Result<Pv, PvError> {
-        self.pv(pv).ok_or(PvError::NoSuchPv)?;
         let extents = self.used_extents(pv);
         if extents.0 > 0 {
             return Err(PvError::InUse { extents });
         }
-        let removed = self.pvs.remove(pv.index());
+        let removed = self.pvs.remove(pv.index()).ok_or(PvError::NoSuchPv)?;
         let down = |index: &mut PvIndex| {
             if *index > pv {
                 index.0 -= 1;
             }
         };
         self.segments.iter_mut().for_each(|segment| down(&mut segment.place.pv));
-        for part in &mut self.parts {
+        for part in self.parts.iter_mut() {
             down(&mut part.source.pv);
             down(&mut part.destination.pv);
         }

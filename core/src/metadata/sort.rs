@@ -1,9 +1,6 @@
-//! Sorting and inserting that cannot panic: the standard library's sort does where an order
-//! contradicts itself, an insertion where its place is past the end.
+//! Sorting that cannot panic: the standard library's sort does where an order contradicts itself.
 
 use core::mem::swap;
-
-use heapless::Vec;
 
 /// Sorts by a key, in place, equal ones in no order: a heap sort, so that hostile metadata cannot
 /// make it slow.
@@ -42,16 +39,6 @@ fn exchange<T>(list: &mut [T], one: usize, other: usize) {
     }
 }
 
-/// Puts `item` before the element at `at`, or at the end where there is none. A full list stays as
-/// it is.
-pub(super) fn insert<T, const N: usize>(list: &mut Vec<T, N>, at: usize, item: T) {
-    if list.push(item).is_ok()
-        && let Some(rest @ [_, ..]) = list.get_mut(at..)
-    {
-        rest.rotate_right(1);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -59,16 +46,7 @@ mod tests {
     use std::vec::Vec;
 
     use super::super::testing::Rng;
-    use super::{insert, sort_by_key};
-
-    #[test]
-    fn an_insertion_shifts_what_follows_and_a_full_list_takes_none() {
-        let mut list: heapless::Vec<u8, 4> = heapless::Vec::new();
-        for (at, item) in [(0, 3), (0, 1), (1, 2), (9, 4), (0, 5)] {
-            insert(&mut list, at, item);
-        }
-        assert_eq!(list.as_slice(), [1, 2, 3, 4]);
-    }
+    use super::sort_by_key;
 
     #[test]
     #[cfg_attr(miri, ignore = "long lists")]

@@ -6,7 +6,8 @@ use std::boxed::Box;
 use std::vec;
 use std::vec::Vec;
 
-use super::{Area, LvError, MoveRequest, Name, Place, PlanError, Planned, Policy, Pv, Run, Vg};
+use super::{Area, LvError, MoveRequest, Name, Place, PlanError, Planned, Policy, Pv, Run};
+use crate::heap::Vg;
 use crate::units::{ExtentSize, Extents, LvIndex, Pe, PvIndex, Sectors, Uuid};
 
 pub(super) const SLOT: usize = 1 << 20;

@@ -10,6 +10,7 @@ use lvshift_on_disk_format::layout::{self, slot as at};
 
 use super::testing::*;
 use super::*;
+use crate::heap::Vg;
 use crate::limits::{MAX_PARTS, MAX_SEGMENTS};
 use crate::metadata::Change;
 use crate::units::{ExtentSize, Extents, LvIndex, Pe, PvIndex};

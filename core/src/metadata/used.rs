@@ -1,11 +1,12 @@
 //! Which physical extents are free: a sorted list of those that are not.
 
-use super::sort::{insert, sort_by_key};
-use super::{MovePart, Place, Run, Vg};
+use super::sort::sort_by_key;
+use super::{Fixed, MovePart, Place, Run, Store, Vg};
+use crate::list::List;
 use crate::metadata::MoveState;
 use crate::units::{Extents, Pe, PvIndex};
 
-impl Vg {
+impl<S: Store> Vg<S> {
     /// The extents of the side of a part that the LV does not lie on: reserved until the move's
     /// record goes.
     pub(super) fn reserved_run(&self, part: &MovePart) -> Run {
@@ -16,7 +17,7 @@ impl Vg {
     /// Derives `used` from segments, moves and parts.
     pub(super) fn rebuild_used(&mut self) {
         self.used.clear();
-        for segment in &self.segments {
+        for segment in self.segments.iter() {
             // Room for all segments and parts: the list is as long as both.
             let _ = self.used.push(segment.run());
         }
@@ -32,7 +33,7 @@ impl Vg {
     /// Adds one run to `used`, for a segment or part that is pushed at the same time.
     pub(super) fn mark_used(&mut self, run: Run) {
         let at = self.used.partition_point(|other| other.place < run.place);
-        insert(&mut self.used, at, run);
+        self.used.insert(at, run);
     }
 
     /// The runs in use on one PV, from its first extent to its last.
@@ -54,7 +55,7 @@ impl Vg {
     }
 
     /// The free runs of a PV, from its first extent to its last.
-    pub fn free_runs(&self, pv: PvIndex) -> FreeRuns<'_> {
+    pub fn free_runs(&self, pv: PvIndex) -> FreeRuns<'_, S> {
         let end = self.pv(pv).map_or(0, |pv| pv.pe_count.0);
         FreeRuns { vg: self, pv, at: 0, end }
     }
@@ -88,14 +89,14 @@ fn free_run(pv: PvIndex, from: u32, end: u32) -> Option<Run> {
 
 /// See [`Vg::free_runs`].
 #[derive(Clone, Debug)]
-pub struct FreeRuns<'a> {
-    vg: &'a Vg,
+pub struct FreeRuns<'a, S: Store = Fixed> {
+    vg: &'a Vg<S>,
     pv: PvIndex,
     at: u32,
     end: u32,
 }
 
-impl Iterator for FreeRuns<'_> {
+impl<S: Store> Iterator for FreeRuns<'_, S> {
     type Item = Run;
 
     fn next(&mut self) -> Option<Run> {

@@ -1,19 +1,18 @@
 //! Whether a VG makes sense as a whole. Nothing is activated on metadata that fail this.
 
-use heapless::Vec;
-
 use lvshift_on_disk_format::dirty_log;
 
 use super::sort::sort_by_key;
-use super::{Invalid, MovePart, Records, Vg};
-use crate::limits::{MAX_LVS_PER_MOVE, MAX_PARTS, MAX_PARTS_PER_MOVE, MAX_SEGMENTS};
+use super::{Invalid, MovePart, Records, Store, Vg};
+use crate::limits::{MAX_LVS_PER_MOVE, MAX_PARTS_PER_MOVE};
+use crate::list::List;
 use crate::metadata::MoveState;
 use crate::units::{LvIndex, MoveIndex, Sectors, Uuid};
 
 #[cfg(test)]
 mod tests;
 
-impl Vg {
+impl<S: Store> Vg<S> {
     /// Checks everything that the operations of this module keep true.
     ///
     /// # Errors
@@ -46,7 +45,7 @@ impl Vg {
 
     fn check_lvs(&self) -> Result<(), Invalid> {
         check_uuids(Records::Lv, self.lvs.iter().map(|lv| lv.uuid))?;
-        for (index, lv) in (0..).zip(&self.lvs) {
+        for (index, lv) in (0..).zip(self.lvs.iter()) {
             if self.lvs.iter().take(index as usize).any(|other| other.name == lv.name) {
                 return Err(Invalid::SameName { index });
             }
@@ -57,7 +56,7 @@ impl Vg {
     /// Segments are sorted, whole, merged, inside their PVs, and cover their LVs.
     fn check_segments(&self) -> Result<(), Invalid> {
         let mut before: Option<super::Segment> = None;
-        for (index, &segment) in (0..).zip(&self.segments) {
+        for (index, &segment) in (0..).zip(self.segments.iter()) {
             let lv = self.lv(segment.lv).ok_or(Invalid::SegmentIndex { index })?;
             let pv = self.pv(segment.place.pv).ok_or(Invalid::SegmentIndex { index })?;
             let follows = match before {
@@ -79,7 +78,7 @@ impl Vg {
             before = Some(segment);
         }
         // They start at 0 and have no gaps, so the last one's end tells.
-        for (index, lv) in (0u16..).zip(&self.lvs) {
+        for (index, lv) in (0u16..).zip(self.lvs.iter()) {
             let end = self.segments_of(LvIndex(index)).last().map_or(0, |last| last.end());
             if lv.le_count.0 == 0 || end != u64::from(lv.le_count.0) {
                 return Err(Invalid::NotCovered { index: index.into() });
@@ -90,7 +89,7 @@ impl Vg {
 
     fn check_moves(&self) -> Result<(), Invalid> {
         check_uuids(Records::Move, self.moves.iter().map(|entry| entry.uuid))?;
-        for (index, entry) in (0u16..).zip(&self.moves) {
+        for (index, entry) in (0u16..).zip(self.moves.iter()) {
             let error = Invalid::MoveSize { index: index.into() };
             let parts = self.parts_of(MoveIndex(index));
             let lvs = 1 + parts.windows(2).filter(|pair| !same_lv(pair)).count();
@@ -111,7 +110,7 @@ impl Vg {
     /// Parts are sorted, whole, inside their PVs, and agree with the segments of their LVs.
     fn check_parts(&self) -> Result<(), Invalid> {
         let mut before: Option<&MovePart> = None;
-        for (index, part) in (0..).zip(&self.parts) {
+        for (index, part) in (0..).zip(self.parts.iter()) {
             let of = self.move_at(part.of).ok_or(Invalid::PartIndex { index })?;
             let source = self.pv(part.source.pv).ok_or(Invalid::PartIndex { index })?;
             let destination = self.pv(part.destination.pv).ok_or(Invalid::PartIndex { index })?;
@@ -159,7 +158,7 @@ impl Vg {
                 return Err(Invalid::PartOverlap { index: second.into() });
             }
         }
-        if self.segments_fully_cut() > MAX_SEGMENTS {
+        if self.segments_fully_cut() > S::Segments::LIMIT {
             return Err(Invalid::SegmentsOwed);
         }
         Ok(())
@@ -193,9 +192,9 @@ impl Vg {
     }
 
     /// The indices of all parts, sorted by what they move.
-    fn parts_by_extent(&self) -> Vec<u16, MAX_PARTS> {
-        let mut order: Vec<u16, MAX_PARTS> = Vec::new();
-        for (index, _) in (0u16..).zip(&self.parts) {
+    fn parts_by_extent(&self) -> S::Order {
+        let mut order = S::Order::EMPTY;
+        for (index, _) in (0u16..).zip(self.parts.iter()) {
             let _ = order.push(index); // Room for all; collecting could panic.
         }
         sort_by_key(&mut order, |&at| (self.part_at(at).map(|part| (part.lv, part.first)), at));
@@ -217,7 +216,7 @@ impl Vg {
     /// all moves that are being copied. (Moves run one after another, so a queued one may have
     /// the room of another.)
     fn check_logs(&self) -> Result<(), Invalid> {
-        for (index, part) in (0..).zip(&self.parts) {
+        for (index, part) in (0..).zip(self.parts.iter()) {
             let error = Invalid::LogOutside { index };
             let area = self.pv(part.destination.pv).ok_or(error)?.log_size;
             let end = self.log_end(part).ok_or(error)?;
@@ -225,7 +224,7 @@ impl Vg {
                 return Err(error);
             }
         }
-        for (index, _) in (0u16..).zip(&self.moves) {
+        for (index, _) in (0u16..).zip(self.moves.iter()) {
             let of = MoveIndex(index);
             if let Some(index) = self.logs_meet(|part| part.of == of) {
                 return Err(Invalid::LogOverlap { index });
@@ -244,8 +243,8 @@ impl Vg {
 
     /// Some part among the wanted whose image overlaps that of another of them.
     fn logs_meet(&self, wanted: impl Fn(&MovePart) -> bool) -> Option<u32> {
-        let mut order: Vec<u16, MAX_PARTS> = Vec::new();
-        for (index, part) in (0u16..).zip(&self.parts) {
+        let mut order = S::Order::EMPTY;
+        for (index, part) in (0u16..).zip(self.parts.iter()) {
             if wanted(part) {
                 let _ = order.push(index); // Room for all.
             }

@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::merge::Merge;
 use super::{Area, Log, Mirror, Segment, Target, merge};
-use crate::metadata::{MovePart, Piece, Pieces, Place, Vg};
+use crate::metadata::{Fixed, MovePart, Piece, Pieces, Place, Store, Vg};
 use crate::mover::Mapping;
 use crate::units::{DeviceNumber, Extents, LvIndex, MoveIndex, PvIndex, Sectors};
 
@@ -49,23 +49,23 @@ pub enum BuildError {
 
 /// The lines of a table, see [`build`].
 #[derive(Debug)]
-pub struct Build<'a, R: Devices>(Merge<Lines<'a, R>, R::Device, BuildError>);
+pub struct Build<'a, R: Devices, S: Store = Fixed>(Merge<Lines<'a, R, S>, R::Device, BuildError>);
 
 /// The lines of the LV's table, in order, adjacent linear ones on one device joined.
 ///
 /// `view` chooses the mapping of a move; without one the table is what the metadata has now.
 /// [`Mapping::Source`] is also what the shadow gets.
-pub fn build<'a, R: Devices>(
-    vg: &'a Vg,
+pub fn build<'a, R: Devices, S: Store>(
+    vg: &'a Vg<S>,
     lv: LvIndex,
     view: Option<(MoveIndex, Mapping)>,
     devices: &'a R,
-) -> Build<'a, R> {
+) -> Build<'a, R, S> {
     let pieces = vg.pieces(lv, view);
     Build(merge(Lines { vg, lv, view, pieces, devices }))
 }
 
-impl<R: Devices> Iterator for Build<'_, R> {
+impl<R: Devices, S: Store> Iterator for Build<'_, R, S> {
     type Item = Result<Segment<R::Device>, BuildError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -74,15 +74,15 @@ impl<R: Devices> Iterator for Build<'_, R> {
 }
 
 #[derive(Debug)]
-struct Lines<'a, R> {
-    vg: &'a Vg,
+struct Lines<'a, R, S: Store> {
+    vg: &'a Vg<S>,
     lv: LvIndex,
     view: Option<(MoveIndex, Mapping)>,
     pieces: Pieces<'a>,
     devices: &'a R,
 }
 
-impl<R: Devices> Iterator for Lines<'_, R> {
+impl<R: Devices, S: Store> Iterator for Lines<'_, R, S> {
     type Item = Result<Segment<R::Device>, BuildError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -91,7 +91,7 @@ impl<R: Devices> Iterator for Lines<'_, R> {
     }
 }
 
-impl<R: Devices> Lines<'_, R> {
+impl<R: Devices, S: Store> Lines<'_, R, S> {
     fn line(&self, piece: Piece) -> Result<Segment<R::Device>, BuildError> {
         let extent_size = self.vg.extent_size();
         let start = extent_size.span(Extents(piece.first.0));

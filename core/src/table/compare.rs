@@ -4,7 +4,7 @@ use core::convert::Infallible;
 use core::fmt;
 
 use super::{BuildError, Devices, Segment, build, merge};
-use crate::metadata::Vg;
+use crate::metadata::{Store, Vg};
 use crate::mover::{Live, Mapping};
 use crate::units::{DeviceNumber, LvIndex, MoveIndex, Sectors};
 
@@ -38,8 +38,8 @@ pub fn compare<D: Copy + PartialEq>(
 
 /// What the live table `loaded` of an LV is to a move: the observation that the mover's recovery
 /// starts from. An LV without a device is [`Live::Absent`], which no table can show.
-pub fn observe<R: Devices>(
-    vg: &Vg,
+pub fn observe<R: Devices, S: Store>(
+    vg: &Vg<S>,
     lv: LvIndex,
     of: MoveIndex,
     devices: &R,

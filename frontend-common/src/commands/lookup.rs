@@ -4,12 +4,12 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use lvshift_core::metadata::{Area, Name, Vg};
+use lvshift_core::metadata::{Area, Name};
 use lvshift_core::units::{DeviceNumber, Extents, LvIndex, Pe, PvIndex, Uuid};
 
 use crate::cli::spec::{PvSpec, VolumeName};
 use crate::error::{Error, Kind, Result};
-use crate::vg::OpenVg;
+use crate::vg::{OpenVg, Vg};
 
 /// A refusal before anything was written.
 pub(super) fn refuse(kind: Kind, what: impl Into<String>) -> Error {

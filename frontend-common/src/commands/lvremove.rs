@@ -1,6 +1,5 @@
 //! `lvremove`.
 
-use lvshift_core::metadata::Vg;
 use lvshift_core::units::Uuid;
 
 use super::Context;
@@ -9,6 +8,7 @@ use super::lookup::full_name;
 use super::take_down::{check_idle, take_down};
 use crate::cli::lv_args::Lvremove;
 use crate::error::{Error, Kind, Result};
+use crate::vg::Vg;
 
 pub(super) fn run(context: &mut Context<'_>, args: &Lvremove) -> Result<()> {
     // All is looked up, and everybody asked, before the first lock is taken.

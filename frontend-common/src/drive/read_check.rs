@@ -11,12 +11,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lvshift_core::Leg;
-use lvshift_core::metadata::{Segment, Vg};
+use lvshift_core::metadata::Segment;
 use lvshift_core::units::{SECTOR_SIZE, Sectors};
 
 use super::bisect::{Bad, Bisect, note};
 use crate::device::{Aligned, BlockDevice};
 use crate::front_end::{BadPlace, View};
+use crate::vg::Vg;
 
 /// Sectors in one read.
 const STRIDE: u64 = 4096;

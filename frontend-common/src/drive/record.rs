@@ -1,13 +1,13 @@
 //! The record of a move on its VG's PVs: committing its changes, and whose failure a failure was.
 
-use lvshift_core::metadata::{ApplyError, Change, MoveState, Vg};
+use lvshift_core::metadata::{ApplyError, Change, MoveState};
 use lvshift_core::planted;
 use lvshift_core::units::Uuid;
 use lvshift_driver::MayLack;
 
 use crate::error::{Error, Kind, Result};
 use crate::front_end::FrontEnd;
-use crate::vg::OpenVg;
+use crate::vg::{OpenVg, Vg};
 
 /// Commits a change of the record. Nothing is committed behind the back of whoever serves the LV.
 pub(super) fn commit(

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lvshift_core::metadata::{AllocRequest, Area, MoveRequest, MoveState, Name, Policy, Vg};
+use lvshift_core::metadata::{AllocRequest, Area, MoveRequest, MoveState, Name, Policy};
 use lvshift_core::mover::{AbortReason, Live, Mapping, Outcome};
 use lvshift_core::units::{DeviceNumber, ExtentSize, Extents, LvIndex, MoveIndex, PvIndex, Uuid};
 use lvshift_core::{Leg, LegFault};
@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::front_end::{ActiveLv, CopyStatus, FrontEnd, View, Wake};
 use crate::pv::{Scan, write_label};
 use crate::testing::{Scratch, scratch};
-use crate::vg::OpenVg;
+use crate::vg::{OpenVg, Vg};
 
 /// What a device of the fake shows, and what waits in its inactive slot.
 #[derive(Default)]

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use lvshift_core::metadata::Vg;
 use lvshift_core::units::{DeviceNumber, PvIndex, Sectors, Uuid};
 
 use super::FoundPv;
+use crate::vg::Vg;
 
 /// One PV's device, opened and identified.
 #[derive(Debug)]

@@ -1,9 +1,10 @@
 //! What was found out about VGs, for reports.
 
-use lvshift_core::metadata::{MovePart, Vg};
+use lvshift_core::metadata::MovePart;
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, PvIndex, Sectors, Uuid};
 
 use crate::front_end::{ActiveLv, CopyStatus};
+use crate::vg::Vg;
 
 /// Everything that a report may show.
 #[derive(Debug, Default)]

@@ -4,14 +4,15 @@ mod habits;
 
 use std::path::PathBuf;
 
-use lvshift_core::metadata::{Area, Change, MoveRequest, Name, Place, Policy, Pv, Run, Vg};
+use lvshift_core::metadata::{Area, Change, MoveRequest, Name, Place, Policy, Pv, Run};
 use lvshift_core::units::{DeviceNumber, ExtentSize, Extents, Pe, PvIndex, Sectors, Uuid};
 
 use super::*;
 use crate::front_end::{ActiveLv, CopyStatus};
+use crate::vg::Vg;
 
-fn vg() -> Box<Vg> {
-    let mut vg = Box::new(Vg::empty());
+fn vg() -> Vg {
+    let mut vg = Vg::empty();
     vg.create(Uuid([9; 16]), Name::new("vg0").unwrap(), ExtentSize::DEFAULT);
     for n in 1..=4 {
         vg.add_pv(Pv {
@@ -34,7 +35,7 @@ fn vg() -> Box<Vg> {
 }
 
 /// PV2's extents on their way to PV4, unless `change` leaves them queued.
-fn moving(change: Option<Change>) -> Box<Vg> {
+fn moving(change: Option<Change>) -> Vg {
     let mut vg = vg();
     let request = MoveRequest {
         command: Uuid([0x21; 16]),
@@ -101,17 +102,9 @@ fn args(line: &str) -> ReportArgs {
     }
 }
 
-/// Runs on a large stack: debug builds move a `Vg` about.
 fn report(noun: Noun, line: &'static str) -> String {
-    large(move || {
-        let vg = moving(Some(Change::Begin));
-        render(noun, &facts(&vg), &args(line), &Log::default()).unwrap()
-    })
-}
-
-fn large<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let builder = std::thread::Builder::new().stack_size(32 << 20);
-    builder.spawn(work).unwrap().join().unwrap()
+    let vg = moving(Some(Change::Begin));
+    render(noun, &facts(&vg), &args(line), &Log::default()).unwrap()
 }
 
 #[test]
@@ -245,34 +238,29 @@ fn fields_are_added_replaced_and_refused() {
 
 #[test]
 fn an_interrupted_move_says_what_to_type() {
-    large(|| {
-        let vg = moving(Some(Change::Begin));
-        let found = interrupted(&facts(&vg).vgs[0]);
-        assert_eq!(
-            found[0].sentence("lvshift-dm"),
-            "move of vg0/three from /dev/vdc to /dev/vde is interrupted: run `lvshift-dm pvmove` \
+    let vg = moving(Some(Change::Begin));
+    let found = interrupted(&facts(&vg).vgs[0]);
+    assert_eq!(
+        found[0].sentence("lvshift-dm"),
+        "move of vg0/three from /dev/vdc to /dev/vde is interrupted: run `lvshift-dm pvmove` \
              to carry on, `lvshift-dm pvmove --abort` to undo it"
-        );
-        let queued = moving(None);
-        let text = interrupted(&facts(&queued).vgs[0])[0].sentence("x");
-        assert!(text.contains("planned but not begun"), "{text}");
-    });
+    );
+    let queued = moving(None);
+    let text = interrupted(&facts(&queued).vgs[0])[0].sentence("x");
+    assert!(text.contains("planned but not begun"), "{text}");
 }
 
 #[test]
 fn what_was_named_is_all_that_is_shown() {
-    large(|| {
-        let vg = vg();
-        let mut facts = facts(&vg);
-        let mut only = Only::default();
-        assert!(only.lv(&facts, "vg0", "idle"));
-        assert!(!only.lv(&facts, "vg0", "none"));
-        assert!(!only.vg(&facts, "vg1"));
-        facts.only = Some(only);
-        let text =
-            render(Noun::Lv, &facts, &args("-o lv_name --noheadings"), &Log::default()).unwrap();
-        assert_eq!(text, "  idle\n");
-    });
+    let vg = vg();
+    let mut facts = facts(&vg);
+    let mut only = Only::default();
+    assert!(only.lv(&facts, "vg0", "idle"));
+    assert!(!only.lv(&facts, "vg0", "none"));
+    assert!(!only.vg(&facts, "vg1"));
+    facts.only = Some(only);
+    let text = render(Noun::Lv, &facts, &args("-o lv_name --noheadings"), &Log::default()).unwrap();
+    assert_eq!(text, "  idle\n");
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Changing a VG's metadata: read anew, change, write everywhere.
 
-use lvshift_core::metadata::{Commit, CommitAction, CommitResult, CommitTarget, Vg, newest_here};
+use lvshift_core::metadata::{Commit, CommitAction, CommitResult, CommitTarget, newest_here};
 use lvshift_core::units::{PvIndex, Sectors, Uuid};
 use lvshift_on_disk_format::SlotIndex;
 use lvshift_on_disk_format::layout::bounds::MIN_SLOT_SIZE;
 
-use super::OpenVg;
+use super::{OpenVg, Vg};
 use crate::device::Aligned;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;

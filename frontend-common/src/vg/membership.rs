@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use lvshift_core::metadata::{Name, Pv, PvError, Vg};
+use lvshift_core::metadata::{Name, Pv, PvError};
 use lvshift_core::units::{ExtentSize, Sectors, Uuid};
 use lvshift_on_disk_format::{Label, SlotIndex};
 
-use super::{Health, OpenVg};
+use super::{Health, OpenVg, Vg};
 use crate::device::Aligned;
 use crate::error::{Error, Kind, Result};
 use crate::lock;
@@ -46,7 +46,7 @@ impl OpenVg {
         extent_size: ExtentSize,
         pvs: Vec<FoundPv>,
     ) -> Result<OpenVg> {
-        let mut vg = Box::new(Vg::empty());
+        let mut vg = Vg::empty();
         vg.create(uuid, name, extent_size);
         let held = Some(lock::metadata(vg.uuid())?);
         let spare: Vec<Member> = Vec::new();

@@ -2,6 +2,7 @@
 
 mod commit;
 mod health;
+mod heap;
 mod membership;
 mod open;
 mod read;
@@ -9,6 +10,7 @@ mod read;
 mod tests;
 
 pub use health::{Health, PvHealth};
+pub use heap::{Growing, Heap, Vg};
 pub use open::{Hold, OpenVg};
 
 use lvshift_core::units::Uuid;

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use lvshift_core::metadata::{FoundSlot, Vg};
+use lvshift_core::metadata::FoundSlot;
 use lvshift_core::units::Uuid;
 
-use super::Health;
 use super::read::{Read, read};
+use super::{Health, Vg};
 use crate::error::{Error, Kind, Result};
 use crate::front_end::View;
 use crate::lock::{self, Lock};
@@ -24,7 +24,7 @@ pub enum Hold {
 /// A VG: its newest metadata, and the opened devices of all its PVs that are there.
 #[derive(Debug)]
 pub struct OpenVg {
-    pub(super) vg: Box<Vg>,
+    pub(super) vg: Vg,
     pub(super) writable: bool,
     pub(super) members: Members,
     /// Devices at hand that the VG does not list (yet, or any more).

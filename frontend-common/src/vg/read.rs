@@ -1,15 +1,15 @@
 //! From devices to the VG's newest metadata.
 
-use lvshift_core::metadata::{ChooseError, Found, Standing, Vg, choose};
+use lvshift_core::metadata::{ChooseError, Found, Standing, choose};
 use lvshift_core::units::Uuid;
 
-use super::{Health, PvHealth};
+use super::{Health, PvHealth, Vg};
 use crate::error::{Error, Kind, Result};
 use crate::pv::{FoundPv, Member, Members, probe};
 
 /// A VG as read: whether it may be written, which devices are its PVs, which are not.
 pub(super) struct Read {
-    pub(super) vg: Box<Vg>,
+    pub(super) vg: Vg,
     pub(super) writable: bool,
     pub(super) members: Members,
     pub(super) spare: Vec<Member>,
@@ -39,7 +39,7 @@ pub(super) fn read(uuid: Uuid, pool: Vec<Member>) -> Result<Read> {
         Error::new(Kind::Inconsistent, "the device with the newest metadata went away")
     })?;
     let bytes = probe::read_slot(&chosen.pv.device, &chosen.pv.label, choice.slot)?;
-    let mut vg = Box::new(Vg::empty());
+    let mut vg = Vg::empty();
     let info = vg.decode_from(&bytes).map_err(|error| {
         Error::new(Kind::Damaged, format!("the newest metadata of the VG make no sense: {error}"))
             .device(chosen.path.display())

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lvshift_core::copier::Factor;
-use lvshift_core::metadata::Vg;
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::table;
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
@@ -22,6 +21,7 @@ use crate::device::{can_grow, cannot_grow};
 use crate::platform::{self, Control, disk_number, disk_path, in_use, links, sleep};
 use crate::protocol::{Answer, Request, Tuning, WireDevice, WireTable, WireTables, WireUnreadable};
 use crate::status;
+use lvshift_frontend_common::vg::Vg;
 
 /// How many daemons may die over one request before it counts as their killer.
 const TRIES: u32 = 8;

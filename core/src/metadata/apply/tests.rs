@@ -5,6 +5,7 @@ use std::boxed::Box;
 use super::super::testing::*;
 use super::super::{MoveRequest, Run};
 use super::*;
+use crate::heap::Vg;
 use crate::units::PvIndex;
 
 const ALL: [Change; 5] =

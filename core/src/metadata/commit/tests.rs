@@ -1,3 +1,7 @@
+extern crate std;
+
+use std::vec::Vec;
+
 use super::*;
 
 fn targets() -> [CommitTarget; 3] {
@@ -9,23 +13,27 @@ fn targets() -> [CommitTarget; 3] {
 }
 
 /// Runs a commit in which the actions for which `fails` says so fail; the actions and the result.
-fn run(fails: impl Fn(CommitAction) -> bool) -> (Vec<CommitAction, 16>, CommitResult) {
+fn run(fails: impl Fn(CommitAction) -> bool) -> (Vec<CommitAction>, CommitResult) {
     run_over(&targets(), fails)
 }
 
 fn run_over(
     targets: &[CommitTarget],
     fails: impl Fn(CommitAction) -> bool,
-) -> (Vec<CommitAction, 16>, CommitResult) {
+) -> (Vec<CommitAction>, CommitResult) {
     let mut commit = Commit::new(targets).unwrap();
     let mut actions = Vec::new();
     while let Some(action) = commit.poll_action() {
         assert_eq!(commit.result(), None);
         assert_eq!(commit.poll_action(), Some(action), "asking twice changes nothing");
-        actions.push(action).unwrap();
+        actions.push(action);
         commit.handle(!fails(action));
     }
     (actions, commit.result().unwrap())
+}
+
+fn partly(failed: &[PvIndex]) -> CommitResult {
+    CommitResult::Partial(Bounded::try_from(failed).unwrap())
 }
 
 #[test]
@@ -59,7 +67,7 @@ fn a_failed_write_or_flush_is_no_commit_and_is_not_tried_again() {
     let (actions, result) = run(|action| action == CommitAction::WriteSlot(b));
     let flushes = |pv| actions.iter().filter(|a| **a == CommitAction::Flush(pv)).count();
     assert_eq!((flushes(b.pv), flushes(c.pv)), (1, 2));
-    assert_eq!(result, CommitResult::Partial(Vec::from_slice(&[b.pv]).unwrap()));
+    assert_eq!(result, partly(&[b.pv]));
     // The second flush of each: what was written is not certain.
     let second = |action, of: &dyn Fn(PvIndex) -> bool, seen: &core::cell::Cell<u32>| {
         let CommitAction::Flush(pv) = action else { return false };
@@ -68,7 +76,7 @@ fn a_failed_write_or_flush_is_no_commit_and_is_not_tried_again() {
     };
     let seen = core::cell::Cell::new(0);
     let (_, result) = run(|action| second(action, &|pv| pv == c.pv, &seen));
-    assert_eq!(result, CommitResult::Partial(Vec::from_slice(&[c.pv]).unwrap()));
+    assert_eq!(result, partly(&[c.pv]));
     seen.set(0);
     let (actions, result) = run(|action| second(action, &|_| true, &seen));
     assert_eq!((actions.len(), result), (9, CommitResult::Unknown));
@@ -87,7 +95,7 @@ fn a_slot_is_not_overwritten_while_the_newest_is_in_doubt() {
     for other in [b, c] {
         assert!(at(CommitAction::WriteSlot(a)) > at(CommitAction::Flush(other.pv)));
     }
-    assert_eq!(result, CommitResult::Partial(Vec::from_slice(&[a.pv]).unwrap()));
+    assert_eq!(result, partly(&[a.pv]));
     let (actions, result) = run(|action| matches!(action, CommitAction::Flush(_)));
     assert_eq!((actions.len(), result), (3, CommitResult::Unknown), "nothing is overwritten");
     let (_, result) = run(|action| {
@@ -106,12 +114,12 @@ fn a_pv_whose_first_flush_failed_is_written_last_and_never_believed() {
     let (actions, result) = run(fails);
     let end = [CommitAction::WriteSlot(a), CommitAction::Flush(a.pv)];
     assert_eq!((actions.len(), &actions[8 - 1..]), (9, &end[..]));
-    assert_eq!(result, CommitResult::Partial(Vec::from_slice(&[a.pv]).unwrap()));
+    assert_eq!(result, partly(&[a.pv]));
     // What was not written needs no flush.
     first.set(true);
     let (actions, result) = run(|action| fails(action) || action == CommitAction::WriteSlot(a));
     assert_eq!(actions.last(), Some(&CommitAction::WriteSlot(a)));
-    assert_eq!(result, CommitResult::Partial(Vec::from_slice(&[a.pv]).unwrap()));
+    assert_eq!(result, partly(&[a.pv]));
 }
 
 /// Two crashes in a row between the same two writes left a PV two commits behind, and the next command took
@@ -148,7 +156,7 @@ fn a_pv_that_cannot_be_caught_up_is_not_written_again() {
     let mut targets = targets();
     targets[1] = CommitTarget::new(PvIndex(2), Some(SlotIndex::One), true);
     let [a, b, _] = targets;
-    let partial = CommitResult::Partial(Vec::from_slice(&[b.pv]).unwrap());
+    let partial = partly(&[b.pv]);
     let writes = |actions: &[CommitAction]| {
         let of_b =
             |action: &&CommitAction| matches!(action, CommitAction::WriteSlot(t) if t.pv == b.pv);
@@ -165,7 +173,7 @@ fn a_pv_that_cannot_be_caught_up_is_not_written_again() {
     });
     assert_eq!((writes(&actions), result), (0, partial));
     let (_, result) = run_over(&targets[..2], |action| action == CommitAction::WriteSlot(a));
-    assert_eq!(result, CommitResult::Partial(Vec::from_slice(&[a.pv]).unwrap()));
+    assert_eq!(result, partly(&[a.pv]));
 }
 
 #[test]

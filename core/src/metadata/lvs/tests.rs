@@ -1,5 +1,6 @@
 use super::super::testing::*;
 use super::*;
+use crate::heap::Vg;
 
 #[test]
 fn runs_that_touch_become_one_segment() {

@@ -5,6 +5,7 @@ use std::vec::Vec;
 
 use super::super::testing::*;
 use super::*;
+use crate::heap::Vg;
 use crate::metadata::Change;
 
 type Row = (u32, u32, u16, u32, Option<usize>);

@@ -6,6 +6,7 @@ use std::vec::Vec;
 use super::super::Pv;
 use super::super::testing::*;
 use super::*;
+use crate::limits::{MAX_MOVES, MAX_PARTS};
 use crate::metadata::Change;
 use crate::units::ExtentSize;
 

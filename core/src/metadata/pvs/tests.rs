@@ -1,5 +1,6 @@
 use super::super::testing::*;
 use super::*;
+use crate::limits::MAX_PVS;
 
 #[test]
 fn a_pv_in_use_stays_and_the_others_move_up() {

@@ -7,6 +7,7 @@ use std::boxed::Box;
 use super::super::testing::*;
 use super::super::{NameError, Place};
 use super::*;
+use crate::heap::Vg;
 use crate::metadata::Change;
 use crate::units::{Extents, Le, Pe, PvIndex};
 
@@ -109,7 +110,7 @@ fn lies_about_moves_and_parts() {
         part.source.pe = Pe(3);
         part.count = Extents(1);
         part.destination.pe = Pe(90);
-        vg.parts.insert(2, part).unwrap();
+        vg.parts.insert(2, part);
     });
     assert_eq!(moved_twice, Invalid::PartOverlap { index: 2 });
 }

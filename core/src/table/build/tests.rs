@@ -8,6 +8,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::*;
+use crate::heap::Vg;
 use crate::metadata::{Area as PvArea, Change, MoveRequest, Name, Policy, Pv, Run};
 use crate::mover::Live;
 use crate::table::{Table, observe};

@@ -1,7 +1,7 @@
 //! From the command line to records of moves. Everything that can be refused is refused before
 //! they are written.
 
-use lvshift_core::metadata::{Change, MoveRequest, PlanError, Vg};
+use lvshift_core::metadata::{Change, MoveRequest, PlanError};
 use lvshift_core::units::{LvIndex, MoveIndex, Uuid};
 
 use super::super::Context;
@@ -15,7 +15,7 @@ use crate::cli::values::AllocPolicy;
 use crate::error::{Error, Kind, Result};
 use crate::exclusive;
 use crate::pv::Members;
-use crate::vg::OpenVg;
+use crate::vg::{OpenVg, Vg};
 
 /// Plans what was asked and commits it as queued; returns the new moves in order.
 pub(super) fn record(
@@ -36,7 +36,7 @@ pub(super) fn record(
         atomic: args.atomic,
     };
     // A trial on a copy gives the refusal its names; the commit plans again on what it reads.
-    let mut trial = Box::new(open.vg().clone());
+    let mut trial = open.vg().clone();
     trial.plan(&request, &mut lookup::fresh).map_err(|error| explain(open, args, source, error))?;
     check_exclusive(context.front_end.name(), &trial, 0..trial.moves().len())?;
     if !args.allow_mixed_block_sizes {

@@ -48,7 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn replay(seed: u64) -> ExitCode {
-    let told = big_stack(move || Worlds::new(0).run(seed, true));
+    let told = Worlds::new(0).run(seed, true);
     for line in &told.trace {
         println!("{line}");
     }
@@ -62,14 +62,6 @@ fn replay(seed: u64) -> ExitCode {
             ExitCode::SUCCESS
         }
     }
-}
-
-/// A VG in memory is some hundred KiB and is moved about on the stack.
-fn big_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(64 << 20).spawn_scoped(scope, work);
-        thread.expect("a thread").join().expect("no panic gets here")
-    })
 }
 
 /// Runs seeds until so many points were looked at or one fails; also gives the seed that did.
@@ -104,10 +96,7 @@ fn many(wanted: u64, first: u64, threads: u8, quiet: bool) -> (Told, Option<u64>
                     }
                 }
             };
-            std::thread::Builder::new()
-                .stack_size(64 << 20)
-                .spawn_scoped(scope, work)
-                .expect("a thread");
+            scope.spawn(work);
         }
     });
     let (all, seed) = all.into_inner().expect("nobody panics holding it");
@@ -160,7 +149,7 @@ fn find(name: &str, wanted: u64, mut first: u64, threads: u8) -> Told {
         told.points = points;
         let Some(seed) = seed else { return told };
         lvshift_core::planted::plant("");
-        if big_stack(move || Worlds::new(threads).run(seed, false)).failure.is_none() {
+        if Worlds::new(threads).run(seed, false).failure.is_none() {
             return told;
         }
         println!("       {name:32} seed {seed} fails without it, too");

@@ -160,7 +160,7 @@ impl Template {
             }
             disk.flush(&mut Rng::new(0), false).expect("flushed");
         }
-        let mut scratch = lvshift_core::metadata::Vg::empty();
+        let mut scratch = lvshift_frontend_common::vg::Vg::empty();
         let slots = disks.iter().map(|disk| {
             SLOTS.map(|start| {
                 let mut bytes = vec![0; 64 << 10];

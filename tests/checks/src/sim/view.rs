@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
-use lvshift_core::metadata::{MoveState, Place, Vg};
+use lvshift_core::metadata::{MoveState, Place};
 use lvshift_core::units::{LvIndex, MoveIndex, Sectors};
+use lvshift_frontend_common::vg::Vg;
 use lvshift_on_disk_format::dirty_log::BITSET_OFFSET;
 
 /// A sector of the data area of a disk.

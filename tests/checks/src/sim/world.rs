@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use lvshift_core::metadata::{MoveState, Vg};
+use lvshift_core::metadata::MoveState;
+use lvshift_frontend_common::vg::Vg;
 use lvshift_ublk::platform::sim::{Completion, Io, IoOp, Work};
 
 use super::client::Op;
@@ -99,7 +100,7 @@ pub struct Inner {
     /// Who holds each disk alone: which daemon.
     pub(super) holders: Vec<Option<u64>>,
     pub(super) slots: Vec<[SlotView; 2]>,
-    pub(super) scratch: Box<Vg>,
+    pub(super) scratch: Vg,
     pub(super) oracle: Oracle,
     /// Which LV sector each data sector of each disk may hold.
     pub(super) owners: Vec<Vec<Option<u32>>>,
@@ -172,7 +173,7 @@ impl Inner {
             holders: vec![None; disks.len()],
             disks,
             slots: template.slots.clone(),
-            scratch: Box::new(Vg::empty()),
+            scratch: Vg::empty(),
             oracle: Oracle::new(values.into_iter()),
             owners,
             rings: Vec::new(),

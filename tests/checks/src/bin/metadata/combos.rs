@@ -1,8 +1,7 @@
 //! Each PV fine, or away, old, cloned, damaged, or somebody else's, in all combinations of the three.
 
-use lvshift_core::metadata::Vg;
 use lvshift_frontend_common::error::{Error, Kind};
-use lvshift_frontend_common::vg::{Hold, OpenVg};
+use lvshift_frontend_common::vg::{Hold, OpenVg, Vg};
 use lvshift_on_disk_format::LabelCopy;
 
 use super::disk::{self, Disk, Op, SECTOR, SLOTS};
@@ -62,7 +61,7 @@ const SLOT_SECTORS: u64 = 16;
 pub(crate) struct Base {
     disks: Vec<Disk>,
     /// What may be read of them.
-    allowed: Vec<Box<Vg>>,
+    allowed: Vec<Vg>,
     /// The newest slot of each PV.
     newest: [usize; PVS],
 }
@@ -189,7 +188,7 @@ fn combination(history: &History, at: usize, base: &Base, fates: [Fate; PVS], to
         // Every device that could know better is away: the newest that is there is all there is.
         told.add("metadata-nobody-knew", 1);
     }
-    let opened = Box::new(vg.vg().clone());
+    let opened = vg.vg().clone();
     let _ = disk::done();
     match vg.commit(|_| Ok(())) {
         Ok(()) => {

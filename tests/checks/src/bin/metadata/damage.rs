@@ -112,7 +112,7 @@ fn opens(
     let say = |what: String| format!("{}, {}, {damage:?}: {what}", history.name, step.name);
     told.add("metadata-damage-opened", 1);
     let mut vg = match open() {
-        Ok(vg) if *vg.vg() == *step.new && vg.missing().is_empty() => vg,
+        Ok(vg) if *vg.vg() == step.new && vg.missing().is_empty() => vg,
         Ok(_) => return told.broken(|| say("opens with another mapping".into())),
         Err(error) => return told.broken(|| say(format!("does not open: {error}"))),
     };

@@ -1,12 +1,12 @@
 //! Whole moves, made by the commands' own commits, with everything each commit wrote.
 
 use lvshift_core::metadata::{
-    AllocRequest, ApplyError, Area, Change, MoveRequest, Name, Policy, SlotInfo, Vg,
+    AllocRequest, ApplyError, Area, Change, MoveRequest, Name, Policy, SlotInfo,
 };
 use lvshift_core::units::{ExtentSize, Extents, MoveIndex, Pe, PvIndex, Uuid};
 use lvshift_frontend_common::error::{Error, Kind};
 use lvshift_frontend_common::simulation;
-use lvshift_frontend_common::vg::OpenVg;
+use lvshift_frontend_common::vg::{OpenVg, Vg};
 
 use super::disk::{self, Disk, Op};
 
@@ -26,9 +26,9 @@ pub(crate) struct Step {
     /// The disks after it.
     pub(crate) after: Vec<Disk>,
     /// The VG before it; none before the first.
-    pub(crate) old: Option<Box<Vg>>,
+    pub(crate) old: Option<Vg>,
     /// The VG after it.
-    pub(crate) new: Box<Vg>,
+    pub(crate) new: Vg,
 }
 
 /// A move from the first commit of its VG to the last.
@@ -86,8 +86,8 @@ pub(crate) fn same(one: &Vg, two: &Vg) -> bool {
 }
 
 /// A slot's bytes to a VG, if they are one.
-pub(crate) fn decode(bytes: &[u8]) -> Option<(Box<Vg>, SlotInfo)> {
-    let mut vg = Box::new(Vg::empty());
+pub(crate) fn decode(bytes: &[u8]) -> Option<(Vg, SlotInfo)> {
+    let mut vg = Vg::empty();
     let info = vg.decode_from(bytes).ok()?;
     Some((vg, info))
 }
@@ -106,15 +106,15 @@ pub(crate) fn make(way: usize, lvs: u8, salt: u8) -> Result<History, Error> {
     let _ = disk::done();
     let text = Name::new("vg").expect("a name");
     let mut open = simulation::make_vg(uuid, text, ExtentSize::new(EXTENT).expect("a size"))?;
-    let mut record = |name, open: &OpenVg, old: Option<Box<Vg>>| {
+    let mut record = |name, open: &OpenVg, old: Option<Vg>| {
         let after = disk::now();
-        let new = Box::new(open.vg().clone());
+        let new = open.vg().clone();
         let before = std::mem::replace(&mut before, after.clone());
         steps.push(Step { name, before, ops: disk::done(), after, old, new });
     };
     record("create", &open, None);
     let mut commit = |name, change: &dyn Fn(&mut Vg) -> Result<(), Error>| {
-        let old = Some(Box::new(open.vg().clone()));
+        let old = Some(open.vg().clone());
         open.commit(|vg| change(vg))?;
         record(name, &open, old);
         Ok::<(), Error>(())

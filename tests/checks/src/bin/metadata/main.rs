@@ -59,9 +59,7 @@ fn main() -> ExitCode {
                     println!("metadata: {name}: {seconds:.1} s: {}", told.counts());
                     told
                 };
-                // A VG in memory is some hundred KiB and is moved about on the stack.
-                let thread = std::thread::Builder::new().stack_size(64 << 20);
-                thread.spawn_scoped(scope, work).expect("a thread")
+                scope.spawn(work)
             })
             .collect();
         threads.into_iter().map(|thread| thread.join().expect("no panic")).collect::<Vec<Told>>()

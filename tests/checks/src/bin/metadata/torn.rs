@@ -172,7 +172,7 @@ fn decodes_to_new(step: &Step, disk: usize, bytes: &[u8], told: &mut Told) {
         told.broken(|| format!("{}: what is written to PV {disk} is no VG", step.name));
         return;
     };
-    if *vg != *step.new || info.pv != Uuid([1 + disk as u8; 16]) {
+    if vg != step.new || info.pv != Uuid([1 + disk as u8; 16]) {
         told.broken(|| format!("{}: what is written to PV {disk} is another VG", step.name));
     }
 }
