@@ -1,5 +1,6 @@
 use super::super::testing::*;
 use super::*;
+use crate::heap::Vg;
 use crate::limits::MAX_PVS;
 
 #[test]
