@@ -5,14 +5,13 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use lvshift_core::metadata::Vg;
 use serde::Serialize;
 
 use super::Context;
 use super::lookup;
 use crate::cli::day_args::Vgcfgbackup;
 use crate::error::{Error, Kind, Result};
-use crate::vg::{Hold, OpenVg};
+use crate::vg::{Hold, OpenVg, Vg};
 
 const DIRECTORY: &str = "/etc/lvshift/backup";
 
