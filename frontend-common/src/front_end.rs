@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use lvshift_core::Leg;
 use lvshift_core::copier::Factor;
+use lvshift_core::metadata::{LogImage, Lv, MovePart};
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
 
 pub use lvshift_driver::{CopyStatus, Wake};
 
 use crate::error::{Error, Kind, Result};
-use crate::pv::Members;
+use crate::pv::{Member, Members};
 use crate::vg::Vg;
 
 /// An LV that has a device.
@@ -35,6 +36,28 @@ pub struct View<'a> {
     pub vg: &'a Vg,
     /// Its PVs' devices, identified and size-checked.
     pub members: &'a Members,
+}
+
+impl<'a> View<'a> {
+    /// The LV at this index.
+    ///
+    /// # Errors
+    /// [`Kind::Inconsistent`] where there is none.
+    pub fn lv(self, lv: LvIndex) -> Result<&'a Lv> {
+        let gone = || Error::new(Kind::Inconsistent, "the LV is not in the VG any more");
+        self.vg.lv(lv).ok_or_else(gone)
+    }
+
+    /// Where a part's dirty log lies, and the PV's device.
+    ///
+    /// # Errors
+    /// [`Kind::Missing`] where the PV is; [`Kind::Inconsistent`] where the log is outside of its area.
+    pub fn log_image(self, part: &MovePart) -> Result<(&'a Member, LogImage)> {
+        let missing = || Error::new(Kind::Missing, "the PV with the dirty log is missing");
+        let member = self.members.get(part.destination.pv).ok_or_else(missing)?;
+        let wrong = || Error::new(Kind::Inconsistent, "a dirty log is outside of its area");
+        Ok((member, self.vg.log_image(part).ok_or_else(wrong)?))
+    }
 }
 
 /// How the copy of a move is to be made, by a front end that makes it itself.

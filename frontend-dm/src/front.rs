@@ -14,7 +14,7 @@ use lvshift_frontend_common::links;
 
 use crate::kernel::{Info, Kernel};
 use crate::names::{self, Role};
-use crate::tables::{self, Numbers, lv_at};
+use crate::tables::{self, Numbers};
 use crate::{events, nodes, shadow, status};
 use lvshift_frontend_common::vg::Vg;
 
@@ -126,7 +126,7 @@ impl FrontEnd for Dm {
         }
         nodes::make_node(&info.name, info.number)?;
         if !private {
-            nodes::make_link(view.vg.name().as_str(), lv_at(view, lv)?.name.as_str(), &info.name)?;
+            nodes::make_link(view.vg.name().as_str(), view.lv(lv)?.name.as_str(), &info.name)?;
         }
         Ok(active_lv(&info))
     }

@@ -9,7 +9,7 @@ use lvshift_frontend_common::front_end::View;
 use crate::kernel::{Info, Kernel, same};
 use crate::names::{self, Role};
 use crate::nodes;
-use crate::tables::{self, Numbers, lv_at};
+use crate::tables::{self, Numbers};
 
 /// Makes the shadow with the LV's source table, and a log device for each part. What is there and
 /// right is left.
@@ -31,7 +31,7 @@ fn ensure(
     role: Role,
     table: &[Segment],
 ) -> Result<()> {
-    let record = lv_at(view, lv)?;
+    let record = view.lv(lv)?;
     let name = names::name(view.vg.name().as_str(), record.name.as_str(), role)?;
     let uuid = names::uuid(view.vg.uuid(), record.uuid, role);
     match kernel.find(&uuid)? {
@@ -54,7 +54,7 @@ fn ensure(
 /// Points the shadow at nothing and takes it and the logs down; what somebody holds open goes when
 /// it is closed.
 pub(crate) fn remove(kernel: &Kernel, view: View<'_>, lv: LvIndex) -> Result<()> {
-    let record = lv_at(view, lv)?;
+    let record = view.lv(lv)?;
     let (vg, lv_uuid) = (view.vg.uuid(), record.uuid);
     let mut helpers: Vec<Info> = kernel
         .own()?

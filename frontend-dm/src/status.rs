@@ -8,14 +8,14 @@ use lvshift_frontend_common::front_end::{CopyStatus, View};
 
 use crate::kernel::Kernel;
 use crate::names::{self, Role};
-use crate::tables::{lv_at, parts};
+use crate::tables::parts;
 
 /// The status now.
 pub(crate) fn copy_status(kernel: &Kernel, view: View<'_>, of: MoveIndex) -> Result<CopyStatus> {
     let chunk = view.vg.move_at(of).map_or(0, |record| u64::from(record.chunk_sectors));
     let mut sum = CopyStatus::default();
     for lv in view.vg.lvs_of_move(of) {
-        let record = lv_at(view, lv)?;
+        let record = view.lv(lv)?;
         let uuid = names::uuid(view.vg.uuid(), record.uuid, Role::Lv);
         let mut mirrors = 0;
         for (_, len, kind, text) in kernel.status(&uuid)? {

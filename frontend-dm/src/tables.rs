@@ -5,7 +5,6 @@ use lvshift_core::table::{Area, Devices, Log, Segment, Shadow, Target, build};
 use lvshift_core::units::{DeviceNumber, Extents, LvIndex, MoveIndex, PvIndex, Sectors};
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::View;
-use lvshift_on_disk_format::dirty_log;
 
 use crate::kernel::Kernel;
 use crate::names::{self, Role};
@@ -29,7 +28,7 @@ impl<'a> Numbers<'a> {
     ) -> Result<Numbers<'a>> {
         let mut numbers = Numbers { view, lv, shadow: None, logs: Vec::new() };
         let Some(of) = of else { return Ok(numbers) };
-        let (vg_uuid, lv_uuid) = (view.vg.uuid(), lv_at(view, lv)?.uuid);
+        let (vg_uuid, lv_uuid) = (view.vg.uuid(), view.lv(lv)?.uuid);
         let find = |role| kernel.find(&names::uuid(vg_uuid, lv_uuid, role));
         numbers.shadow = find(Role::Shadow)?.map(|info| info.number);
         for (number, (index, _)) in parts(view, of, lv).into_iter().enumerate() {
@@ -55,11 +54,6 @@ impl Devices for Numbers<'_> {
     fn log(&self, part: usize) -> Option<Log> {
         self.logs.iter().find(|(index, _)| *index == part).map(|(_, number)| Log::Disk(*number))
     }
-}
-
-/// The LV at this index.
-pub(crate) fn lv_at(view: View<'_>, lv: LvIndex) -> Result<&lvshift_core::metadata::Lv> {
-    view.vg.lv(lv).ok_or_else(|| Error::new(Kind::Inconsistent, "the LV is not in the VG any more"))
 }
 
 /// The parts of a move that move this LV, each with its index among all parts.
@@ -95,27 +89,14 @@ pub(crate) fn log_table(
     view: View<'_>,
     part: &lvshift_core::metadata::MovePart,
 ) -> Result<Vec<Segment>> {
-    let inconsistent = || Error::new(Kind::Inconsistent, "the dirty log of a part is out of range");
-    let member = view
-        .members
-        .get(part.destination.pv)
-        .ok_or_else(|| Error::new(Kind::Missing, "the PV with the dirty log is missing"))?;
-    let chunk = view.vg.move_at(part.of).ok_or_else(inconsistent)?.chunk_sectors;
-    let sectors = view.vg.extent_size().span(part.count).0;
-    let chunks = u32::try_from(sectors.div_ceil(u64::from(chunk))).map_err(|_| inconsistent())?;
-    let len = Sectors(dirty_log::image_size(chunks) / 512);
-    let end = part.log_offset.checked_add(len).ok_or_else(inconsistent)?;
-    if end > member.log_size {
-        return Err(inconsistent());
-    }
-    let offset = member.log_start.checked_add(part.log_offset).ok_or_else(inconsistent)?;
-    let target = Target::Linear(Area { device: member.number, offset });
-    Ok(vec![Segment { start: Sectors(0), len, target }])
+    let (member, place) = view.log_image(part)?;
+    let target = Target::Linear(Area { device: member.number, offset: place.start });
+    Ok(vec![Segment { start: Sectors(0), len: place.sectors, target }])
 }
 
 /// A table of the LV's size that maps to nothing.
 pub(crate) fn error_table(view: View<'_>, lv: LvIndex) -> Result<Vec<Segment>> {
-    let count: Extents = lv_at(view, lv)?.le_count;
+    let count: Extents = view.lv(lv)?.le_count;
     let len = view.vg.extent_size().span(count);
     Ok(vec![Segment { start: Sectors(0), len, target: Target::Error }])
 }

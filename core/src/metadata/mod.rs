@@ -8,6 +8,7 @@ mod commit;
 mod decode;
 mod encode;
 mod error;
+mod log_image;
 mod lookup;
 mod lvs;
 mod model;
@@ -34,6 +35,7 @@ pub use choose::{Choice, ChooseError, Found, FoundSlot, Standing, choose, newest
 pub use commit::{Commit, CommitAction, CommitResult, CommitTarget};
 pub use decode::SlotInfo;
 pub use error::{Invalid, MetadataError, Records};
+pub use log_image::LogImage;
 pub use lookup::LvsOfMove;
 pub use lvs::LvError;
 pub use model::{Lv, Move, MovePart, Place, Pv, Run, Segment, Vg};

@@ -11,7 +11,7 @@ use lvshift_core::units::{MoveIndex, Sectors};
 use lvshift_on_disk_format::dirty_log;
 
 use super::bisect::{Bad, Bisect, note};
-use super::log::Image;
+use super::log;
 use crate::device::Aligned;
 use crate::front_end::{BadPlace, View};
 use crate::pv::Member;
@@ -69,7 +69,7 @@ impl<'a> Probe<'a> {
             to: at(part.destination)?,
             sectors: view.vg.extent_size().span(part.count).0,
             chunk: u64::from(view.vg.move_at(part.of)?.chunk_sectors),
-            image: Image::of(view, part).and_then(|image| image.read()).ok(),
+            image: log::read(view, part).ok(),
         })
     }
 

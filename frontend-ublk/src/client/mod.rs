@@ -15,7 +15,7 @@ use lvshift_frontend_common::front_end::{
     ActiveLv, BadPlace, CopyStatus, FrontEnd, Pace, View, Wake,
 };
 
-use self::tables::{Names, lv_at, wire};
+use self::tables::{Names, wire};
 use crate::channel::{Answers, Channel, Start};
 use crate::device::{can_grow, cannot_grow};
 use crate::platform::{self, Control, disk_number, disk_path, in_use, links, sleep};
@@ -184,7 +184,7 @@ impl FrontEnd for Ublk {
         private: bool,
     ) -> Result<ActiveLv> {
         let vg = view.vg.uuid();
-        let record = lv_at(view, lv)?;
+        let record = view.lv(lv)?;
         let (uuid, name) = (record.uuid, record.name.as_str().to_owned());
         let device = match self.find(vg, uuid)? {
             Some(device) => device,
@@ -221,7 +221,7 @@ impl FrontEnd for Ublk {
     }
 
     fn refresh(&mut self, view: View<'_>, lv: LvIndex) -> Result<()> {
-        let record = lv_at(view, lv)?;
+        let record = view.lv(lv)?;
         if self.find(view.vg.uuid(), record.uuid)?.is_none() {
             return Ok(());
         }
@@ -242,21 +242,21 @@ impl FrontEnd for Ublk {
     }
 
     fn observe(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex) -> Result<Live> {
-        let record = lv_at(view, lv)?;
+        let record = view.lv(lv)?;
         let tables = self.tables(view.vg.uuid(), record.uuid)?;
         let Some(live) = tables.live else { return Ok(Live::Absent) };
         Ok(table::observe(view.vg, lv, of, &Names(view), &live.segments()))
     }
 
     fn create_shadow(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex) -> Result<()> {
-        let record = lv_at(view, lv)?;
+        let record = view.lv(lv)?;
         let table = wire(view, lv, Some((of, Mapping::Source)))?;
         self.do_it(view.vg.uuid(), &Request::CreateShadow { lv: record.uuid.0, table })
     }
 
     fn load(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex, mapping: Mapping) -> Result<()> {
         let vg = view.vg.uuid();
-        let record = lv_at(view, lv)?;
+        let record = view.lv(lv)?;
         let name = record.name.as_str().to_owned();
         let lv_uuid = record.uuid.0;
         match mapping {
@@ -279,7 +279,7 @@ impl FrontEnd for Ublk {
 
     fn swap(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex, mapping: Mapping) -> Result<()> {
         let vg = view.vg.uuid();
-        let uuid = lv_at(view, lv)?.uuid;
+        let uuid = view.lv(lv)?.uuid;
         self.do_it(vg, &Request::Swap { lv: uuid.0 })?;
         if self.observe(view, of, lv)? != Live::Is(mapping) {
             // A daemon that was replaced meanwhile has nothing loaded.
@@ -296,7 +296,7 @@ impl FrontEnd for Ublk {
     }
 
     fn remove_shadow(&mut self, view: View<'_>, _of: MoveIndex, lv: LvIndex) -> Result<()> {
-        let uuid = lv_at(view, lv)?.uuid;
+        let uuid = view.lv(lv)?.uuid;
         let request = Request::RemoveShadow { lv: uuid.0 };
         self.ask_if_there(view.vg.uuid(), &request, Start::ToTakeOver).map(|_| ())
     }

@@ -2,10 +2,9 @@
 
 use lvshift_core::mover::Mapping;
 use lvshift_core::table::{Devices, Log, Segment, Shadow, build};
-use lvshift_core::units::{LvIndex, MoveIndex, PvIndex, SECTOR_SIZE};
+use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, PvIndex};
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::View;
-use lvshift_on_disk_format::dirty_log;
 
 use crate::protocol::{Dev, WirePv, WireTable};
 
@@ -25,27 +24,10 @@ impl Devices for Names<'_> {
     }
 
     fn log(&self, part: usize) -> Option<Log<Dev>> {
-        let View { vg, members } = self.0;
-        let part = vg.parts().get(part)?;
-        let member = members.get(part.destination.pv)?;
-        let sectors = vg.extent_size().span(part.count).0;
-        let chunk = u64::from(vg.move_at(part.of)?.chunk_sectors);
-        let chunks = u32::try_from(sectors.div_ceil(chunk)).ok()?;
-        let end = part.log_offset.0.checked_add(dirty_log::image_size(chunks) / SECTOR_SIZE)?;
-        if end > member.log_size.0 {
-            return None;
-        }
-        Some(Log::Disk(Dev::Log {
-            major: member.number.major,
-            minor: member.number.minor,
-            sector: member.log_start.checked_add(part.log_offset)?.0,
-        }))
+        let (member, place) = self.0.log_image(self.0.vg.parts().get(part)?).ok()?;
+        let DeviceNumber { major, minor } = member.number;
+        Some(Log::Disk(Dev::Log { major, minor, sector: place.start.0 }))
     }
-}
-
-/// The LV at this index.
-pub(super) fn lv_at(view: View<'_>, lv: LvIndex) -> Result<&lvshift_core::metadata::Lv> {
-    view.vg.lv(lv).ok_or_else(|| Error::new(Kind::Inconsistent, "the LV is not in the VG any more"))
 }
 
 /// The LV's table in one mapping of a move, or as the metadata has it now.
