@@ -71,6 +71,7 @@ pub(crate) fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<(
         Command::Vgscan(args) => scans::vgs(context, args),
         Command::Lvscan(args) => scans::lvs(context, args),
         Command::Version => day::version(context),
+        Command::Metrics => reports::metrics(context),
         Command::Udev(args) => udev::run(context, args),
         Command::Failpoints => failpoints::run(context),
     }

@@ -8,6 +8,7 @@ mod facts;
 mod fields;
 mod filter;
 mod json;
+mod metrics;
 mod moves;
 mod rows;
 mod select;
@@ -27,6 +28,7 @@ pub use facts::MemberFacts;
 pub use facts::{Facts, Only, OrphanPv, VgFacts};
 pub(crate) use json::to_json;
 pub use json::{ErrorJson, Log, LogLine};
+pub use metrics::metrics;
 pub use moves::{Interrupted, interrupted};
 pub use select::help;
 

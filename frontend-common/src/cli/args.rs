@@ -151,6 +151,10 @@ pub enum Command {
     /// Print versions.
     #[command(after_help = "Example: version")]
     Version,
+    /// Print what is known of VGs and moves as Prometheus text.
+    #[command(after_help = "Example: metrics > /var/lib/prometheus/node-exporter/lvshift.prom\n\n\
+        The unit lvshift-metrics.timer does that every minute where it is enabled.")]
+    Metrics,
     /// Say what a device is, in the words of udev's rules.
     #[command(hide = true)]
     Udev(Udev),
@@ -194,6 +198,7 @@ impl Command {
             Command::Lvrename(_) => "lvrename",
             Command::Lvchange(_) => "lvchange",
             Command::Lvs(_) => "lvs",
+            Command::Metrics => "metrics",
             Command::Udev(_) => "udev",
             Command::Failpoints => "failpoints",
         }
@@ -227,7 +232,10 @@ impl Command {
             | Command::Lvdisplay(_)
             | Command::Pvck(_)
             | Command::Version
+            | Command::Metrics
+            | Command::Udev(_)
             | Command::Failpoints => true,
+            Command::Pvmove(args) => args.source.is_some() && !args.abort,
             Command::Vgck(args) => !args.updatemetadata,
             Command::Pvscan(args) | Command::Vgscan(args) | Command::Lvscan(args) => {
                 args.activate.is_none() && !args.mknodes

@@ -37,6 +37,17 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
     let name = select::vg_of(&source.device)?;
     let mut open = OpenVg::open(&name, Hold::Release)?;
     let interrupted = select::moves_from(&open, &source.device)?;
+    if context.test {
+        if let [_, ..] = interrupted.as_slice() {
+            let device = source.device.display();
+            context.say(format!(
+                "pvmove: the move from {device} that is recorded would be carried on"
+            ));
+            context.say("pvmove: with --test nothing was changed");
+            return Ok(());
+        }
+        return plan::show(context, args, source, &open);
+    }
     if args.detached || (!interrupted.is_empty() && !is_driven(open.vg().uuid())) {
         if !args.detached {
             let device = source.device.display();

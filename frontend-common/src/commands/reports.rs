@@ -26,6 +26,14 @@ pub(super) fn run(context: &mut Context<'_>, noun: Noun, args: &ReportArgs) -> R
     })
 }
 
+/// `metrics`.
+pub(super) fn metrics(context: &mut Context<'_>) -> Result<()> {
+    with_facts(context, Noun::Vg, &[], |_, facts| {
+        print(&report::metrics(&facts));
+        Ok(())
+    })
+}
+
 /// `fullreport`.
 pub(super) fn full(context: &mut Context<'_>, args: &ReportArgs) -> Result<()> {
     if let Some(text) = report::help(args) {

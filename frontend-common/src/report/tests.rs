@@ -272,3 +272,30 @@ fn help_lists_every_field_with_words() {
     }
     assert!(help(&args("-o lv_name")).is_none());
 }
+
+#[test]
+fn metrics_of_a_move_and_a_missing_pv() {
+    let vg = moving(Some(Change::Begin));
+    let text = metrics(&facts(&vg));
+    for line in [
+        "lvshift_vg_missing_pvs{vg=\"vg0\"} 1",
+        "lvshift_vg_size_bytes{vg=\"vg0\"} 4278190080",
+        "lvshift_vg_moves_driven{vg=\"vg0\"} 0",
+        "# TYPE lvshift_move_copied_bytes gauge",
+    ] {
+        assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
+    }
+    let of_move = |start: &str, end: &str| {
+        assert!(
+            text.lines().any(|line| line.starts_with(start) && line.ends_with(end)),
+            "no {start} ... {end} in\n{text}"
+        );
+    };
+    of_move(
+        "lvshift_move_size_bytes{vg=\"vg0\",move=",
+        "source=\"/dev/vdc\",destination=\"/dev/vde\"} 83886080",
+    );
+    of_move("lvshift_move_copied_bytes{", "} 20971520");
+    of_move("lvshift_move_state{", "state=\"copying\"} 1");
+    of_move("lvshift_move_state{", "state=\"queued\"} 0");
+}

@@ -1,8 +1,8 @@
 //! From the command line to records of moves. Everything that can be refused is refused before
 //! they are written.
 
-use lvshift_core::metadata::{Change, MoveRequest, PlanError};
-use lvshift_core::units::{LvIndex, MoveIndex, Uuid};
+use lvshift_core::metadata::{Area, Change, MoveRequest, PlanError};
+use lvshift_core::units::{Extents, LvIndex, MoveIndex, PvIndex, Uuid};
 
 use super::super::Context;
 use super::super::blocks;
@@ -15,6 +15,7 @@ use crate::cli::values::AllocPolicy;
 use crate::error::{Error, Kind, Result};
 use crate::exclusive;
 use crate::pv::Members;
+use crate::size::Units;
 use crate::vg::{OpenVg, Vg};
 
 /// Plans what was asked and commits it as queued; returns the new moves in order.
@@ -24,27 +25,13 @@ pub(super) fn record(
     source: &PvSpec,
     open: &mut OpenVg,
 ) -> Result<Vec<Uuid>> {
-    let sources = lookup::areas(open, std::slice::from_ref(source))?;
-    let destinations = lookup::areas(open, &args.destinations)?;
-    let lv = args.name.as_deref().map(|name| only_lv(open.vg(), name)).transpose()?;
-    let request = MoveRequest {
-        command: lookup::fresh(),
-        sources: &sources,
-        only_lv: lv,
-        destinations: &destinations,
-        policy: policy(args.alloc.unwrap_or(AllocPolicy::Normal)),
-        atomic: args.atomic,
-    };
-    // A trial on a copy gives the refusal its names; the commit plans again on what it reads.
-    let mut trial = open.vg().clone();
-    trial.plan(&request, &mut lookup::fresh).map_err(|error| explain(open, args, source, error))?;
-    check_exclusive(context.front_end.name(), &trial, 0..trial.moves().len())?;
-    if !args.allow_mixed_block_sizes {
-        check_blocks(&trial, open.members())?;
-    }
+    let asked = Asked::of(args, source, open)?;
+    let request = asked.request(args);
+    let (sources, lv) = (asked.sources.as_slice(), asked.only_lv);
+    try_out(context, args, source, open, &request)?;
     let check_unless_told = !context.front_end.isolates_read_errors();
     if args.read_check || (check_unless_told && !args.skip_read_check) {
-        readable::check(context, open, &sources, lv)?;
+        readable::check(context, open, sources, lv)?;
     }
     let sequence = open.vg().sequence();
     let planned = open.commit(|vg| {
@@ -61,6 +48,94 @@ pub(super) fn record(
     let span = open.vg().extent_size().span(planned.extents);
     announce(context, open, &moves, span.bytes().unwrap_or(u64::MAX), args.background);
     Ok(moves)
+}
+
+/// What the arguments name, looked up.
+struct Asked {
+    sources: Vec<Area>,
+    destinations: Vec<Area>,
+    only_lv: Option<LvIndex>,
+}
+
+impl Asked {
+    fn of(args: &Pvmove, source: &PvSpec, open: &OpenVg) -> Result<Asked> {
+        let sources = lookup::areas(open, std::slice::from_ref(source))?;
+        let destinations = lookup::areas(open, &args.destinations)?;
+        let only_lv = args.name.as_deref().map(|name| only_lv(open.vg(), name)).transpose()?;
+        Ok(Asked { sources, destinations, only_lv })
+    }
+
+    fn request(&self, args: &Pvmove) -> MoveRequest<'_> {
+        MoveRequest {
+            command: lookup::fresh(),
+            sources: &self.sources,
+            only_lv: self.only_lv,
+            destinations: &self.destinations,
+            policy: policy(args.alloc.unwrap_or(AllocPolicy::Normal)),
+            atomic: args.atomic,
+        }
+    }
+}
+
+/// Plans on a copy: that gives a refusal its names, and shows what would be. The commit plans again on
+/// what it reads.
+fn try_out(
+    context: &Context<'_>,
+    args: &Pvmove,
+    source: &PvSpec,
+    open: &OpenVg,
+    request: &MoveRequest<'_>,
+) -> Result<Vg> {
+    let mut trial = open.vg().clone();
+    trial.plan(request, &mut lookup::fresh).map_err(|error| explain(open, args, source, error))?;
+    check_exclusive(context.front_end.name(), &trial, 0..trial.moves().len())?;
+    if !args.allow_mixed_block_sizes {
+        check_blocks(&trial, open.members())?;
+    }
+    Ok(trial)
+}
+
+/// `pvmove --test`: what would be moved where, and the room that is left then. Whatever would be refused
+/// before the first change is refused here, but for sectors that cannot be read, which are not looked for.
+pub(super) fn show(
+    context: &mut Context<'_>,
+    args: &Pvmove,
+    source: &PvSpec,
+    open: &OpenVg,
+) -> Result<()> {
+    context.front_end.check_kernel(true)?;
+    let asked = Asked::of(args, source, open)?;
+    let plan = try_out(context, args, source, open, &asked.request(args))?;
+    let first = open.vg().moves().len();
+    let size = |extents| Units::default().show(plan.extent_size().span(extents));
+    let mut all = Extents(0);
+    let mut to: Vec<PvIndex> = Vec::new();
+    for of in (first..plan.moves().len()).filter_map(|at| u16::try_from(at).ok().map(MoveIndex)) {
+        for part in plan.parts_of(of) {
+            all = Extents(all.0 + part.count.0);
+            if !to.contains(&part.destination.pv) {
+                to.push(part.destination.pv);
+            }
+            context.say(format!(
+                "{}: extents {}-{} from {}:{} to {}:{}",
+                full_name(&plan, part.lv),
+                part.first.0,
+                part.end().saturating_sub(1),
+                pv_path(open, part.source.pv),
+                part.source.pe.0,
+                pv_path(open, part.destination.pv),
+                part.destination.pe.0
+            ));
+        }
+    }
+    let moves = plan.moves().len() - first;
+    context.say(format!("pvmove: {} in {} extents, {moves} moves", size(all), all.0));
+    for pv in to {
+        let left = size(plan.free_extents(pv));
+        context.say(format!("pvmove: {left} would be left free on {}", pv_path(open, pv)));
+    }
+    context.say("pvmove: with --test nothing was changed; the source was not read");
+    Ok(())
 }
 
 fn only_lv(vg: &Vg, text: &str) -> Result<LvIndex> {

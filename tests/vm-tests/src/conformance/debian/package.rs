@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 
-use super::{IN_DEBIAN, install};
+use super::{IN_DEBIAN, install, moves};
 use crate::guest::Guest;
 use crate::scenario::Scenario;
 
@@ -41,6 +41,12 @@ fn package(guest: &mut Guest) -> Result<()> {
     guest
         .sh("mkfs.ext4 -q /dev/vg0/home && mkdir -p /mnt/home && mount /dev/vg0/home /mnt/home")?;
     guest.sh("cp /usr/bin/perl /mnt/home/before")?;
+    let told = guest.lvshift(&["pvmove", "--test", &pv1, &pv2])?.ok()?;
+    let told = told.stdout_has(&format!("vg0/home: extents 0-7 from {pv1}:0 to {pv2}:0"))?;
+    told.stdout_has("nothing was changed")?;
+    ensure!(!moves(guest)?, "--test has recorded a move");
+    guest.lvshift(&["pvmove", "--test", "-n", "none", &pv1])?.fails_with(5)?;
+    guest.lvshift(&["metrics"])?.ok()?.stdout_has("lvshift_vg_active_lvs{vg=\"vg0\"} 1")?;
     guest.lvshift(&["pvmove", &pv1, &pv2])?.ok()?;
     guest.sh("cmp /usr/bin/perl /mnt/home/before && umount /mnt/home")?;
     guest.lvshift(&["vgchange", "-an"])?.ok()?;
