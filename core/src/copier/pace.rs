@@ -93,7 +93,7 @@ pub struct Speed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The last copies end, then the application gets over them.
-    Settle { until: Nanos },
+    WindDown { until: Nanos },
     /// The copy rests and the baseline is measured.
     Rest,
     /// Nobody is there.
@@ -132,7 +132,7 @@ impl Pace {
         Pace {
             factor,
             full: full.max(1),
-            phase: Phase::Settle { until: now },
+            phase: Phase::WindDown { until: now },
             baseline: None,
             rested: now,
             rate: START,
@@ -166,7 +166,7 @@ impl Pace {
     /// How the copy may go on now.
     pub fn speed(&self) -> Speed {
         match self.phase {
-            Phase::Settle { .. } | Phase::Rest => {
+            Phase::WindDown { .. } | Phase::Rest => {
                 Speed { rest: true, rate: Some(self.rate), window: 1 }
             }
             Phase::Idle => Speed { rest: false, rate: None, window: self.full },
@@ -184,9 +184,9 @@ impl Pace {
             (self.ended, self.active) = (ended, now);
         }
         match self.phase {
-            Phase::Settle { .. } if seen.in_flight > 0 => self.settle(now),
-            Phase::Settle { until } if now >= until => self.open(Phase::Rest, seen, now),
-            Phase::Settle { .. } => {}
+            Phase::WindDown { .. } if seen.in_flight > 0 => self.wind_down(now),
+            Phase::WindDown { until } if now >= until => self.open(Phase::Rest, seen, now),
+            Phase::WindDown { .. } => {}
             Phase::Rest => {
                 let all = new.total() >= ENOUGH && passed >= SHORTEST;
                 if self.is_absent(&new, seen, passed, now) {
@@ -199,7 +199,7 @@ impl Pace {
             Phase::Idle => {
                 let back = new.total() >= FEW || waits(&new, passed);
                 if back && (self.baseline.is_none() || self.rest_is_due(now)) {
-                    self.settle(now);
+                    self.wind_down(now);
                 } else if back {
                     self.rate = (self.known_good.min(self.rate) / 2).max(FLOOR);
                     self.window = 1;
@@ -219,7 +219,7 @@ impl Pace {
         if self.is_absent(new, seen, passed, now) {
             return self.open(Phase::Idle, seen, now);
         }
-        let Some(baseline) = self.baseline else { return self.settle(now) };
+        let Some(baseline) = self.baseline else { return self.wind_down(now) };
         let long = new.longer_than(self.factor.times(baseline));
         let over = (count >= ENOUGH && passed >= SHORTEST) || passed >= LONGEST;
         // What is as bad as this will not become good any more.
@@ -235,7 +235,7 @@ impl Pace {
             self.faster(achieved);
         }
         if self.rest_is_due(now) {
-            self.settle(now);
+            self.wind_down(now);
         } else {
             self.open(Phase::Busy, seen, now);
         }
@@ -286,8 +286,8 @@ impl Pace {
         passed >= REST_EVERY || (self.misses >= MISSES && passed >= REST_AGAIN)
     }
 
-    fn settle(&mut self, now: Nanos) {
-        self.phase = Phase::Settle { until: Nanos(now.0.saturating_add(AFTER_COPY)) };
+    fn wind_down(&mut self, now: Nanos) {
+        self.phase = Phase::WindDown { until: Nanos(now.0.saturating_add(AFTER_COPY)) };
     }
 
     fn open(&mut self, phase: Phase, seen: Seen<'_>, now: Nanos) {

@@ -163,7 +163,7 @@ pub enum Ended {
     Done(usize),
     /// It was interrupted before it did anything.
     Again,
-    /// The device cannot do this.
+    /// The device cannot do this; of zeroes it is made good by writing them.
     Unsupported,
     /// It has failed, with this error number.
     Failed(i32),
