@@ -1,22 +1,24 @@
 //! The overlap guard: of two writes in flight to the same 4 KiB block, the second waits.
 //!
-//! A small table of words, each for 32 blocks (128 KiB): a bit for every block that a write in
-//! flight covers, and the queues that parked a piece because of them. Places far apart share a
-//! word (every 128 MiB); that costs a needless wait now and then, never an order. A write takes
+//! A small table of words, each for 32 blocks (128 KiB; 16 where a machine changes only 32 bits in one
+//! step): a bit for every block that a write in flight covers, and the queues that parked a piece because
+//! of them. Places far apart share a word (every 128 MiB); that costs a needless wait now and then, never an order. A write takes
 //! its words in rising order of sectors and gives back what it has when one is taken, so that a
 //! piece that parks holds nothing.
 
 use super::geometry::Piece;
 use super::queue::{QueueId, QueueMask};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicWide, Ordering, Wide};
 
 const BLOCK_SHIFT: u32 = 3;
-const BLOCKS_PER_WORD: u64 = 32;
-const PARKED_SHIFT: u32 = 32;
-const BLOCKS_MASK: u64 = u32::MAX as u64;
+/// One half of a word is of blocks, the other of queues.
+const PARKED_SHIFT: u32 = Wide::BITS / 2;
+const BLOCKS_PER_WORD: u64 = PARKED_SHIFT as u64;
+const BLOCKS_MASK: Wide = (1 << PARKED_SHIFT) - 1;
+const _: () = assert!(super::queue::MAX_QUEUES as u32 <= PARKED_SHIFT, "a bit for each queue");
 
 #[cfg(not(any(loom, shuttle)))]
-const WORDS: usize = 1024;
+const WORDS: usize = 32_768 / BLOCKS_PER_WORD as usize;
 #[cfg(any(loom, shuttle))]
 const WORDS: usize = 2;
 
@@ -25,7 +27,7 @@ pub(crate) const MAX_GUARDED_SECTORS: u32 = (WORDS as u32 * BLOCKS_PER_WORD as u
 
 /// The blocks that writes in flight cover.
 pub(crate) struct Guard {
-    words: [AtomicU64; WORDS],
+    words: [AtomicWide; WORDS],
 }
 
 /// What one word says to a write that wants `blocks` of it.
@@ -36,26 +38,26 @@ pub(crate) enum Taken {
 }
 
 /// The transition of one word: takes `blocks` or parks the queue there. Pure.
-pub(crate) const fn take(word: u64, blocks: u32, queue: QueueId) -> (u64, Taken) {
-    if word & blocks as u64 == 0 {
-        (word | blocks as u64, Taken::Yes)
+pub(crate) const fn take(word: Wide, blocks: u32, queue: QueueId) -> (Wide, Taken) {
+    if word & blocks as Wide == 0 {
+        (word | blocks as Wide, Taken::Yes)
     } else {
-        (word | (queue.mask().bits() as u64) << PARKED_SHIFT, Taken::Parked)
+        (word | (queue.mask().bits() as Wide) << PARKED_SHIFT, Taken::Parked)
     }
 }
 
 /// What is left of a word when `blocks` are given back and the parked are woken. Pure.
-pub(crate) const fn give_back(word: u64, blocks: u32) -> (u64, QueueMask) {
+pub(crate) const fn give_back(word: Wide, blocks: u32) -> (Wide, QueueMask) {
     (word & keep(blocks), QueueMask((word >> PARKED_SHIFT) as u16))
 }
 
-const fn keep(blocks: u32) -> u64 {
-    !(blocks as u64) & BLOCKS_MASK
+const fn keep(blocks: u32) -> Wide {
+    !(blocks as Wide) & BLOCKS_MASK
 }
 
 impl Guard {
     pub(crate) fn new() -> Guard {
-        Guard { words: core::array::from_fn(|_| AtomicU64::new(0)) }
+        Guard { words: core::array::from_fn(|_| AtomicWide::new(0)) }
     }
 
     /// Takes every block of `piece`, or takes none and parks `queue` where it was stopped; the
