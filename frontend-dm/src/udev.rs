@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use devicemapper::DmUdevFlags;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 /// What marks a semaphore as one of dm, in the upper half of its key.
@@ -16,9 +17,12 @@ const MAGIC: u32 = 0x0D4D;
 /// Where the flags stand in the cookie.
 const FLAGS_SHIFT: u32 = 16;
 /// This event comes from who made the change, not from a trigger.
-const PRIMARY_SOURCE: u32 = 0x40;
-/// `DM_UDEV_DISABLE_{DM,SUBSYSTEM,DISK,OTHER}_RULES_FLAG`: no link, no look for a file system.
-const DISABLE_ALL: u32 = 0x0F;
+const PRIMARY_SOURCE: DmUdevFlags = DmUdevFlags::DM_UDEV_PRIMARY_SOURCE_FLAG;
+/// No link, no look for a file system.
+const DISABLE_ALL: DmUdevFlags = DmUdevFlags::DM_UDEV_DISABLE_DM_RULES_FLAG
+    .union(DmUdevFlags::DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG)
+    .union(DmUdevFlags::DM_UDEV_DISABLE_DISK_RULES_FLAG)
+    .union(DmUdevFlags::DM_UDEV_DISABLE_OTHER_RULES_FLAG);
 /// How long one command waits for udev, in all.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The pause between two looks.
@@ -122,7 +126,7 @@ pub(crate) fn told(
 ) -> io::Result<()> {
     let flags = if helper { PRIMARY_SOURCE | DISABLE_ALL } else { PRIMARY_SOURCE };
     let base = cookie.map_or(0, Cookie::begin);
-    let done = change(flags << FLAGS_SHIFT | base);
+    let done = change(flags.bits() << FLAGS_SHIFT | base);
     if let Some(cookie) = cookie.filter(|_| base != 0 && !matches!(done, Ok(true))) {
         cookie.cancel();
     }

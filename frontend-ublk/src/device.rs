@@ -24,7 +24,7 @@ use crate::protocol::{Dev, Tuning, WireCopy, WireTable};
 use crate::queue::{Queue, QueueSetting};
 use crate::queues::Queues;
 use crate::quiesce::Quiesce;
-use crate::uapi::{Params, STATE_QUIESCED, feature};
+use crate::uapi::{Features, Params, STATE_QUIESCED};
 
 /// Queue threads of a device at most.
 const MAX_QUEUES: u16 = 4;
@@ -476,7 +476,7 @@ pub(crate) fn cannot_grow() -> Error {
 
 /// Whether this driver lets a device in use grow.
 pub(crate) fn can_grow(control: &mut Control) -> Result<bool> {
-    Ok(control.features()? & feature::UPDATE_SIZE != 0)
+    Ok(control.features()?.contains(Features::UPDATE_SIZE))
 }
 
 fn no_thread(error: io::Error) -> Error {

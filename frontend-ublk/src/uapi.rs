@@ -8,22 +8,64 @@
     reason = "an interface of the running kernel is in the order of the running machine"
 )]
 
+use bitflags::bitflags;
+
 /// The device of the control commands.
 pub(crate) const CONTROL_PATH: &str = "/dev/ublk-control";
 
-/// Features and what they are called in messages.
-pub(crate) mod feature {
-    /// The device outlives its server.
-    pub(crate) const USER_RECOVERY: u64 = 1 << 3;
-    /// What the dead server had in flight is handed to the new one.
-    pub(crate) const USER_RECOVERY_REISSUE: u64 = 1 << 4;
-    /// Commands carry their size and direction.
-    pub(crate) const CMD_IOCTL_ENCODE: u64 = 1 << 6;
-    /// A device can grow while it is used.
-    pub(crate) const UPDATE_SIZE: u64 = 1 << 10;
+bitflags! {
+    /// What the driver can do (`UBLK_F_*`), and what a device is made with.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(crate) struct Features: u64 {
+        /// The device outlives its server.
+        const USER_RECOVERY = 1 << 3;
+        /// What the dead server had in flight is handed to the new one.
+        const USER_RECOVERY_REISSUE = 1 << 4;
+        /// Commands carry their size and direction.
+        const CMD_IOCTL_ENCODE = 1 << 6;
+        /// A device can grow while it is used.
+        const UPDATE_SIZE = 1 << 10;
+        /// The driver has others that are nothing to us.
+        const _ = !0;
+    }
 
+    /// Which parts of `struct ublk_params` are filled in (`UBLK_PARAM_TYPE_*`).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(crate) struct ParamTypes: u32 {
+        const BASIC = 1;
+        const DISCARD = 1 << 1;
+    }
+
+    /// What the block layer is to know of the disk (`UBLK_ATTR_*`).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(crate) struct Attributes: u32 {
+        const VOLATILE_CACHE = 1 << 2;
+        const FUA = 1 << 3;
+    }
+
+    /// How a request is to be done (`UBLK_IO_F_*`).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(crate) struct IoFlags: u32 {
+        const FUA = 1 << 13;
+        /// Write zeroes, but keep the space.
+        const NOUNMAP = 1 << 15;
+        /// Hints, and the operation.
+        const _ = !0;
+    }
+}
+
+impl Features {
     /// What a device of ours is made with; each is in Debian's 6.12.
-    pub(crate) const WANTED: u64 = USER_RECOVERY | USER_RECOVERY_REISSUE | CMD_IOCTL_ENCODE;
+    pub(crate) const WANTED: Features = Features::USER_RECOVERY
+        .union(Features::USER_RECOVERY_REISSUE)
+        .union(Features::CMD_IOCTL_ENCODE);
+
+    /// By the kernel's names, those that it has for them here.
+    pub(crate) fn names(self) -> String {
+        let names: Vec<String> =
+            self.iter_names().map(|(name, _)| format!("UBLK_F_{name}")).collect();
+        names.join(", ")
+    }
 }
 
 /// Control commands, as `_IOWR('u', number, struct ublksrv_ctrl_cmd)` and `_IOR`.
@@ -108,7 +150,7 @@ pub(crate) struct Info {
     pub(crate) max_io_bytes: u32,
     pub(crate) device: u32,
     pub(crate) pid: i32,
-    pub(crate) flags: u64,
+    pub(crate) flags: Features,
     /// Ours to use: the kernel keeps it and gives it back.
     pub(crate) server_flags: u64,
 }
@@ -127,7 +169,7 @@ impl Info {
         put(&mut bytes, 8, &self.max_io_bytes.to_ne_bytes());
         put(&mut bytes, 12, &self.device.to_ne_bytes());
         put(&mut bytes, 16, &self.pid.to_ne_bytes());
-        put(&mut bytes, 24, &self.flags.to_ne_bytes());
+        put(&mut bytes, 24, &self.flags.bits().to_ne_bytes());
         put(&mut bytes, 32, &self.server_flags.to_ne_bytes());
         bytes
     }
@@ -140,7 +182,7 @@ impl Info {
             max_io_bytes: u32::from_ne_bytes(get(bytes, 8)),
             device: u32::from_ne_bytes(get(bytes, 12)),
             pid: i32::from_ne_bytes(get(bytes, 16)),
-            flags: u64::from_ne_bytes(get(bytes, 24)),
+            flags: Features::from_bits_retain(u64::from_ne_bytes(get(bytes, 24))),
             server_flags: u64::from_ne_bytes(get(bytes, 32)),
         }
     }
@@ -162,18 +204,16 @@ pub(crate) struct Params {
 
 impl Params {
     pub(crate) fn encode(self) -> [u8; PARAMS_SIZE] {
-        const BASIC: u32 = 1;
-        const DISCARD: u32 = 2;
-        /// A volatile cache, always: a move may lead to a disk that has one, and whether
-        /// flushes are sent is decided once.
-        const CACHE: u32 = 1 << 2;
-        const FUA: u32 = 1 << 3;
+        // A volatile cache, always: a move may lead to a disk that has one, and whether flushes are
+        // sent is decided once.
+        let attributes = Attributes::VOLATILE_CACHE | Attributes::FUA;
         let mut bytes = [0; PARAMS_SIZE];
         let discards = self.max_discard_sectors > 0;
-        let types = if discards { BASIC | DISCARD } else { BASIC };
+        let mut types = ParamTypes::BASIC;
+        types.set(ParamTypes::DISCARD, discards);
         put(&mut bytes, 0, &(PARAMS_SIZE as u32).to_ne_bytes());
-        put(&mut bytes, 4, &types.to_ne_bytes());
-        put(&mut bytes, 8, &(CACHE | FUA).to_ne_bytes());
+        put(&mut bytes, 4, &types.bits().to_ne_bytes());
+        put(&mut bytes, 8, &attributes.bits().to_ne_bytes());
         bytes[12] = self.logical_shift;
         bytes[13] = self.physical_shift;
         // Optimal and smallest preferred I/O: a physical block.
@@ -214,10 +254,11 @@ pub(crate) struct Descriptor {
 impl Descriptor {
     pub(crate) fn decode(bytes: &[u8; DESCRIPTOR_SIZE]) -> Descriptor {
         let op_flags = u32::from_ne_bytes(get(bytes, 0));
+        let flags = IoFlags::from_bits_retain(op_flags);
         Descriptor {
             op: (op_flags & 0xFF) as u8,
-            fua: op_flags & 1 << 13 != 0,
-            no_unmap: op_flags & 1 << 15 != 0,
+            fua: flags.contains(IoFlags::FUA),
+            no_unmap: flags.contains(IoFlags::NOUNMAP),
             sectors: u32::from_ne_bytes(get(bytes, 4)),
             start: u64::from_ne_bytes(get(bytes, 8)),
         }
@@ -262,6 +303,16 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_feature_is_named() {
+        let has =
+            Features::USER_RECOVERY | Features::CMD_IOCTL_ENCODE | Features::from_bits_retain(1);
+        let missing = Features::WANTED.difference(has);
+        assert_eq!(missing.names(), "UBLK_F_USER_RECOVERY_REISSUE");
+        assert_eq!(Features::WANTED.bits(), 0b101_1000);
+        assert!(Features::WANTED.difference(Features::all()).is_empty());
+    }
+
+    #[test]
     fn info_comes_back() {
         let info = Info {
             queues: 2,
@@ -270,7 +321,7 @@ mod tests {
             max_io_bytes: 1 << 18,
             device: 3,
             pid: 77,
-            flags: feature::WANTED,
+            flags: Features::WANTED,
             server_flags: 9,
         };
         assert_eq!(Info::decode(&info.encode()), info);

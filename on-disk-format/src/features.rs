@@ -1,27 +1,60 @@
-//! Feature bits, so that an old program meets a newer disk with an answer instead of a guess.
+//! Feature bits, so that an old program meets a newer disk with an answer instead of a guess. Version 1
+//! knows none: a bit that gets a meaning gets a name here, and is told by it.
 
-/// The feature bits of a label or slot. Version 1 knows none.
+use bitflags::bitflags;
+
+bitflags! {
+    /// A program that does not know such a bit may read and write.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Compat: u64 {
+        const _ = !0;
+    }
+
+    /// A program that does not know such a bit may read, not write.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct RoCompat: u64 {
+        const _ = !0;
+    }
+
+    /// A program that does not know such a bit must leave the structure alone.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Incompat: u64 {
+        const _ = !0;
+    }
+
+    /// The flags of a record of the metadata.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct RecordFlags: u32 {
+        const _ = !0;
+    }
+}
+
+/// The feature bits of a label or slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Features {
-    /// A program that does not know such a bit may read and write.
-    pub compat: u64,
-    /// A program that does not know such a bit may read, not write.
-    pub ro_compat: u64,
-    /// A program that does not know such a bit must leave the structure alone.
-    pub incompat: u64,
+    /// Bits that concern nobody who does not know them.
+    pub compat: Compat,
+    /// Bits that keep from writing who does not know them.
+    pub ro_compat: RoCompat,
+    /// Bits that keep away who does not know them.
+    pub incompat: Incompat,
 }
 
 impl Features {
     /// What this program knows, and what it writes.
-    pub const KNOWN: Features = Features { compat: 0, ro_compat: 0, incompat: 0 };
+    pub const KNOWN: Features = Features {
+        compat: Compat::empty(),
+        ro_compat: RoCompat::empty(),
+        incompat: Incompat::empty(),
+    };
 
     /// Incompatible bits that this program does not know.
-    pub const fn unsupported(self) -> u64 {
-        self.incompat & !Self::KNOWN.incompat
+    pub const fn unsupported(self) -> Incompat {
+        self.incompat.difference(Self::KNOWN.incompat)
     }
 
     /// Whether this program knows enough to write.
     pub const fn writable(self) -> bool {
-        self.ro_compat & !Self::KNOWN.ro_compat == 0 && self.unsupported() == 0
+        self.ro_compat.difference(Self::KNOWN.ro_compat).is_empty() && self.unsupported().is_empty()
     }
 }

@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::Uuid;
 use crate::checksum::crc32c;
-use crate::features::Features;
+use crate::features::{Compat, Features, Incompat, RoCompat};
 use crate::layout::{self, label as at};
 use crate::slot::SlotIndex;
 
@@ -74,7 +74,7 @@ pub enum LabelError {
     /// Uses features that this program does not know.
     UnsupportedFeatures {
         /// The unknown incompatible bits.
-        bits: u64,
+        bits: Incompat,
     },
     /// The copy number is neither 0 nor 1.
     BadCopy {
@@ -143,11 +143,11 @@ impl Label {
             return Err(LabelError::UnsupportedVersion { found: version });
         }
         let features = Features {
-            compat: u64::from_le_bytes(at::COMPAT.get(bytes)),
-            ro_compat: u64::from_le_bytes(at::RO_COMPAT.get(bytes)),
-            incompat: u64::from_le_bytes(at::INCOMPAT.get(bytes)),
+            compat: Compat::from_bits_retain(u64::from_le_bytes(at::COMPAT.get(bytes))),
+            ro_compat: RoCompat::from_bits_retain(u64::from_le_bytes(at::RO_COMPAT.get(bytes))),
+            incompat: Incompat::from_bits_retain(u64::from_le_bytes(at::INCOMPAT.get(bytes))),
         };
-        if features.unsupported() != 0 {
+        if !features.unsupported().is_empty() {
             return Err(LabelError::UnsupportedFeatures { bits: features.unsupported() });
         }
         let copy = match u32::from_le_bytes(at::COPY.get(bytes)) {
@@ -185,9 +185,9 @@ impl Label {
         at::MAGIC.put(bytes, at::MAGIC_BYTES);
         at::VERSION.put(bytes, layout::VERSION.to_le_bytes());
         at::COPY.put(bytes, self.copy.number().to_le_bytes());
-        at::COMPAT.put(bytes, self.features.compat.to_le_bytes());
-        at::RO_COMPAT.put(bytes, self.features.ro_compat.to_le_bytes());
-        at::INCOMPAT.put(bytes, self.features.incompat.to_le_bytes());
+        at::COMPAT.put(bytes, self.features.compat.bits().to_le_bytes());
+        at::RO_COMPAT.put(bytes, self.features.ro_compat.bits().to_le_bytes());
+        at::INCOMPAT.put(bytes, self.features.incompat.bits().to_le_bytes());
         at::PV_UUID.put(bytes, self.pv.0);
         let geometry = &self.geometry;
         at::DEVICE_SIZE.put(bytes, geometry.device_size().to_le_bytes());
@@ -220,7 +220,11 @@ impl fmt::Display for LabelError {
                 layout::VERSION
             ),
             LabelError::UnsupportedFeatures { bits } => {
-                write!(f, "the label needs features that this program does not know: {bits:#x}")
+                write!(
+                    f,
+                    "the label needs features that this program does not know: {:#x}",
+                    bits.bits()
+                )
             }
             LabelError::BadCopy { found } => {
                 write!(f, "the label says that it is copy {found}; there are only 0 and 1")

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::features::RecordFlags;
 use crate::layout;
 
 mod lv;
@@ -30,7 +31,7 @@ pub enum RecordError {
     /// Flags that this version does not know.
     UnknownFlags {
         /// All flags of the record.
-        flags: u32,
+        flags: RecordFlags,
     },
     /// A name's length is 0 or above 127, or bytes follow after its end.
     BadName,
@@ -42,7 +43,8 @@ pub enum RecordError {
 }
 
 fn check_flags(flags: u32) -> Result<(), RecordError> {
-    if flags == 0 { Ok(()) } else { Err(RecordError::UnknownFlags { flags }) }
+    let flags = RecordFlags::from_bits_retain(flags);
+    if flags.is_empty() { Ok(()) } else { Err(RecordError::UnknownFlags { flags }) }
 }
 
 fn check_reserved(zero: bool) -> Result<(), RecordError> {
@@ -54,7 +56,7 @@ impl fmt::Display for RecordError {
         match self {
             RecordError::ReservedNotZero => write!(f, "reserved bytes are not zero"),
             RecordError::UnknownFlags { flags } => {
-                write!(f, "flags {flags:#x} are unknown to version {}", layout::VERSION)
+                write!(f, "flags {:#x} are unknown to version {}", flags.bits(), layout::VERSION)
             }
             RecordError::BadName => write!(f, "the name's length is wrong"),
             RecordError::UnknownState { state } => write!(f, "move state {state} is unknown"),

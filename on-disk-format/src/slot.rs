@@ -5,7 +5,7 @@ use core::fmt;
 
 use crate::Uuid;
 use crate::checksum::crc32c;
-use crate::features::Features;
+use crate::features::{Compat, Features, Incompat, RoCompat};
 use crate::layout::{self, slot as at};
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ pub enum SlotError {
     /// Uses features that this program does not know.
     UnsupportedFeatures {
         /// The unknown incompatible bits.
-        bits: u64,
+        bits: Incompat,
     },
     /// Reserved bytes are not zero.
     ReservedNotZero,
@@ -132,11 +132,11 @@ impl SlotHeader {
             return Err(SlotError::UnsupportedVersion { found: version });
         }
         let features = Features {
-            compat: u64::from_le_bytes(at::COMPAT.get(bytes)),
-            ro_compat: u64::from_le_bytes(at::RO_COMPAT.get(bytes)),
-            incompat: u64::from_le_bytes(at::INCOMPAT.get(bytes)),
+            compat: Compat::from_bits_retain(u64::from_le_bytes(at::COMPAT.get(bytes))),
+            ro_compat: RoCompat::from_bits_retain(u64::from_le_bytes(at::RO_COMPAT.get(bytes))),
+            incompat: Incompat::from_bits_retain(u64::from_le_bytes(at::INCOMPAT.get(bytes))),
         };
-        if features.unsupported() != 0 {
+        if !features.unsupported().is_empty() {
             return Err(SlotError::UnsupportedFeatures { bits: features.unsupported() });
         }
         if !at::RESERVED.is_zero(bytes) {
@@ -164,9 +164,9 @@ impl SlotHeader {
         at::MAGIC.put(bytes, at::MAGIC_BYTES);
         at::VERSION.put(bytes, layout::VERSION.to_le_bytes());
         at::PAYLOAD_SIZE.put(bytes, self.payload_size.to_le_bytes());
-        at::COMPAT.put(bytes, self.features.compat.to_le_bytes());
-        at::RO_COMPAT.put(bytes, self.features.ro_compat.to_le_bytes());
-        at::INCOMPAT.put(bytes, self.features.incompat.to_le_bytes());
+        at::COMPAT.put(bytes, self.features.compat.bits().to_le_bytes());
+        at::RO_COMPAT.put(bytes, self.features.ro_compat.bits().to_le_bytes());
+        at::INCOMPAT.put(bytes, self.features.incompat.bits().to_le_bytes());
         at::VG_UUID.put(bytes, self.vg.0);
         at::PV_UUID.put(bytes, self.pv.0);
         at::SEQUENCE.put(bytes, self.sequence.to_le_bytes());
@@ -263,7 +263,11 @@ impl fmt::Display for SlotError {
                 layout::VERSION
             ),
             SlotError::UnsupportedFeatures { bits } => {
-                write!(f, "the metadata needs features that this program does not know: {bits:#x}")
+                write!(
+                    f,
+                    "the metadata needs features that this program does not know: {:#x}",
+                    bits.bits()
+                )
             }
             SlotError::ReservedNotZero => {
                 write!(f, "reserved bytes of the metadata header are not zero")

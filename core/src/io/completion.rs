@@ -1,5 +1,7 @@
 //! What the ends of a piece's leg I/Os come to.
 
+use bitflags::bitflags;
+
 use super::plan::Plan;
 use crate::Leg;
 use crate::chunk::WriteOutcome;
@@ -11,65 +13,52 @@ pub struct WriteProgress {
     failed: Legs,
 }
 
-/// A set of legs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Legs(u8);
+bitflags! {
+    /// A set of legs.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(super) struct Legs: u8 {
+        const SOURCE = 1;
+        const DESTINATION = 2;
+    }
+}
 
-impl Legs {
-    pub(super) const NONE: Legs = Legs(0);
-
-    const fn bit(leg: Leg) -> u8 {
+impl From<Leg> for Legs {
+    fn from(leg: Leg) -> Legs {
         match leg {
-            Leg::Source => 1,
-            Leg::Destination => 2,
+            Leg::Source => Legs::SOURCE,
+            Leg::Destination => Legs::DESTINATION,
         }
-    }
-
-    pub(super) const fn with(self, leg: Leg) -> Legs {
-        Legs(self.0 | Legs::bit(leg))
-    }
-
-    pub(super) const fn without(self, leg: Leg) -> Legs {
-        Legs(self.0 & !Legs::bit(leg))
-    }
-
-    pub(super) const fn has(self, leg: Leg) -> bool {
-        self.0 & Legs::bit(leg) != 0
-    }
-
-    pub(super) const fn is_empty(self) -> bool {
-        self.0 == 0
     }
 }
 
 impl WriteProgress {
     /// For a plan that is about to be issued.
     pub fn new(plan: &Plan) -> WriteProgress {
-        let waiting = plan.iter().fold(Legs::NONE, |legs, io| legs.with(io.leg));
-        WriteProgress { waiting, failed: Legs::NONE }
+        let waiting = plan.iter().fold(Legs::empty(), |legs, io| legs | io.leg.into());
+        WriteProgress { waiting, failed: Legs::empty() }
     }
 
     /// A leg's I/O has ended, for good: retries and short writes are behind it. `Some` when it was
     /// the last; then complete the ticket with it. An answer of a leg that is not waited for
     /// changes nothing.
     pub fn leg_done(&mut self, leg: Leg, ok: bool) -> Option<WriteOutcome> {
-        if !self.waiting.has(leg) {
+        if !self.waiting.contains(leg.into()) {
             return None;
         }
-        self.waiting = self.waiting.without(leg);
+        self.waiting.remove(leg.into());
         if crate::planted::is("first-leg-answers") && ok {
-            self.waiting = Legs::NONE;
+            self.waiting = Legs::empty();
         }
         if !ok {
-            self.failed = self.failed.with(leg);
+            self.failed.insert(leg.into());
         }
         self.waiting.is_empty().then(|| self.outcome())
     }
 
     const fn outcome(&self) -> WriteOutcome {
-        if self.failed.has(Leg::Source) {
+        if self.failed.contains(Legs::SOURCE) {
             WriteOutcome::SourceFailed
-        } else if self.failed.has(Leg::Destination) {
+        } else if self.failed.contains(Legs::DESTINATION) {
             WriteOutcome::DestinationFailed
         } else {
             WriteOutcome::Done
@@ -81,9 +70,9 @@ impl WriteProgress {
     /// [`Tracker::held_result`](crate::chunk::Tracker::held_result) what to tell the application.
     /// The buffer and the ticket stay until the destination has answered all the same.
     pub const fn only_destination_awaited(&self) -> bool {
-        self.waiting.has(Leg::Destination)
-            && !self.waiting.has(Leg::Source)
-            && !self.failed.has(Leg::Source)
+        self.waiting.contains(Legs::DESTINATION)
+            && !self.waiting.contains(Legs::SOURCE)
+            && !self.failed.contains(Legs::SOURCE)
     }
 }
 

@@ -62,7 +62,10 @@ fn a_newer_format_is_refused_by_name() {
     assert_eq!(error, LabelError::UnsupportedVersion { found: 2 });
     assert!(error.to_string().contains("version 2"), "{error}");
     let error = lie(at::INCOMPAT, 0x50u64.to_le_bytes()).unwrap_err();
-    assert_eq!(error, LabelError::UnsupportedFeatures { bits: 0x50 });
+    assert_eq!(
+        error,
+        LabelError::UnsupportedFeatures { bits: crate::features::Incompat::from_bits_retain(0x50) }
+    );
     assert!(error.to_string().contains("0x50"), "{error}");
     let label = lie(at::RO_COMPAT, 1u64.to_le_bytes()).unwrap();
     assert!(!label.is_writable());

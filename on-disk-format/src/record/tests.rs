@@ -20,7 +20,10 @@ macro_rules! round_trip {
                 assert_eq!($record::decode(&bad), Err(RecordError::ReservedNotZero));
             }
             layout::$layout::FLAGS.put(&mut bytes, 2u32.to_le_bytes());
-            assert_eq!($record::decode(&bytes), Err(RecordError::UnknownFlags { flags: 2 }));
+            assert_eq!(
+                $record::decode(&bytes),
+                Err(RecordError::UnknownFlags { flags: RecordFlags::from_bits_retain(2) })
+            );
         }
     };
 }

@@ -70,7 +70,7 @@ fn lies_with_right_checksums_are_refused() {
     };
     let found = 2;
     assert_eq!(lie(at::VERSION.start(), 2, 1), SlotError::UnsupportedVersion { found });
-    let bits = 8;
+    let bits = crate::features::Incompat::from_bits_retain(8);
     assert_eq!(lie(at::INCOMPAT.start(), 8, 1), SlotError::UnsupportedFeatures { bits });
     assert_eq!(lie(at::RESERVED.start(), 1, 1), SlotError::ReservedNotZero);
     assert_eq!(lie(at::RESERVED.end() - 1, 1, 1), SlotError::ReservedNotZero);

@@ -11,7 +11,7 @@ use lvshift_core::units::DeviceNumber;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
 use super::ring::{CommandRing, Handle};
-use crate::uapi::{self, Info, Params, command, feature};
+use crate::uapi::{self, Features, Info, Params, command};
 
 /// How often what is not there yet is looked for.
 const STEP: Duration = Duration::from_millis(20);
@@ -48,22 +48,22 @@ impl Control {
         })?;
         let mut control = Control { file, ring };
         let has = control.features()?;
-        if has & feature::WANTED != feature::WANTED {
-            let what = format!(
-                "the kernel's ublk driver lacks what is needed (it has {has:#x}, {:#x} is needed)",
-                feature::WANTED
-            );
-            return Err(Error::new(Kind::Kernel, what).state("nothing was changed"));
+        let missing = Features::WANTED.difference(has);
+        if !missing.is_empty() {
+            let what = format!("the kernel's ublk driver lacks {}", missing.names());
+            return Err(Error::new(Kind::Kernel, what)
+                .state("nothing was changed")
+                .next("use a newer kernel (each is in Linux 6.12), or lvshift-dm"));
         }
         Ok(control)
     }
 
     /// What the driver can do.
-    pub(crate) fn features(&mut self) -> Result<u64> {
+    pub(crate) fn features(&mut self) -> Result<Features> {
         let mut bytes = [0; 8];
         self.issue("asking for its features", command::GET_FEATURES, 0, Some(&mut bytes))?;
         #[expect(clippy::host_endian_bytes, reason = "the kernel's own struct")]
-        Ok(u64::from_ne_bytes(bytes))
+        Ok(Features::from_bits_retain(u64::from_ne_bytes(bytes)))
     }
 
     /// Makes a device without a disk yet; the kernel chooses its number.
@@ -73,7 +73,7 @@ impl Control {
             depth,
             max_io_bytes,
             device: u32::MAX,
-            flags: feature::WANTED,
+            flags: Features::WANTED,
             ..Info::default()
         };
         let mut bytes = wanted.encode();
@@ -141,7 +141,7 @@ impl Control {
         done.map(|_| ()).map_err(|error| failed("taking a device over", device, error))
     }
 
-    /// Tells the kernel a new size, where the driver has [`feature::UPDATE_SIZE`].
+    /// Tells the kernel a new size, where the driver has [`Features::UPDATE_SIZE`].
     pub(crate) fn update_size(&mut self, device: u32, sectors: u64) -> Result<()> {
         let command = uapi::Command { device, data: sectors, ..uapi::Command::default() };
         let done = self.ring.issue(&self.file, command::UPDATE_SIZE, command, None);

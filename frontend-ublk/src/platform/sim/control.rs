@@ -9,7 +9,7 @@ use lvshift_frontend_common::error::{Error, Kind, Result};
 
 use super::host::host;
 use crate::platform::Handle;
-use crate::uapi::{Info, Params, STATE_QUIESCED, feature};
+use crate::uapi::{Features, Info, Params, STATE_QUIESCED};
 
 /// `UBLK_S_DEV_LIVE`.
 const STATE_LIVE: u16 = 1;
@@ -21,8 +21,8 @@ impl Control {
         Ok(Control)
     }
 
-    pub(crate) fn features(&mut self) -> Result<u64> {
-        Ok(feature::WANTED)
+    pub(crate) fn features(&mut self) -> Result<Features> {
+        Ok(Features::WANTED)
     }
 
     pub(crate) fn add(&mut self, queues: u16, depth: u16, max_io_bytes: u32) -> Result<Info> {
