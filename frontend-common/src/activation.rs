@@ -2,7 +2,7 @@
 //! LV whose record says Copying is never made writable on the source alone before the dirty log
 //! is durably void.
 
-use lvshift_core::metadata::{ApplyError, Change, MoveState};
+use lvshift_core::metadata::{ApplyError, Change, FoundSlot, MoveState};
 use lvshift_core::mover::Mapping;
 use lvshift_core::planted;
 use lvshift_core::units::{LvIndex, MoveIndex, PvIndex, Uuid};
@@ -128,13 +128,18 @@ fn mapping_in_a_move(
             }
             let sound =
                 vg.missing().is_empty() && vg.health().pvs.iter().all(|pv| pv.path.is_some());
-            if known && sound {
+            let read = may_be_read(vg, of);
+            if known && sound && read {
                 notes.push(format!(
                     "LV {name}: its interrupted move goes on from its dirty log; pvmove finishes it"
                 ));
                 return Ok(Mapping::Mirrored);
             }
-            let why = if known { "a PV of its VG is missing" } else { "it began on another host" };
+            let why = match (known, sound) {
+                (false, _) => "it began on another host",
+                (true, false) => "a PV of its VG is missing",
+                (true, true) => "a metadata slot of its PVs cannot be read",
+            };
             void_log(vg, record.uuid)?;
             notes.push(format!(
                 "LV {name}: its interrupted move cannot go on ({why}); it will be undone by pvmove"
@@ -142,6 +147,19 @@ fn mapping_in_a_move(
             Ok(Mapping::Source)
         }
     }
+}
+
+/// Whether every slot of the PVs of the move could be read. One that could not may hold what voids the log:
+/// it is not an absent one.
+fn may_be_read(vg: &OpenVg, of: MoveIndex) -> bool {
+    vg.vg().parts_of(of).iter().flat_map(|part| [part.source.pv, part.destination.pv]).all(|pv| {
+        let slots = vg.members().get(pv).map(|member| member.pv.found.slots);
+        slots.is_none_or(|slots| all_read(&slots))
+    })
+}
+
+fn all_read(slots: &[FoundSlot]) -> bool {
+    !slots.contains(&FoundSlot::Bad(None))
 }
 
 /// Commits that the source is in charge and the log means nothing; without the destination if it
@@ -222,4 +240,17 @@ pub fn deactivate(vg: &OpenVg, front_end: &mut dyn FrontEnd, lv: Uuid) -> Result
         None => None,
     };
     front_end.deactivate(vg.vg(), index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_that_cannot_be_read_is_not_an_absent_one() {
+        assert!(all_read(&[FoundSlot::Blank, FoundSlot::Blank]));
+        assert!(!all_read(&[FoundSlot::Blank, FoundSlot::Bad(None)]));
+        let damaged = lvshift_on_disk_format::slot::open(&[1; 8192]).map(|_| ()).unwrap_err();
+        assert!(all_read(&[FoundSlot::Bad(Some(damaged))]), "it was read: it holds no metadata");
+    }
 }

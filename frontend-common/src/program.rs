@@ -8,6 +8,7 @@ use nix::sys::signal::SigSet;
 
 use crate::cli::{self, Cli, Command, habits};
 use crate::commands::{self, Context};
+use crate::device::filter;
 use crate::error::{Error, Kind};
 use crate::front_end::FrontEnd;
 use crate::output;
@@ -30,6 +31,10 @@ pub fn run(
         Err(status) => return status,
     };
     warnings::show(cli.common);
+    if let Err(error) = filter::choose(&cli.scope.devices, cli.scope.devicesfile.as_deref()) {
+        output::err(&format!("  {}\n", error.to_string().replace('\n', "\n  ")));
+        return ExitCode::from(error.exit_status());
+    }
     let status = std::thread::scope(|scope| {
         let worker = std::thread::Builder::new()
             .name("command".to_owned())

@@ -9,7 +9,7 @@ use super::lookup::{device_number, refuse};
 use crate::cli::pv_args::{Pvcreate, Pvremove};
 use crate::control::parse_uuid;
 use crate::device::sysfs::in_use;
-use crate::device::{Access, BlockDevice};
+use crate::device::{Access, BlockDevice, filter};
 use crate::error::{Error, Kind, Result};
 use crate::pv::{self, CreateOptions, Scan};
 use crate::signature;
@@ -44,6 +44,7 @@ pub(super) struct Plan {
 /// Looks whether a device may become a PV, and asks where somebody must. Writes nothing.
 pub(super) fn check(context: &mut Context<'_>, path: &Path, force: bool) -> Result<Plan> {
     let device = BlockDevice::open(path, Access::Read)?;
+    filter::check(path, device.number())?;
     if let Some(user) = in_use(device.number()) {
         return Err(refuse(Kind::InUse, format!("cannot use {}: {user}", path.display()))
             .device(path.display()));

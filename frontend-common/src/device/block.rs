@@ -131,6 +131,11 @@ impl BlockDevice {
         &self.path
     }
 
+    /// The descriptor that it is read by.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Its number.
     #[must_use]
     pub fn number(&self) -> DeviceNumber {

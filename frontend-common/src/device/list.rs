@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 use lvshift_core::units::DeviceNumber;
 
+use super::answers::is_silent;
+use super::filter::Filter;
+use super::stack::is_on_own_lv;
 use super::{OWN_DM_PREFIX, sysfs};
 use crate::error::{Error, Kind, Result};
 use crate::lock::run_directory;
@@ -21,8 +24,9 @@ pub struct Candidate {
     pub users: Vec<DeviceNumber>,
 }
 
-/// All block devices but our own LVs, empty ones, and those whose I/O is stopped (reading one
-/// would block for ever).
+/// All block devices that are to be looked at ([`super::filter`]) but our own LVs and what stands on them,
+/// empty ones, those whose I/O is stopped (reading one would block for ever), and those that have not
+/// answered this process before.
 ///
 /// # Errors
 /// `Kind::Kernel` when sysfs is not there.
@@ -32,6 +36,7 @@ pub fn candidates() -> Result<Vec<Candidate>> {
             .because(error)
             .next("mount sysfs at /sys")
     })?;
+    let filter = Filter::now();
     let mut found: Vec<Candidate> = entries
         .flatten()
         .filter_map(|entry| {
@@ -44,7 +49,10 @@ pub fn candidates() -> Result<Vec<Candidate>> {
             let own = sysfs::dm_uuid(number).is_some_and(|uuid| uuid.starts_with(OWN_DM_PREFIX));
             let stopped = sysfs::attribute(number, "dm/suspended").as_deref() == Some("1");
             let read_only = sysfs::attribute(number, "ro").as_deref() == Some("1");
-            if size == 0 || own || stopped || read_only {
+            if size == 0 || own || stopped || read_only || !filter.takes(number) {
+                return None;
+            }
+            if is_on_own_lv(number, &is_own_lv) || is_silent(number) {
                 return None;
             }
             let path = sysfs::path_of(number)?;

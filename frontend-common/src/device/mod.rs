@@ -1,14 +1,18 @@
 //! Block devices: opened once and identified, read and written in whole blocks, and what sysfs and
 //! procfs say of them.
 
+mod answers;
 mod block;
 mod buffer;
+pub mod filter;
 mod list;
 #[cfg(feature = "sim")]
 mod medium;
 mod number;
+mod stack;
 pub mod sysfs;
 
+pub(crate) use answers::answering;
 pub use block::{Access, BlockDevice};
 pub use buffer::Aligned;
 pub(crate) use list::is_own_lv;

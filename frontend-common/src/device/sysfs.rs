@@ -49,6 +49,22 @@ pub fn users(number: DeviceNumber) -> Vec<DeviceNumber> {
     users
 }
 
+/// The devices that this one is made from (dm, md, bcache), and the disk that it is a partition of.
+#[must_use]
+pub(super) fn lower(number: DeviceNumber) -> Vec<DeviceNumber> {
+    let base = directory(number);
+    let mut lower = Vec::new();
+    for below in fs::read_dir(base.join("slaves")).into_iter().flatten().flatten() {
+        lower.extend(
+            fs::read_to_string(below.path().join("dev")).ok().and_then(|t| parse_number(&t)),
+        );
+    }
+    if base.join("partition").exists() {
+        lower.extend(attribute(number, "../dev").and_then(|text| parse_number(&text)));
+    }
+    lower
+}
+
 /// The partitions of a whole disk.
 #[must_use]
 pub fn partitions(number: DeviceNumber) -> Vec<DeviceNumber> {
@@ -117,14 +133,15 @@ pub(crate) fn mounted_at(number: DeviceNumber) -> Option<String> {
     })
 }
 
-struct Mount {
-    number: DeviceNumber,
-    place: String,
-    source: String,
+/// A line of mountinfo.
+pub(super) struct Mount {
+    pub(super) number: DeviceNumber,
+    pub(super) place: String,
+    pub(super) source: String,
 }
 
 /// One line of mountinfo: `36 35 98:0 /root /mnt opts shared:1 - ext3 /dev/root rw`.
-fn parse_mount(line: &str) -> Option<Mount> {
+pub(super) fn parse_mount(line: &str) -> Option<Mount> {
     let (before, after) = line.split_once(" - ")?;
     let mut fields = before.split(' ').skip(2);
     let number = parse_number(fields.next()?)?;
@@ -142,7 +159,8 @@ fn is_swap(number: DeviceNumber) -> bool {
     })
 }
 
-fn device_at(path: &str) -> Option<DeviceNumber> {
+/// The number of the block device at a path.
+pub(super) fn device_at(path: &str) -> Option<DeviceNumber> {
     use std::os::unix::fs::FileTypeExt;
     let metadata = fs::metadata(path).ok().filter(|_| path.starts_with('/'))?;
     metadata.file_type().is_block_device().then(|| number_of(metadata.rdev()))

@@ -9,7 +9,7 @@ use lvshift_core::units::{DeviceNumber, Sectors, Uuid};
 use lvshift_on_disk_format::Label;
 
 use super::probe::{self, Probe, Slots};
-use crate::device::{Access, BlockDevice, candidates};
+use crate::device::{Access, BlockDevice, answering, candidates};
 use crate::error::{Error, Kind, Result};
 
 /// A device with a label that can be believed, not a clone, not shrunk.
@@ -65,7 +65,7 @@ impl Scan {
                 }
             }
         });
-        Ok(Scan::of(devices))
+        Ok(Scan::of(answering(devices.collect(), |(device, _)| device).into_iter()))
     }
 
     /// The same over devices that are already open.
