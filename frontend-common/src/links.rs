@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::device::{is_own_lv, number_of};
 use crate::error::{Error, Kind, Result};
@@ -65,7 +65,11 @@ fn check_in(root: &Path, vg: &str) -> Result<()> {
 fn make_in(root: &Path, vg: &str, lv: &str, target: &Path) -> Result<()> {
     let directory = root.join(vg);
     let link = directory.join(lv);
-    if fs::read_link(&link).is_ok_and(|found| found == target) {
+    // udev may have made it, in its own way.
+    let leads = |path: &Path| fs::canonicalize(path).ok();
+    let there = fs::read_link(&link).is_ok_and(|found| found == target)
+        || leads(&link).is_some_and(|found| leads(target) == Some(found));
+    if there {
         return Ok(());
     }
     check_in(root, vg)?;
@@ -139,12 +143,6 @@ fn failed(path: &Path, error: std::io::Error) -> Error {
         .device(path.display())
         .because(error)
         .state("the device itself is there")
-}
-
-/// Where the link of an LV is.
-#[must_use]
-pub fn path(vg: &str, lv: &str) -> PathBuf {
-    Path::new(DEV).join(vg).join(lv)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::Context;
 use super::lookup::{device_number, refuse};
 use crate::cli::pv_args::{Pvcreate, Pvremove};
 use crate::control::parse_uuid;
-use crate::device::sysfs::in_use;
+use crate::device::users::in_use;
 use crate::device::{Access, BlockDevice, filter};
 use crate::error::{Error, Kind, Result};
 use crate::pv::{self, CreateOptions, Scan};

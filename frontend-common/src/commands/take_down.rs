@@ -7,7 +7,7 @@ use lvshift_core::units::{LvIndex, Uuid};
 use super::Context;
 use super::lookup::{full_name, refuse};
 use crate::activation;
-use crate::device::sysfs;
+use crate::device::users;
 use crate::error::{Kind, Result};
 use crate::exclusive;
 use crate::vg::OpenVg;
@@ -28,7 +28,7 @@ pub(super) fn check_idle(context: &mut Context<'_>, open: &OpenVg, lv: LvIndex) 
         if device.open_count == 0 {
             return Ok(());
         }
-        let user = sysfs::in_use(device.number);
+        let user = users::in_use(device.number);
         if looks == LOOKS || user.is_some() {
             let mut error = refuse(Kind::InUse, format!("logical volume {name} is in use"))
                 .device(device.node.display())
@@ -57,7 +57,15 @@ pub(super) fn not_moving(program: &str, open: &OpenVg, lv: LvIndex) -> Result<()
 /// Takes the LV's device down if it has one.
 pub(super) fn take_down(context: &mut Context<'_>, open: &OpenVg, lv: Uuid) -> Result<()> {
     let Some(index) = open.vg().lv_by_uuid(lv) else { return Ok(()) };
-    if context.front_end.active(open.vg(), index)?.is_some() {
+    if let Some(device) = context.front_end.active(open.vg(), index)? {
+        // Whoever is known to stay is not waited for.
+        if let Some(user) = users::in_use(device.number) {
+            let what = format!("logical volume {} is in use", full_name(open.vg(), index));
+            return Err(refuse(Kind::InUse, what)
+                .device(device.node.display())
+                .because(user)
+                .next("unmount it, or stop what holds it open"));
+        }
         activation::deactivate(open, context.front_end, lv)?;
     }
     Ok(())

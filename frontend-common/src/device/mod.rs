@@ -6,11 +6,13 @@ mod block;
 mod buffer;
 pub mod filter;
 mod list;
+mod loops;
 #[cfg(feature = "sim")]
 mod medium;
 mod number;
 mod stack;
 pub mod sysfs;
+pub mod users;
 
 pub(crate) use answers::answering;
 pub use block::{Access, BlockDevice};

@@ -102,30 +102,13 @@ pub fn path_of(number: DeviceNumber) -> Option<PathBuf> {
     Some(Path::new("/dev").join(link.file_name()?.to_str()?.replace('!', "/")))
 }
 
-/// What uses the device, as a sentence; `None` when nothing does.
-#[must_use]
-pub fn in_use(number: DeviceNumber) -> Option<String> {
-    if let Some(place) = mounted_at(number) {
-        return Some(format!("it is mounted at {place}"));
-    }
-    if is_swap(number) {
-        return Some("it is used as swap".to_owned());
-    }
-    let partitions = partitions(number);
-    let users = users(number);
-    if let Some(holder) = users.iter().find(|user| !partitions.contains(user)) {
-        let shown =
-            path_of(*holder).map_or_else(|| holder.to_string(), |p| p.display().to_string());
-        return Some(format!("{shown} is made from it"));
-    }
-    if !partitions.is_empty() {
-        return Some(format!("it has {} partitions", partitions.len()));
-    }
-    None
+/// Where the device is mounted in our own namespace.
+pub(crate) fn mounted_at(number: DeviceNumber) -> Option<String> {
+    mounted_in(&fs::read_to_string("/proc/self/mountinfo").ok()?, number)
 }
 
-pub(crate) fn mounted_at(number: DeviceNumber) -> Option<String> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+/// Where it is mounted by this list of mounts.
+pub(super) fn mounted_in(mounts: &str, number: DeviceNumber) -> Option<String> {
     mounts.lines().find_map(|line| {
         let mount = parse_mount(line)?;
         let same = mount.number == number || device_at(&mount.source) == Some(number);
@@ -150,7 +133,8 @@ pub(super) fn parse_mount(line: &str) -> Option<Mount> {
     Some(Mount { number, place, source })
 }
 
-fn is_swap(number: DeviceNumber) -> bool {
+/// Whether it is used as swap.
+pub(super) fn is_swap(number: DeviceNumber) -> bool {
     let Ok(swaps) = fs::read_to_string("/proc/swaps") else { return false };
     swaps.lines().skip(1).any(|line| {
         line.split_whitespace()

@@ -7,7 +7,7 @@ use lvshift_core::units::{Sectors, Uuid};
 use lvshift_on_disk_format::{Geometry, Label, LabelCopy, SlotIndex};
 
 use super::Scan;
-use crate::device::{Access, Aligned, BlockDevice, is_own_lv, sysfs};
+use crate::device::{Access, Aligned, BlockDevice, is_own_lv, users};
 use crate::error::{Error, Kind, Result};
 use crate::{lock, signature};
 
@@ -201,7 +201,7 @@ fn open_exclusive(path: &Path) -> Result<BlockDevice> {
             .state("nothing was changed")
     };
     let look = BlockDevice::open(path, Access::Read)?;
-    if let Some(why) = sysfs::in_use(look.number()) {
+    if let Some(why) = users::in_use(look.number()) {
         return Err(in_use(why));
     }
     if is_own_lv(look.number()) {

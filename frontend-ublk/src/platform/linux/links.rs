@@ -2,32 +2,17 @@
 //! it (systemd, for a file system in fstab) hears of it; it is told the names and asked to look again.
 
 use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use lvshift_core::units::DeviceNumber;
 use lvshift_frontend_common::error::{Error, Kind, Result};
+use lvshift_frontend_common::links;
 
 use super::files;
 
-fn link(vg: &str, lv: &str) -> PathBuf {
-    Path::new("/dev").join(vg).join(lv)
-}
-
 /// Makes it, or puts it right.
 pub(crate) fn make(vg: &str, lv: &str, node: &Path) -> Result<()> {
-    let link = link(vg, lv);
-    if fs::canonicalize(&link).is_ok_and(|found| found == node) {
-        tell_udev(vg, lv, node);
-        return Ok(());
-    }
-    let failed = |error| failed(&link, error);
-    if let Some(directory) = link.parent() {
-        fs::create_dir_all(directory).map_err(failed)?;
-    }
-    remove_file(&link)?;
-    symlink(node, &link).map_err(failed)?;
+    links::make(vg, lv, node)?;
     tell_udev(vg, lv, node);
     Ok(())
 }
@@ -40,7 +25,9 @@ fn tell_udev(vg: &str, lv: &str, node: &Path) {
     }
     let told = files::keep_name(device, vg, lv).and_then(|()| {
         let uevent = Path::new("/sys/block").join(device).join("uevent");
-        fs::write(&uevent, "change").map_err(|error| failed(&uevent, error))
+        fs::write(&uevent, "change").map_err(|error| {
+            Error::new(Kind::Kernel, "udev cannot be told").device(uevent.display()).because(error)
+        })
     });
     // Without it udev makes no link; ours is there.
     let _ = told;
@@ -54,32 +41,10 @@ pub(crate) fn lv_at(device: DeviceNumber) -> Option<(String, String)> {
 
 /// Whether it is there.
 pub(crate) fn exists(vg: &str, lv: &str) -> bool {
-    link(vg, lv).symlink_metadata().is_ok()
+    links::exists(vg, lv)
 }
 
 /// Takes it away, and the VG's directory when it is empty.
 pub(crate) fn remove(vg: &str, lv: &str) -> Result<()> {
-    let link = link(vg, lv);
-    if fs::symlink_metadata(&link).is_ok_and(|found| found.is_symlink()) {
-        remove_file(&link)?;
-    }
-    if let Some(directory) = link.parent() {
-        // Not empty is the usual case.
-        let _ = fs::remove_dir(directory);
-    }
-    Ok(())
-}
-
-fn remove_file(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(path, error)),
-        _ => Ok(()),
-    }
-}
-
-fn failed(path: &Path, error: std::io::Error) -> Error {
-    Error::new(Kind::Kernel, "the LV's link cannot be made or removed")
-        .device(path.display())
-        .because(error)
-        .state("the device itself is there")
+    links::remove(vg, lv)
 }
