@@ -61,7 +61,13 @@ pub struct Ignored {
 #[derive(Args, Clone, Debug, Default)]
 pub struct Scope {
     /// Look at these devices only (else: those of the devices file, or all).
-    #[arg(long, global = true, value_name = "DEV,...", value_delimiter = ',')]
+    #[arg(
+        id = "only_these_devices",
+        long = "devices",
+        global = true,
+        value_name = "DEV,...",
+        value_delimiter = ','
+    )]
     pub devices: Vec<PathBuf>,
     /// The file that lists the devices to look at, under /etc/lvshift; "": look at all.
     #[arg(long, global = true, value_name = "FILE")]

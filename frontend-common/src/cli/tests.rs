@@ -1,6 +1,6 @@
 //! Every command line of the contract, and what must not pass.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use super::args::{Cli, Command};
 use super::spec::PeRange;
@@ -223,5 +223,27 @@ fn only_help_and_version_end_well_without_doing_anything() {
         let asked = !line.ends_with("-V");
         assert_eq!(!error.use_stderr(), asked, "{line}");
         assert_eq!(error.kind() == ErrorKind::UnknownArgument, !asked, "{line}");
+    }
+}
+
+/// An option of all commands and an argument of one that had the same name would be one to clap.
+#[test]
+fn what_all_commands_take_has_names_of_its_own() {
+    let cli = |line: &str| {
+        Cli::try_parse_from(format!("lvshift-dm {line}").split_whitespace()).expect("it parses")
+    };
+    for line in ["vgreduce vg0 /dev/sdb", "pvresize /dev/sdb", "pvscan --cache /dev/sdb"] {
+        assert!(cli(line).scope.devices.is_empty(), "{line}");
+    }
+    assert_eq!(cli("pvs --devices /dev/sdb,/dev/sdc").scope.devices.len(), 2);
+    let global: Vec<String> = Cli::command()
+        .get_arguments()
+        .filter(|arg| arg.is_global_set())
+        .map(|arg| arg.get_id().to_string())
+        .collect();
+    for command in Cli::command().get_subcommands() {
+        for arg in command.get_arguments() {
+            assert!(!global.contains(&arg.get_id().to_string()), "{} {arg}", command.get_name());
+        }
     }
 }

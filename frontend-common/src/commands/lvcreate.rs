@@ -1,9 +1,5 @@
 //! `lvcreate`.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
-
 use lvshift_core::metadata::AllocRequest;
 use lvshift_core::units::Uuid;
 
@@ -16,9 +12,6 @@ use crate::activation;
 use crate::cli::lv_args::Lvcreate;
 use crate::error::{Error, Kind, Result};
 use crate::vg::{Hold, OpenVg};
-
-/// How much of a new LV is zeroed, as LVM does.
-const ZEROED: usize = 4096;
 
 pub(super) fn run(context: &mut Context<'_>, args: &Lvcreate) -> Result<()> {
     let volume = lookup::volume(&args.vg)?;
@@ -88,7 +81,10 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvcreate) -> Result<()> {
             .map_err(|e| refuse(Kind::State, format!("LV {name} cannot be made")).because(e))
     })?;
     if activate {
-        if let Err(error) = start(context, &mut open, uuid, zero) {
+        let signatures = args.wipesignatures.map_or(zero, |wipe| wipe.0);
+        let started = wipe(context, &open, uuid, zero, signatures)
+            .and_then(|()| start(context, &mut open, uuid));
+        if let Err(error) = started {
             return Err(give_up(context, &mut open, uuid, error));
         }
     } else {
@@ -98,28 +94,32 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvcreate) -> Result<()> {
     Ok(())
 }
 
-fn start(context: &mut Context<'_>, open: &mut OpenVg, lv: Uuid, zero: bool) -> Result<()> {
-    let (device, notes) = activation::activate(open, context.front_end, lv)?;
+fn start(context: &mut Context<'_>, open: &mut OpenVg, lv: Uuid) -> Result<()> {
+    let (_, notes) = activation::activate(open, context.front_end, lv)?;
     notes.iter().for_each(|note| context.say(note));
-    if zero {
-        wipe(&device.node)?;
-    }
     Ok(())
 }
 
-/// Zeroes the head, so that no old file system shows through.
-fn wipe(node: &Path) -> Result<()> {
-    let write = || {
-        let file = OpenOptions::new().write(true).open(node)?;
-        file.write_all_at(&[0; ZEROED], 0)?;
-        file.sync_all()
-    };
-    write().map_err(|error: std::io::Error| {
-        Error::new(Kind::Io, "the first 4 KiB of the new LV could not be zeroed")
-            .device(node.display())
-            .sector_run(0..8)
-            .because(error)
-    })
+/// Zeroes the head, and wipes what others have left, so that nothing old shows through: before the LV has a
+/// device, since udev looks at every new one at once.
+fn wipe(
+    context: &Context<'_>,
+    open: &OpenVg,
+    uuid: Uuid,
+    zero: bool,
+    signatures: bool,
+) -> Result<()> {
+    let Some(lv) = open.vg().lv_by_uuid(uuid) else { return Ok(()) };
+    let found = if signatures { open.signatures_on(lv)? } else { Vec::new() };
+    for found in &found {
+        let name = lookup::full_name(open.vg(), lv);
+        context
+            .say(format!("Wiping {} signature on {name} at offset {}.", found.name, found.offset));
+    }
+    let head = zero.then_some(0);
+    open.zero_blocks(lv, head.into_iter().chain(found.iter().map(|found| found.offset))).map_err(
+        |error| Error::new(Kind::Io, "what is old on the new LV could not be wiped").because(error),
+    )
 }
 
 /// An LV that could not be started is not left behind.

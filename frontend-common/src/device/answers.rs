@@ -25,12 +25,14 @@ const SIZE: u32 = 4096;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Those that have not answered this process before, by number and disk sequence.
-static SILENT: Mutex<Option<HashSet<(DeviceNumber, Option<u64>)>>> = Mutex::new(None);
+static SILENT: Mutex<Option<HashSet<Key>>> = Mutex::new(None);
+
+type Key = (DeviceNumber, Option<u64>);
 
 /// Whether the device has already kept this process waiting in vain.
 pub(super) fn is_silent(number: DeviceNumber) -> bool {
     let silent = SILENT.lock().unwrap_or_else(PoisonError::into_inner);
-    let is = |set: &HashSet<_>| set.contains(&(number, super::sysfs::disk_sequence(number)));
+    let is = |set: &HashSet<Key>| set.contains(&(number, super::sysfs::disk_sequence(number)));
     silent.as_ref().is_some_and(is)
 }
 

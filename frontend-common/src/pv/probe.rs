@@ -46,6 +46,10 @@ pub(super) fn labels(device: &BlockDevice) -> Probe {
             return refuse(Kind::Unsupported, format!("{}: {error}", place(*copy)));
         }
     }
+    if let (ReadLabel::Good(_), Ok(Some(whole))) = (first, signature::part_of(device)) {
+        let what = format!("it is a part of {whole}: the PV is inside that, not here");
+        return refuse(Kind::Damaged, what);
+    }
     match (first, second) {
         (ReadLabel::Good(one), ReadLabel::Good(two)) => {
             if one.pv() != two.pv() {

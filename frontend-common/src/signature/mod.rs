@@ -29,19 +29,65 @@ pub struct Signature {
 /// # Errors
 /// `Kind::Io` when the device cannot be read.
 pub fn find(device: &BlockDevice) -> Result<Vec<Signature>> {
-    let size = device.size().bytes().unwrap_or(u64::MAX);
+    find_by(device.size(), &|start, buffer| device.read(start, buffer))
+}
+
+/// Every known signature on whatever can be read so; direct I/O is enough.
+///
+/// # Errors
+/// Those of `read`.
+pub(crate) fn find_by(
+    sectors: Sectors,
+    read: &dyn Fn(Sectors, &mut [u8]) -> Result<()>,
+) -> Result<Vec<Signature>> {
+    let size = sectors.bytes().unwrap_or(u64::MAX);
     let head_size = usize::try_from(size.min(HEAD as u64)).unwrap_or(HEAD) & !4095;
     let mut head = Aligned::zeroed(head_size);
-    device.read(Sectors(0), &mut head)?;
+    read(Sectors(0), &mut head)?;
     let mut found = find_in_head(&head);
     // The last 256 KiB, from a multiple of 4096 on, so that direct I/O takes it.
     let tail_start = size.saturating_sub(TAIL) & !4095;
     let tail_size = usize::try_from(size - tail_start).unwrap_or(0);
     let mut tail = Aligned::zeroed(tail_size);
-    device.read(Sectors(tail_start / SECTOR_SIZE), &mut tail)?;
+    read(Sectors(tail_start / SECTOR_SIZE), &mut tail)?;
     found.extend(find_in_tail(&tail, tail_start, size));
     Ok(found)
 }
+
+/// A superblock at the end of a device that says of the whole device what it is a part of: what looks like
+/// a PV at its start lies inside that. Only one that says where it stands, and stands there, counts: the
+/// end of an LV may be the end of its PV.
+///
+/// # Errors
+/// `Kind::Io` when the device cannot be read.
+pub(crate) fn part_of(device: &BlockDevice) -> Result<Option<&'static str>> {
+    let size = device.size().bytes().unwrap_or(u64::MAX);
+    let start = (size & !4095).saturating_sub(8192);
+    let mut tail = Aligned::zeroed(usize::try_from((size & !4095) - start).unwrap_or(0));
+    device.read(Sectors(start / SECTOR_SIZE), &mut tail)?;
+    Ok(part_of_tail(&tail, start, size))
+}
+
+fn part_of_tail(tail: &[u8], start: u64, size: u64) -> Option<&'static str> {
+    let word = |at: usize| tail.get(at..at + 8)?.first_chunk::<8>().copied();
+    // md's version 1.0: it stands at the last multiple of 4 KiB that leaves 8 KiB, and says so.
+    let says = word(144).map(u64::from_le_bytes);
+    if matches(tail, 0, MD) && says == Some(start / SECTOR_SIZE) {
+        return Some("an md RAID (superblock 1.0)");
+    }
+    // DRBD's internal metadata: the last 4 KiB; the size that it offers, and its bitmap, fill the rest.
+    let at = usize::try_from((size & !4095).checked_sub(4096)?.checked_sub(start)?).ok()?;
+    let offered = word(at).map(u64::from_be_bytes)?.checked_mul(SECTOR_SIZE)?;
+    let kept = size.checked_sub(offered)?;
+    let bitmap = (size / 32768).next_multiple_of(4096);
+    let is_its = DRBD.iter().any(|magic| matches(tail, at + 60, magic));
+    (is_its && kept <= bitmap + (256 << 10)).then_some("a DRBD device")
+}
+
+const MD: &[u8] = &[0xfc, 0x4e, 0x2b, 0xa9];
+/// Of version 8, of an unclean 8.4, of 9.
+const DRBD: &[&[u8]] =
+    &[&[0x83, 0x74, 0x02, 0x6b], &[0x83, 0x74, 0x02, 0x6c], &[0x83, 0x74, 0x02, 0x6d]];
 
 fn matches(bytes: &[u8], offset: usize, magic: &[u8]) -> bool {
     bytes.get(offset..).is_some_and(|rest| rest.starts_with(magic))
@@ -90,7 +136,6 @@ fn is_mbr(head: &[u8]) -> bool {
 }
 
 fn find_in_tail(tail: &[u8], tail_start: u64, size: u64) -> Vec<Signature> {
-    const MD: &[u8] = &[0xfc, 0x4e, 0x2b, 0xa9];
     let mut found = Vec::new();
     let mut look = |name, at: Option<u64>, magic: &[u8]| {
         let Some(at) = at else { return };
@@ -101,6 +146,15 @@ fn find_in_tail(tail: &[u8], tail_start: u64, size: u64) -> Vec<Signature> {
     };
     look("md RAID 1.0", (size & !4095).checked_sub(8192), MD);
     look("md RAID 0.90", (size & !65535).checked_sub(65536), MD);
+    for magic in DRBD {
+        let at = (size & !4095).checked_sub(4096 - 60);
+        look("DRBD", at, magic);
+    }
+    look("Intel RAID", size.checked_sub(1024), b"Intel Raid ISM Cfg Sig. ");
+    look("DDF RAID", size.checked_sub(512), &[0xde, 0x11, 0xde, 0x11]);
+    look("LSI MegaRAID", size.checked_sub(512), b"$XIDE$");
+    look("Promise RAID", size.checked_sub(63 * 512), b"Promise Technology, Inc.");
+    look("nVidia RAID", size.checked_sub(1024), b"NVIDIA");
     look("GPT (backup)", size.checked_sub(512), b"EFI PART");
     look("GPT (backup)", size.checked_sub(4096), b"EFI PART");
     found

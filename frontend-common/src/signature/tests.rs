@@ -62,3 +62,36 @@ fn zfs_is_found_in_both_byte_orders() {
         assert_eq!(found_with(&[(at, &bytes)]), [Signature { name: "ZFS", offset: at }]);
     }
 }
+
+#[test]
+fn a_leg_of_an_array_is_told_from_a_pv_whose_last_lv_is_one() {
+    let start = SIZE - 8192;
+    let mut md = vec![0; 8192];
+    md[..4].copy_from_slice(MD);
+    md[144..152].copy_from_slice(&(start / 512).to_le_bytes());
+    assert!(part_of_tail(&md, start, SIZE).is_some());
+    // The same at the end of an LV that begins 4 MiB in says another place.
+    md[144..152].copy_from_slice(&(start / 512 - 2048).to_le_bytes());
+    assert_eq!(part_of_tail(&md, start, SIZE), None);
+    // In DRBD's order of bytes.
+    let offered = |bytes: u64| {
+        let mut sectors = (bytes / 512).to_le_bytes();
+        sectors.reverse();
+        sectors
+    };
+    let mut drbd = vec![0; 8192];
+    drbd[4096 + 60..4096 + 64].copy_from_slice(DRBD[0]);
+    drbd[4096..4104].copy_from_slice(&offered(SIZE - (64 << 10)));
+    assert!(part_of_tail(&drbd, start, SIZE).is_some());
+    drbd[4096..4104].copy_from_slice(&offered(SIZE - (2 << 20)));
+    assert_eq!(part_of_tail(&drbd, start, SIZE), None);
+    assert_eq!(part_of_tail(&[0; 8192], start, SIZE), None);
+}
+
+#[test]
+fn superblocks_at_the_end_are_found() {
+    let end = |before: u64, bytes: &'static [u8]| found_with(&[(SIZE - before, bytes)]);
+    assert_eq!(end(4096 - 60, DRBD[2])[0].name, "DRBD");
+    assert_eq!(end(1024, b"Intel Raid ISM Cfg Sig. ")[0].name, "Intel RAID");
+    assert_eq!(end(512, &[0xde, 0x11, 0xde, 0x11])[0].name, "DDF RAID");
+}

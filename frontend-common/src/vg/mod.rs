@@ -8,6 +8,7 @@ mod open;
 mod read;
 #[cfg(test)]
 mod tests;
+mod wipe;
 
 pub use health::{Health, PvHealth};
 pub use heap::{Growing, Heap, Vg};

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use super::Size;
 use super::figure::{self, Figure, Reached, Target};
 use super::scenarios::Made;
-use super::{cuts, fuzz, honesty, liveness, miri, mutants, panics};
+use super::{cuts, fuzz, habits, honesty, host, liveness, miri, mutants, panics};
 use crate::{paths, planted, power, sim};
 
 /// One check.
@@ -44,8 +44,8 @@ use Target::{AtLeast, AtMost, Exactly};
 
 /// All checks, cheap ones first.
 pub(super) const ALL: &[Check] = &[
-    PANICS, FUZZ, LOOM, SHUTTLE, METADATA, EXHAUSTIVE, SIM, MIRI, PLANTED, MUTANTS, POWER, HONESTY,
-    LIVENESS,
+    PANICS, HOST, FUZZ, LOOM, SHUTTLE, METADATA, EXHAUSTIVE, SIM, MIRI, PLANTED, MUTANTS, POWER,
+    HONESTY, LIVENESS, HABITS,
 ];
 
 const PANICS: Check = Check {
@@ -65,6 +65,40 @@ const PANICS: Check = Check {
             says: "of these, functions that reach the panic machinery",
             quick: Exactly(0),
             full: Exactly(0),
+        },
+    ],
+};
+
+const HOST: Check = Check {
+    name: "host",
+    says: "whatever else goes on on the host: no harm is taken, and none is done",
+    quick: Some(Own(host::check)),
+    full: Own(host::check),
+    figures: &[Figure {
+        id: "host-classes",
+        says: "classes of harm with a check that fails unmended, of 29",
+        quick: AtLeast(16),
+        full: AtLeast(16),
+    }],
+};
+
+const HABITS: Check = Check {
+    name: "habits",
+    says: "the command lines that programs send to LVM, each run for real",
+    quick: Some(Scenarios(habits::MADE)),
+    full: Scenarios(habits::MADE),
+    figures: &[
+        Figure {
+            id: "habits-dm",
+            says: "of 72 lines, done as LVM does or refused plainly (dm)",
+            quick: Exactly(72),
+            full: Exactly(72),
+        },
+        Figure {
+            id: "habits-ublk",
+            says: "the same (ublk)",
+            quick: AtLeast(60),
+            full: AtLeast(60),
         },
     ],
 };

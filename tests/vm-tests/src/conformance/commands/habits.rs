@@ -126,6 +126,7 @@ fn habits(guest: &mut Guest) -> Result<()> {
     }
     links(&bench)?;
     guest.log(format!("habits: {taken} taken, {refused} refused plainly, {} wrong", wrong.len()));
+    guest.log(format!("figure=habits-{} {}", guest.frontend().word(), taken + refused));
     ensure!(wrong.is_empty(), "{} lines are wrong:\n{}", wrong.len(), wrong.join("\n"));
     Ok(())
 }
