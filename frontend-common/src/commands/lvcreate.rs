@@ -103,14 +103,19 @@ fn start(context: &mut Context<'_>, open: &mut OpenVg, lv: Uuid) -> Result<()> {
 /// Zeroes the head, and wipes what others have left, so that nothing old shows through: before the LV has a
 /// device, since udev looks at every new one at once.
 fn wipe(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     open: &OpenVg,
     uuid: Uuid,
     zero: bool,
     signatures: bool,
 ) -> Result<()> {
     let Some(lv) = open.vg().lv_by_uuid(uuid) else { return Ok(()) };
-    let found = if signatures { open.signatures_on(lv)? } else { Vec::new() };
+    let looked = if signatures { open.signatures_on(lv) } else { Ok(Vec::new()) };
+    // What cannot be read shows nothing through.
+    let found = looked.unwrap_or_else(|error| {
+        context.warn_of(&error);
+        Vec::new()
+    });
     for found in &found {
         let name = lookup::full_name(open.vg(), lv);
         context
