@@ -17,7 +17,3 @@ pub(crate) type Wide = u32;
 pub(crate) use core::sync::atomic::AtomicU32 as AtomicWide;
 #[cfg(all(not(any(loom, shuttle)), target_has_atomic = "64"))]
 pub(crate) use core::sync::atomic::AtomicU64 as AtomicWide;
-
-/// For what is no part of a model: it lives longer than one execution.
-#[cfg(feature = "planted")]
-pub(crate) use core::sync::atomic::AtomicU32 as PlainU32;

@@ -4,7 +4,6 @@
 
 use lvshift_core::metadata::{ApplyError, Change, FoundSlot, MoveState};
 use lvshift_core::mover::Mapping;
-use lvshift_core::planted;
 use lvshift_core::units::{LvIndex, MoveIndex, PvIndex, Uuid};
 
 use crate::error::{Error, Kind, Result};
@@ -123,9 +122,6 @@ fn mapping_in_a_move(
         }
         MoveState::Copying => {
             let known = served || Journal::open()?.knows(record.uuid);
-            if planted::is("copying-served-from-the-source") {
-                return Ok(Mapping::Source);
-            }
             let sound =
                 vg.missing().is_empty() && vg.health().pvs.iter().all(|pv| pv.path.is_some());
             let read = may_be_read(vg, of);

@@ -1,6 +1,6 @@
 //! `cargo xtask sim`: the simulator, built for speed.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
@@ -38,38 +38,33 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
             vec!["--points".to_owned(), points, "--first".to_owned(), first]
         }
     };
-    let status = command("sim", "sim")?.args(words).status().context("starting the simulator")?;
+    let status = command("sim")?.args(words).status().context("starting the simulator")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The simulator over so many crash points, to be started.
 pub(crate) fn many(points: u64) -> Result<Command> {
-    let mut command = command("sim", "sim")?;
+    let mut command = command("sim")?;
     command.args(["--points", &points.to_string()]);
-    Ok(command)
-}
-
-/// The simulator over each planted bug in turn, to be started.
-pub(crate) fn planted_bugs(points: u64) -> Result<Command> {
-    let mut command = command("planted", "sim")?;
-    command.args(["--planted", "--points", &points.to_string()]);
     Ok(command)
 }
 
 /// The enumeration of what a move's metadata may become, to be started.
 pub(crate) fn metadata() -> Result<Command> {
-    command("sim", "metadata")
+    command("metadata")
 }
 
-/// Builds a program of the simulator with this feature; in a directory of its own, so that a planted bug is never
-/// in a program that somebody else runs.
-fn command(feature: &str, program: &str) -> Result<Command> {
+/// A program of the simulator, built in a directory of its own.
+fn command(program: &str) -> Result<Command> {
+    built(paths::root(), &paths::root().join("target/sim"), program)
+}
+
+/// The same of a checkout, built for speed in `target`, to be started.
+pub(crate) fn built(checkout: &Path, target: &Path, program: &str) -> Result<Command> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let target = paths::root().join("target").join(feature);
     let mut build = Command::new(cargo);
-    build.current_dir(paths::root()).args(["build", "--quiet", "--release", "-p"]);
-    build.args(["lvshift-checks", "--bin", program, "--features", feature, "--target-dir"]);
-    crate::run(build.arg(&target))?;
-    let program: PathBuf = target.join("release").join(program);
-    Ok(Command::new(program))
+    build.current_dir(checkout).args(["build", "--quiet", "--release", "-p"]);
+    build.args(["lvshift-checks", "--bin", program, "--features", "sim", "--target-dir"]);
+    crate::run(build.arg(target))?;
+    Ok(Command::new(target.join("release").join(program)))
 }

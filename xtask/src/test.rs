@@ -60,7 +60,7 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     let docs = ["doc", "--quiet", "--workspace", "--no-deps"];
     steps.step("docs", || cargo(&docs, &[("RUSTDOCFLAGS", "-D warnings")]));
     steps.step("core without std", no_std);
-    let lint = ["clippy", "--quiet", "-p", "lvshift-checks", "--features", "planted"];
+    let lint = ["clippy", "--quiet", "-p", "lvshift-checks", "--features", "sim"];
     let lint = [&lint[..], &["--all-targets", "--", "-D", "warnings"]].concat();
     steps.step("clippy, simulator", || cargo(&lint, &[]));
     // The simulator's own: what it is built of for speed counts as the product's does.

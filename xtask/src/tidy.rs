@@ -1,11 +1,12 @@
 //! Rules that no compiler checks: who may depend on whom, how long a file may be,
-//! where unsafe may stand, that modules say what they are and links lead somewhere.
+//! where unsafe may stand, that modules say what they are and links lead somewhere, and that planted
+//! bugs can still be planted.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::paths;
+use crate::{paths, planted};
 
 /// Each package's directory and the packages of ours that it may depend on.
 const MAY_DEPEND: &[(&str, &[&str])] = &[
@@ -43,6 +44,7 @@ pub(crate) fn check() -> Result<String> {
     let mut files = Vec::new();
     walk(root, &mut files)?;
     let mut wrong = dependencies(root)?;
+    wrong.extend(planted::that_do_not_apply(root).err().map(|error| format!("{error:#}")));
     let mut counted = 0;
     for path in &files {
         let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();

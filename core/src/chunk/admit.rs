@@ -7,7 +7,6 @@ use super::queue::{QueueId, QueueMask};
 use super::step::{Event, Intent, Outcome, Route, Want, WritePolicy};
 use super::ticket::{AppResult, Completed, WriteOutcome, WriteTicket};
 use super::tracker::{Admission, AdmitError, Cells, Content, Effects, Parked, Tracker};
-use crate::planted;
 use crate::{Leg, LegFault};
 
 /// Where else a read may go that has failed on the source.
@@ -112,15 +111,13 @@ impl<S: Cells> Tracker<S> {
         match (outcome, ticket.route) {
             (WriteOutcome::Done, _) | (WriteOutcome::SourceFailed, Route::Source) => {}
             (WriteOutcome::SourceFailed, _) => self.fail_quietly(Leg::Source, LegFault::Write),
-            (WriteOutcome::DestinationFailed, _) if planted::is("failed-write-not-noted") => {}
             (WriteOutcome::DestinationFailed, _) => {
                 self.fail_quietly(Leg::Destination, LegFault::Write);
             }
         }
         let mut effects = Effects::NONE;
         if let Some(cell) = self.cell(ticket.chunk) {
-            let done = outcome == WriteOutcome::Done || planted::is("failed-write-not-noted");
-            let step = match (ticket.route, done) {
+            let step = match (ticket.route, outcome == WriteOutcome::Done) {
                 (Route::WholeChunk, true) => cell.apply(Event::CopyDone),
                 (Route::WholeChunk, false) => cell.apply(Event::CopyFailed),
                 (_, true) => cell.write_done(),
@@ -156,9 +153,6 @@ impl<S: Cells> Tracker<S> {
     /// the piece is mirrored, no write is in flight in it, and the destination has not failed at
     /// anything. The piece may span chunks.
     pub fn may_read_destination(&self, piece: Piece) -> Fallback {
-        if planted::is("reads-destination-unasked") {
-            return Fallback::Destination;
-        }
         let Some(end) = piece.first.0.checked_add(piece.count.0) else { return Fallback::None };
         if piece.count.0 == 0 || end > self.geometry.length().0 {
             return Fallback::None;

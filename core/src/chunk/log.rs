@@ -18,7 +18,6 @@ use super::health::{Authority, Fault};
 use super::step::{Event, Outcome};
 use super::tracker::{Cells, Effects, Tracker};
 use super::word::{Phase, Word};
-use crate::planted;
 use crate::sync::Ordering;
 use crate::{Leg, LegFault};
 
@@ -41,7 +40,6 @@ impl<S: Cells> Tracker<S> {
     pub fn load_log_bits(&self, first: ChunkIndex, bytes: &[u8]) {
         for (byte, chunk) in bytes.iter().zip((first.0..self.geometry.chunks()).step_by(8)) {
             for bit in (0..8).filter(|bit| byte & (1 << bit) != 0) {
-                let bit = if planted::is("log-bit-off-by-one") { bit + 1 } else { bit };
                 let Some(chunk) = chunk.checked_add(bit).map(ChunkIndex) else { return };
                 let Some(cell) = self.cell(chunk) else { return };
                 if cell.load().phase() == Phase::Pending {
@@ -61,11 +59,7 @@ impl<S: Cells> Tracker<S> {
         for byte in bytes {
             *byte = (0..8).fold(0, |bits, bit| {
                 let cell = chunk.checked_add(bit).and_then(|chunk| self.cell(ChunkIndex(chunk)));
-                let late = planted::is("bit-cleared-late");
-                let clean = cell.is_some_and(|cell| {
-                    let phase = cell.load().phase();
-                    phase == Phase::Clean || late && phase == Phase::Marking
-                });
+                let clean = cell.is_some_and(|cell| cell.load().phase() == Phase::Clean);
                 bits | u8::from(clean) << bit
             });
             chunk = chunk.saturating_add(8);

@@ -2,7 +2,6 @@
 
 use super::queue::{QueueId, QueueMask};
 use super::word::{MAX_WRITERS, Phase, Word};
-use crate::planted;
 
 /// What a write to a chunk that is not copied yet does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -134,9 +133,6 @@ pub fn step(word: Word, event: Event) -> Step {
         // The end of a copy that a write has taken the chunk from says nothing of the chunk.
         Event::CopyDone | Event::CopyFailed if word.is_late() => left(word.without_late()),
         Event::CopyDone => match word.phase() {
-            Phase::Copying if planted::is("lost-wake-up") => {
-                stay(word.with_none_parked().with_phase(Phase::Dirty), Outcome::Mirrored)
-            }
             Phase::Copying => wake(word.with_phase(Phase::Dirty), Outcome::Mirrored),
             _ => stay(word, Outcome::Rejected),
         },
@@ -149,7 +145,7 @@ pub fn step(word: Word, event: Event) -> Step {
             _ => stay(word, Outcome::Rejected),
         },
         Event::BeginSettle => match word.phase() {
-            Phase::Dirty if word.writers() == 0 || planted::is("settles-with-writers") => {
+            Phase::Dirty if word.writers() == 0 => {
                 stay(word.with_phase(Phase::Settling), Outcome::Nothing)
             }
             _ => stay(word, Outcome::Nothing),
@@ -173,15 +169,13 @@ fn admit(word: Word, intent: Intent, policy: WritePolicy, queue: QueueId) -> Ste
     }
     // A late copy may still write to the destination.
     let alone = word.is_drained();
-    let whole =
-        matches!(intent, Intent::Whole) && (alone || planted::is("whole-chunk-among-writers"));
+    let whole = matches!(intent, Intent::Whole) && alone;
     let abandoned = matches!(policy, WritePolicy::Abandoned);
     match word.phase() {
         // Taken even from a copy that is stuck: nothing trusts the destination any more, and no
         // copy of this part begins again.
         Phase::Pending | Phase::Draining | Phase::Copying if abandoned => {
-            let taken =
-                matches!(word.phase(), Phase::Copying) && !planted::is("late-copy-forgotten");
+            let taken = matches!(word.phase(), Phase::Copying);
             let word = if taken { word.with_late() } else { word };
             wake(word.plus_writer().with_phase(Phase::Pending), Outcome::Admitted(Route::Source))
         }
@@ -200,24 +194,13 @@ fn admit(word: Word, intent: Intent, policy: WritePolicy, queue: QueueId) -> Ste
                 stay(word.plus_writer(), Outcome::Admitted(Route::Source))
             }
         }
-        Phase::Draining if planted::is("draining-lets-in") => {
-            stay(word.plus_writer(), Outcome::Admitted(Route::Source))
-        }
         Phase::Draining | Phase::Copying | Phase::Marking => park(word, queue, Want::Nothing),
-        Phase::Clean if planted::is("write-without-mark") => {
-            stay(word.plus_writer().with_phase(Phase::Dirty), Outcome::Admitted(Route::BothLegs))
-        }
         Phase::Clean => park(word.with_phase(Phase::Marking), queue, Want::Mark),
         Phase::Dirty | Phase::Settling => {
-            let alone = abandoned || matches!(intent, Intent::SourceOnly);
-            if alone && planted::is("discard-does-not-demote") {
-                stay(word.plus_writer(), Outcome::Admitted(Route::Source))
-            } else if alone {
+            if abandoned || matches!(intent, Intent::SourceOnly) {
                 stay(word.plus_writer().with_phase(Phase::Pending), Outcome::AdmittedDemoting)
             } else {
-                let kept = planted::is("settling-survives-a-write");
-                let phase = if kept { word.phase() } else { Phase::Dirty };
-                let word = word.plus_writer().with_phase(phase);
+                let word = word.plus_writer().with_phase(Phase::Dirty);
                 stay(word, Outcome::Admitted(Route::BothLegs))
             }
         }
@@ -238,7 +221,7 @@ fn finish(word: Word, failed: bool) -> Step {
 fn begin_copy(word: Word) -> Step {
     match word.phase() {
         Phase::Pending | Phase::Draining => {
-            if word.is_drained() || planted::is("copy-without-draining") {
+            if word.is_drained() {
                 stay(word.with_phase(Phase::Copying), Outcome::CopyStarted)
             } else {
                 stay(word.with_phase(Phase::Draining), Outcome::CopyWaits)

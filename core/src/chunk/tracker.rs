@@ -199,9 +199,7 @@ impl<S: Cells> Tracker<S> {
     /// the destination does not take is not acknowledged until [`Tracker::decided`]. Where the
     /// answer is not [`Sealed::Sealed`], all is as before.
     pub fn seal(&self) -> (Sealed, Effects) {
-        if !crate::planted::is("seal-forgotten") {
-            self.health.set_authority(Authority::Undecided);
-        }
+        self.health.set_authority(Authority::Undecided);
         // The count before the fault: a demotion that is not counted yet has left its fault.
         let left = self.left();
         let answer = match self.fault() {

@@ -46,9 +46,6 @@ impl WriteProgress {
             return None;
         }
         self.waiting.remove(leg.into());
-        if crate::planted::is("first-leg-answers") && ok {
-            self.waiting = Legs::empty();
-        }
         if !ok {
             self.failed.insert(leg.into());
         }

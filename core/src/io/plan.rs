@@ -72,9 +72,7 @@ impl WriteOp {
     /// What a leg is asked to do for it.
     fn on_leg(self, discards: Discards) -> LegOp {
         match (self, discards) {
-            (WriteOp::Write { fua }, _) => {
-                LegOp::Write { fua: fua && !crate::planted::is("fua-dropped") }
-            }
+            (WriteOp::Write { fua }, _) => LegOp::Write { fua },
             (WriteOp::WriteZeroes { unmap, fua }, _) => LegOp::WriteZeroes { unmap, fua },
             (WriteOp::Discard, Discards::AsZeroes) => {
                 LegOp::WriteZeroes { unmap: true, fua: false }
@@ -89,7 +87,6 @@ pub fn plan_write(op: WriteOp, route: Route, discards: Discards) -> Plan {
     let op = op.on_leg(discards);
     let legs: &[Leg] = match route {
         Route::Source => &[Leg::Source],
-        Route::BothLegs if crate::planted::is("mirror-writes-one-leg") => &[Leg::Source],
         Route::BothLegs | Route::WholeChunk => &[Leg::Source, Leg::Destination],
     };
     let mut plan = Plan::new();

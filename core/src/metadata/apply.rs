@@ -61,9 +61,7 @@ impl<S: Store> Vg<S> {
                 Some(MoveState::Copying)
             }
             (Change::Moved, MoveState::Copying) => {
-                if !crate::planted::is("moved-keeps-the-source") {
-                    self.put_on(of, Leg::Destination)?;
-                }
+                self.put_on(of, Leg::Destination)?;
                 Some(MoveState::Moved)
             }
             // Only after a `Moved` whose commit failed half-way, while the legs are still

@@ -27,12 +27,6 @@ impl FoundSlot {
         match slot::open(bytes) {
             Ok(None) => FoundSlot::Blank,
             Ok(Some((header, _))) => FoundSlot::Valid(header),
-            Err(_) if crate::planted::is("damaged-metadata-taken") => {
-                let header = bytes.first_chunk().map(SlotHeader::decode);
-                header
-                    .and_then(|read| read.ok().flatten())
-                    .map_or(FoundSlot::Blank, FoundSlot::Valid)
-            }
             Err(error) => FoundSlot::Bad(Some(error)),
         }
     }
@@ -111,9 +105,7 @@ pub fn newest_here(vg: Uuid, found: &Found) -> Option<(SlotIndex, SlotHeader)> {
     for (index, slot) in SlotIndex::ALL.into_iter().zip(found.slots) {
         if let FoundSlot::Valid(header) = slot {
             let ours = header.vg == vg && header.pv == found.pv;
-            let newer = |other: SlotHeader| {
-                (header.sequence > other.sequence) != crate::planted::is("oldest-metadata-win")
-            };
+            let newer = |other: SlotHeader| header.sequence > other.sequence;
             if ours && newest.is_none_or(|(_, other)| newer(other)) {
                 newest = Some((index, header));
             }

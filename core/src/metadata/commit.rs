@@ -38,11 +38,10 @@ impl CommitTarget {
     /// another PV has newer ones.
     pub fn new(pv: PvIndex, newest: Option<SlotIndex>, lags: bool) -> CommitTarget {
         let slot = match newest {
-            Some(newest) if crate::planted::is("slot-parity") => newest,
             Some(newest) => newest.other(),
             None => SlotIndex::Zero,
         };
-        CommitTarget { pv, slot, lags: lags && !crate::planted::is("laggards-left-behind") }
+        CommitTarget { pv, slot, lags }
     }
 }
 
@@ -98,9 +97,7 @@ impl Commit {
     pub fn new(targets: &[CommitTarget]) -> Option<Commit> {
         let targets: Result<Bounded<_, MAX_PVS>, ()> =
             targets.iter().try_fold(Bounded::new(), |mut all, &target| {
-                let planted = crate::planted::is("commit-without-settling");
-                let first = if planted { Progress::Writing } else { Progress::Settling };
-                all.push((target, first)).map_err(|_| ())?;
+                all.push((target, Progress::Settling)).map_err(|_| ())?;
                 Ok(all)
             });
         targets
@@ -146,9 +143,6 @@ impl Commit {
                 Progress::Settling if target.lags => Progress::Behind,
                 Progress::Behind => Progress::CaughtUp,
                 Progress::Settling | Progress::CaughtUp => Progress::Writing,
-                Progress::Writing if crate::planted::is("commit-without-flush") => {
-                    Progress::Flushed
-                }
                 Progress::Writing => Progress::Written,
                 _ => Progress::Flushed,
             };

@@ -5,7 +5,7 @@
 
 use super::{AbortReason, Event, InCharge, Outcome, Phase, State};
 use crate::metadata::MoveState;
-use crate::{Leg, LegFault, planted};
+use crate::{Leg, LegFault};
 
 /// How often a step on the way out is tried in a row before the mover gives up on it.
 pub const MAX_TRIES: u8 = 3;
@@ -96,10 +96,6 @@ fn done(mut state: State) -> State {
         Phase::LoadMirrored(lv) => forward(state, Phase::SwapMirrored(lv)),
         Phase::SwapMirrored(lv) => forward(state, build(state, lv + 1)),
         Phase::AwaitCopy => forward(state, Phase::Check),
-        Phase::Check if planted::is("moved-before-flush") => forward(state, Phase::CommitMoved),
-        Phase::CheckFlushed if planted::is("final-before-commit") => {
-            enter(state, load_final(state, 0))
-        }
         Phase::Check => forward(state, Phase::Flush),
         Phase::Flush => forward(state, Phase::CheckFlushed),
         Phase::CheckFlushed => forward(state, Phase::CommitMoved),
@@ -194,10 +190,6 @@ fn forward(state: State, phase: Phase) -> State {
 /// Start the way back; the first reason stands.
 fn go_back(state: State, reason: AbortReason) -> State {
     let abort = state.abort.or(Some(reason));
-    if planted::is("forget-before-switching-back") {
-        let state = State { abort, ..state };
-        return enter(state, load_source(state, 0));
-    }
     enter(State { abort, ..state }, Phase::CommitAborting)
 }
 
@@ -221,8 +213,7 @@ fn again(state: State, phase: Phase) -> State {
 
 /// The next InitLog, or what comes after the last.
 pub(super) fn init_logs(state: State, from: u8) -> Phase {
-    let without = planted::is("copying-without-new-log");
-    match (from..state.lvs).find(|&lv| !state.log_kept.has(lv) && !without) {
+    match (from..state.lvs).find(|&lv| !state.log_kept.has(lv)) {
         Some(lv) => Phase::InitLog(lv),
         None if state.recorded == MoveState::Queued => Phase::Begin,
         None => build(state, 0),

@@ -1,7 +1,6 @@
 //! The record of a move on its VG's PVs: committing its changes, and whose failure a failure was.
 
 use lvshift_core::metadata::{ApplyError, Change, MoveState};
-use lvshift_core::planted;
 use lvshift_core::units::Uuid;
 use lvshift_driver::MayLack;
 
@@ -16,9 +15,6 @@ pub(super) fn commit(
     of: Uuid,
     change: Change,
 ) -> Result<()> {
-    if change == Change::Aborting && planted::is("aborting-not-committed") {
-        return Ok(());
-    }
     let lacks = MayLack::new(change);
     vg.commit_without(
         |vg| {
@@ -69,9 +65,6 @@ pub(super) fn is_of_destination(vg: &OpenVg, of: Uuid, error: &Error) -> bool {
 /// Flushes every PV that the move writes, once.
 pub(super) fn flush_destination(vg: &OpenVg, of: Uuid) -> Result<()> {
     let of = vg.vg().move_by_uuid(of).ok_or_else(gone)?;
-    if planted::is("destination-not-flushed") {
-        return Ok(());
-    }
     let mut flushed = Vec::new();
     for part in vg.vg().parts_of(of) {
         let pv = part.destination.pv;

@@ -211,10 +211,6 @@ fn run(ops: usize, chunks: usize, limit: Limit, counts: &mut Counts) -> usize {
 #[test]
 #[cfg_attr(any(miri, debug_assertions), ignore = "minutes of enumeration, for a release build")]
 fn exhaustive() {
-    #[cfg(feature = "planted")]
-    if let Ok(name) = std::env::var("LVSHIFT_PLANT") {
-        crate::planted::plant(&name);
-    }
     let full = super::in_full_form();
     let mut counts = Counts::default();
     let shapes: &[(usize, usize)] = if full {

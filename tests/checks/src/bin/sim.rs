@@ -12,8 +12,6 @@ fn main() -> ExitCode {
     let mut seed = None;
     let mut first = 1u64;
     let mut threads = 2;
-    #[cfg_attr(not(feature = "planted"), expect(unused_mut, reason = "nothing can ask for it"))]
-    let mut every = false;
     let mut args = std::env::args().skip(1);
     while let Some(word) = args.next() {
         let mut number = || args.next().and_then(|word| word.parse::<u64>().ok());
@@ -21,10 +19,6 @@ fn main() -> ExitCode {
             "--points" => points = number().unwrap_or(points),
             "--seed" => seed = number(),
             "--first" => first = number().unwrap_or(first),
-            #[cfg(feature = "planted")]
-            "--planted" => every = true,
-            #[cfg(feature = "planted")]
-            "--plant" => lvshift_core::planted::plant(&args.next().unwrap_or_default()),
             "--threads" => threads = number().and_then(|n| u8::try_from(n).ok()).unwrap_or(threads),
             _ => {
                 eprintln!("usage: sim [--points N] [--first SEED] [--threads N] | --seed SEED");
@@ -36,12 +30,8 @@ fn main() -> ExitCode {
         std::path::Path::new("/dev/shm").join(format!("lvshift-sim-{}", std::process::id()));
     lvshift_frontend_common::simulation::set_directory(&directory);
     let code = match seed {
-        _ if every => planted(points, first, threads),
         Some(seed) => replay(seed),
-        None => {
-            let (told, _) = many(points, first, threads, false);
-            ExitCode::from(u8::from(told.failure.is_some()))
-        }
+        None => ExitCode::from(u8::from(many(points, first, threads).failure.is_some())),
     };
     let _ = std::fs::remove_dir_all(&directory);
     code
@@ -64,12 +54,12 @@ fn replay(seed: u64) -> ExitCode {
     }
 }
 
-/// Runs seeds until so many points were looked at or one fails; also gives the seed that did.
-fn many(wanted: u64, first: u64, threads: u8, quiet: bool) -> (Told, Option<u64>) {
+/// Runs seeds until so many points were looked at or one fails.
+fn many(wanted: u64, first: u64, threads: u8) -> Told {
     let start = Instant::now();
     let (next, points) = (AtomicU64::new(first), AtomicU64::new(0));
     let failed = AtomicBool::new(false);
-    let all = Mutex::new((Told::default(), None));
+    let all = Mutex::new(Told::default());
     std::thread::scope(|scope| {
         for salt in 0..threads {
             let (next, points, failed, all) = (&next, &points, &failed, &all);
@@ -79,7 +69,7 @@ fn many(wanted: u64, first: u64, threads: u8, quiet: bool) -> (Told, Option<u64>
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     let told = worlds.run(seed, false);
                     points.fetch_add(told.points, Ordering::Relaxed);
-                    let (all, seed_of) = &mut *all.lock().expect("nobody panics holding it");
+                    let mut all = all.lock().expect("nobody panics holding it");
                     all.points += told.points;
                     all.steps += told.steps;
                     all.crashes += told.crashes;
@@ -87,11 +77,8 @@ fn many(wanted: u64, first: u64, threads: u8, quiet: bool) -> (Told, Option<u64>
                     all.ends[1] += told.ends[1];
                     if let Some(what) = told.failure {
                         failed.store(true, Ordering::Relaxed);
-                        if !quiet {
-                            println!("FAIL seed {seed}: {what}");
-                            println!("     again: cargo xtask sim --seed {seed}");
-                        }
-                        seed_of.get_or_insert(seed);
+                        println!("FAIL seed {seed}: {what}");
+                        println!("     again: cargo xtask sim --seed {seed}");
                         all.failure.get_or_insert(format!("seed {seed}: {what}"));
                     }
                 }
@@ -99,10 +86,7 @@ fn many(wanted: u64, first: u64, threads: u8, quiet: bool) -> (Told, Option<u64>
             scope.spawn(work);
         }
     });
-    let (all, seed) = all.into_inner().expect("nobody panics holding it");
-    if quiet {
-        return (all, seed);
-    }
+    let all = all.into_inner().expect("nobody panics holding it");
     println!("figure=sim-crash-points {} seed={first}", all.points);
     println!("figure=sim-broken {}", u8::from(all.failure.is_some()));
     println!(
@@ -115,49 +99,5 @@ fn many(wanted: u64, first: u64, threads: u8, quiet: bool) -> (Told, Option<u64>
         all.ends[1],
         start.elapsed().as_secs_f64()
     );
-    (all, seed)
-}
-
-/// Switches every planted bug on in turn and says what finds it. `cargo xtask planted` reads the lines.
-#[cfg(feature = "planted")]
-fn planted(wanted: u64, first: u64, threads: u8) -> ExitCode {
-    // What a planted bug breaks first may be an assertion; that is one way to find it.
-    std::panic::set_hook(Box::new(|_| {}));
-    for name in lvshift_core::planted::NAMES {
-        let start = Instant::now();
-        let told = find(name, wanted, first, threads);
-        let time = start.elapsed().as_secs_f64();
-        match told.failure {
-            Some(what) => {
-                let what: String = what.chars().take(110).collect();
-                println!("found  {name:32} {time:6.1} s  {what}");
-            }
-            None => println!("MISSED {name:32} {time:6.1} s  {} points", told.points),
-        }
-    }
-    ExitCode::SUCCESS
-}
-
-/// Runs seeds with this bug until one fails that does not fail without it.
-#[cfg(feature = "planted")]
-fn find(name: &str, wanted: u64, mut first: u64, threads: u8) -> Told {
-    let mut points = 0;
-    loop {
-        lvshift_core::planted::plant(name);
-        let (mut told, seed) = many(wanted.saturating_sub(points), first, threads, true);
-        points += told.points;
-        told.points = points;
-        let Some(seed) = seed else { return told };
-        lvshift_core::planted::plant("");
-        if Worlds::new(threads).run(seed, false).failure.is_none() {
-            return told;
-        }
-        println!("       {name:32} seed {seed} fails without it, too");
-        first = seed + 1;
-    }
-}
-
-#[cfg(not(feature = "planted"))]
-fn planted(_: u64, _: u64, _: u8) -> ExitCode {
-    ExitCode::from(3)
+    all
 }

@@ -69,16 +69,8 @@ fn main() -> ExitCode {
     if all.print() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Switches the bug on that the second argument names: where a part looks at a reader, after the history
-/// that is read was made without it.
-fn plant() {
-    #[cfg(feature = "planted")]
-    lvshift_core::planted::plant(&std::env::args().nth(2).unwrap_or_default());
-}
-
 /// Small VGs in all ways; one whose commits are too large for all subsets.
 fn torn_writes(full: bool, salt: u8) -> Result<Told, Error> {
-    plant();
     let mut told = Told::default();
     for way in 0..WAYS.len() {
         let small = make(way, 1, salt)?;
@@ -103,7 +95,6 @@ fn damages(full: bool, salt: u8) -> Result<Told, Error> {
     let mut told = Told::default();
     for way in 0..if full { WAYS.len() } else { 1 } {
         let history = make(way, 1, salt)?;
-        plant();
         for step in history.steps.iter().skip(1) {
             if full || step.name == "begin" {
                 damage::every_bit(&history, step, &mut told);
@@ -122,7 +113,6 @@ fn combinations(full: bool, salt: u8) -> Result<Told, Error> {
     let mut told = Told::default();
     for way in 0..if full { WAYS.len() } else { 1 } {
         let history = make(way, 1, salt)?;
-        plant();
         for (at, step) in history.steps.iter().enumerate().skip(2) {
             if full || step.name == "begin" {
                 for base in combos::bases(step, full) {
@@ -137,7 +127,6 @@ fn combinations(full: bool, salt: u8) -> Result<Told, Error> {
 /// The whole of it in either form: disks that differ only in how high the numbers are count once, so it
 /// comes to an end by itself.
 fn recoveries(_: bool, salt: u8) -> Result<Told, Error> {
-    plant();
     let mut told = Told::default();
     told.add("metadata-further-behind", 0);
     for way in 0..WAYS.len() {
