@@ -7,6 +7,7 @@ mod context;
 mod day;
 mod display;
 mod driven;
+#[cfg(feature = "failpoints")]
 mod failpoints;
 mod grow_fs;
 mod lookup;
@@ -73,6 +74,7 @@ pub(crate) fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<(
         Command::Version => day::version(context),
         Command::Metrics => reports::metrics(context),
         Command::Udev(args) => udev::run(context, args),
+        #[cfg(feature = "failpoints")]
         Command::Failpoints => failpoints::run(context),
     }
 }

@@ -21,7 +21,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The journal of this host; `LVSHIFT_STATE_DIR` names another place.
+    /// The journal of this host.
     ///
     /// # Errors
     /// `Kind::Kernel` when the directory cannot be made or is not ours alone.
@@ -29,14 +29,7 @@ impl Journal {
         #[cfg(any(test, feature = "sim"))]
         return Journal::at(crate::lock::run_directory()?.join("state"));
         #[cfg(not(any(test, feature = "sim")))]
-        Journal::of_this_host()
-    }
-
-    #[cfg(not(any(test, feature = "sim")))]
-    fn of_this_host() -> Result<Journal> {
-        let directory = std::env::var_os("LVSHIFT_STATE_DIR")
-            .map_or_else(|| STATE_DIRECTORY.into(), PathBuf::from);
-        Journal::at(directory)
+        Journal::at(STATE_DIRECTORY.into())
     }
 
     pub(crate) fn at(directory: PathBuf) -> Result<Journal> {

@@ -10,7 +10,7 @@ pub mod drive;
 pub mod error;
 pub(crate) mod exclusive;
 pub mod factor;
-pub mod failpoint;
+mod failpoint;
 pub mod front_end;
 pub mod journal;
 pub mod links;

@@ -15,7 +15,7 @@ use rustix::fs::OFlags;
 
 use crate::error::{Error, Kind, Result};
 
-/// Where locks and sockets live unless `LVSHIFT_RUN_DIR` says otherwise.
+/// Where locks and sockets live.
 const RUN_DIRECTORY: &str = "/run/lvshift";
 
 /// The directory of locks and sockets, made if need be, nobody's but root's.
@@ -28,10 +28,9 @@ pub fn run_directory() -> Result<PathBuf> {
         private_directory(path)?;
         return Ok(path.clone());
     }
-    let path =
-        std::env::var_os("LVSHIFT_RUN_DIR").map_or_else(|| RUN_DIRECTORY.into(), PathBuf::from);
-    private_directory(&path)?;
-    Ok(path)
+    let path = Path::new(RUN_DIRECTORY);
+    private_directory(path)?;
+    Ok(path.to_owned())
 }
 
 #[cfg(any(test, feature = "sim"))]

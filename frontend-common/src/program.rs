@@ -59,7 +59,7 @@ fn parse(program: &'static str, daemon: bool, args: &[OsString]) -> Result<Cli, 
     parsed.map_err(|error| {
         if !error.use_stderr() {
             output::out(&error.to_string());
-            return ExitCode::SUCCESS;
+            return ExitCode::from(if output::was_cut_short() { 5 } else { 0 });
         }
         let text = error.to_string();
         if args.iter().any(|arg| arg == "--json") {

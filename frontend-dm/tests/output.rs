@@ -3,16 +3,16 @@
 use std::fs::OpenOptions;
 use std::process::{Command, Stdio};
 
-fn failpoints() -> Command {
+fn help() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lvshift-dm"));
-    command.arg("failpoints");
+    command.arg("--help");
     command
 }
 
 #[test]
 fn a_full_disk_under_the_output_is_an_error() {
     let full = OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
-    let told = failpoints().stdout(full).output().expect("the program starts");
+    let told = help().stdout(full).output().expect("the program starts");
     let text = String::from_utf8_lossy(&told.stderr);
     assert_eq!(told.status.code(), Some(5), "{text}");
     assert!(text.contains("standard output: No space left on device"), "{text}");
@@ -20,7 +20,7 @@ fn a_full_disk_under_the_output_is_an_error() {
 
 #[test]
 fn a_reader_that_goes_away_is_none() {
-    let mut child = failpoints().stdout(Stdio::piped()).spawn().expect("the program starts");
+    let mut child = help().stdout(Stdio::piped()).spawn().expect("the program starts");
     drop(child.stdout.take());
     assert!(child.wait().expect("it ends").success());
 }

@@ -9,20 +9,19 @@ use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::vg::{Hold, OpenVg};
 
 use crate::client::Ublk;
+use crate::platform;
 use crate::protocol::{Dev, Request, Tuning, WireTable};
-use crate::{failpoint, platform};
 
 /// Does one of them.
 pub(crate) fn run(command: OwnCommand) -> ExitCode {
     let work: Box<Work> = match command {
         OwnCommand::Daemon(args) => {
-            return match args.vg {
-                Some(vg) if !args.failpoints => platform::daemon(vg, args.foreground),
-                _ => {
-                    failpoint::Point::ALL.iter().for_each(|(_, name)| println!("{name}"));
-                    ExitCode::SUCCESS
-                }
-            };
+            #[cfg(feature = "failpoints")]
+            if args.failpoints {
+                crate::failpoint::Point::ALL.iter().for_each(|(_, name)| println!("{name}"));
+                return ExitCode::SUCCESS;
+            }
+            return args.vg.map_or(ExitCode::from(3), |vg| platform::daemon(vg, args.foreground));
         }
         OwnCommand::Upgrade(args) => Box::new(move || upgrade(args.vg.as_deref())),
         OwnCommand::Tables(args) => Box::new(move || tables(&args.lv)),

@@ -4,14 +4,14 @@
 //! is not to die at the same place for ever. So the file that `LVSHIFT_DAEMON_FAIL_FILE` names holds
 //! lines `NAME` or `NAME COUNT`: who passes the point of the first line (for the COUNTth time in its
 //! life) takes that line away and dies by SIGKILL. Nothing on the path of a request is a fail point.
+//!
+//! They are there in a build with the feature `failpoints`, which the test VM's alone has.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
-
-use rustix::process::{Signal, getpid, kill_process};
+#[cfg(any(test, feature = "failpoints"))]
+use std::path::Path;
 
 /// The variable.
+#[cfg(feature = "failpoints")]
 const VARIABLE: &str = "LVSHIFT_DAEMON_FAIL_FILE";
 
 /// A moment at which a daemon can be made to die.
@@ -61,6 +61,7 @@ pub(crate) enum Point {
     SettleDone,
 }
 
+#[cfg(any(test, feature = "failpoints"))]
 impl Point {
     /// All of them, with their names.
     pub(crate) const ALL: [(Point, &'static str); 21] = [
@@ -89,7 +90,18 @@ impl Point {
 }
 
 /// The daemon passes this point.
+#[cfg(not(feature = "failpoints"))]
+pub(crate) fn pass(_point: Point) {}
+
+/// The daemon passes this point.
+#[cfg(feature = "failpoints")]
 pub(crate) fn pass(point: Point) {
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Mutex, OnceLock, PoisonError};
+
+    use rustix::process::{Signal, getpid, kill_process};
+
     static FILE: OnceLock<Option<PathBuf>> = OnceLock::new();
     let Some(file) = FILE.get_or_init(|| std::env::var_os(VARIABLE).map(PathBuf::from)) else {
         return;
@@ -107,6 +119,7 @@ pub(crate) fn pass(point: Point) {
 }
 
 /// Takes the first line away if it is this point's. On any error nobody dies.
+#[cfg(any(test, feature = "failpoints"))]
 fn take(file: &Path, name: &str, passed: u32) -> bool {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));

@@ -160,6 +160,9 @@ fn build() -> Result<PathBuf> {
     for package in Frontend::ALL.iter().map(|f| f.binary()).chain(["lvshift-vm-tests"]) {
         command.args(["-p", package]);
     }
+    // The only build that has them.
+    let features = Frontend::ALL.iter().map(|f| format!("{}/failpoints", f.binary()));
+    command.arg("--features").arg(features.collect::<Vec<_>>().join(","));
     crate::run(&mut command).context("building what runs in the guest")?;
     Ok(paths::target().join("vm"))
 }

@@ -158,7 +158,8 @@ pub enum Command {
     /// Say what a device is, in the words of udev's rules.
     #[command(hide = true)]
     Udev(Udev),
-    /// List the names at which LVSHIFT_FAIL can make a move die (for tests).
+    /// List the names at which LVSHIFT_FAIL_AT can make a move die (for tests).
+    #[cfg(feature = "failpoints")]
     #[command(hide = true)]
     Failpoints,
 }
@@ -200,6 +201,7 @@ impl Command {
             Command::Lvs(_) => "lvs",
             Command::Metrics => "metrics",
             Command::Udev(_) => "udev",
+            #[cfg(feature = "failpoints")]
             Command::Failpoints => "failpoints",
         }
     }
@@ -233,8 +235,9 @@ impl Command {
             | Command::Pvck(_)
             | Command::Version
             | Command::Metrics
-            | Command::Udev(_)
-            | Command::Failpoints => true,
+            | Command::Udev(_) => true,
+            #[cfg(feature = "failpoints")]
+            Command::Failpoints => true,
             Command::Pvmove(args) => args.source.is_some() && !args.abort,
             Command::Vgck(args) => !args.updatemetadata,
             Command::Pvscan(args) | Command::Vgscan(args) | Command::Lvscan(args) => {

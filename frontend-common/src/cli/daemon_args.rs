@@ -79,12 +79,15 @@ lvshift-ublk@UUID.service where systemd runs.\n\nExample: daemon --foreground --
 )]
 pub struct Daemon {
     /// The UUID of the VG.
-    #[arg(long, value_name = "UUID", value_parser = uuid, required_unless_present = "failpoints")]
+    #[arg(long, value_name = "UUID", value_parser = uuid)]
+    #[cfg_attr(feature = "failpoints", arg(required_unless_present = "failpoints"))]
+    #[cfg_attr(not(feature = "failpoints"), arg(required = true))]
     pub vg: Option<Uuid>,
     /// Stay in the foreground, and leave it to somebody else to start it again when it dies.
     #[arg(long)]
     pub foreground: bool,
     /// List the names at which it can be made to die (for tests).
+    #[cfg(feature = "failpoints")]
     #[arg(long, hide = true)]
     pub failpoints: bool,
 }

@@ -77,7 +77,6 @@ fn every_command_of_the_contract_parses() {
         "pvmove --reportformat json /dev/sdb",
         "vgck vg0",
         "vgck",
-        "failpoints",
         // Abbreviated, as LVM takes it.
         "vgs --noheading --unit=g --nosuf -o uuid --readonly vg0",
         "lvs -S lv_active=active --binary --rows --nameprefixes",

@@ -1,10 +1,9 @@
-//! Fail points: `LVSHIFT_FAIL_AT` names steps at which this process kills or stops itself, or
-//! takes a step as failed. For tests; several are separated by commas.
+//! `LVSHIFT_FAIL_AT` names steps at which this process kills or stops itself, or takes a step as failed;
+//! several are separated by commas.
 //!
 //! `before:NAME` and `after:NAME` kill, `stop:NAME` stops once before, `error:NAME[:COUNT]` fails the
 //! step without doing it (COUNT times, else always).
 
-use std::cell::RefCell;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use crate::error::{Error, Kind, Result};
 
 /// The variable.
-pub const VARIABLE: &str = "LVSHIFT_FAIL_AT";
+const VARIABLE: &str = "LVSHIFT_FAIL_AT";
 /// How many slot writes of a commit are fail points of their own.
 const SLOT_WRITES: usize = 4;
 
@@ -37,14 +36,8 @@ struct Point {
 
 static POINTS: Mutex<Option<Vec<Point>>> = Mutex::new(None);
 
-thread_local! {
-    /// The step under way, so that a commit can say whose slot writes they are.
-    static STEP: RefCell<&'static str> = const { RefCell::new("commit") };
-}
-
 /// Every name that a fail point may have.
-#[must_use]
-pub fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     let mut names: Vec<String> = Action::NAMES.iter().map(|&name| name.to_owned()).collect();
     for commit in Action::NAMES.iter().filter(|name| name.starts_with("commit-")) {
         names.extend((1..=SLOT_WRITES).map(|count| format!("{commit}-slot{count}")));
@@ -112,25 +105,6 @@ pub(crate) fn after(name: &str) {
     if wanted.into_iter().any(|point| point.name == name && point.effect == Effect::KillAfter) {
         signal(Signal::KILL, name);
     }
-}
-
-/// Remembers the step under way for [`slot_written`].
-pub(crate) fn enter(step: &'static str) {
-    STEP.with(|current| *current.borrow_mut() = step);
-}
-
-/// A commit has written and flushed `count` slots.
-pub(crate) fn slot_written(count: usize) -> Result<()> {
-    let name = STEP.with(|step| format!("{}-slot{count}", step.borrow()));
-    before(&name)?;
-    after(&name);
-    Ok(())
-}
-
-/// The step that was entered last.
-#[cfg(feature = "sim")]
-pub(crate) fn step() -> &'static str {
-    STEP.with(|step| *step.borrow())
 }
 
 #[cfg(test)]
