@@ -9,7 +9,6 @@ use super::zeroes::{MAX_RUNS, Run, cut};
 use crate::Leg;
 use crate::chunk::{Cells, CopyOutcome, CopyTicket};
 use crate::copier::Nanos;
-use crate::planted;
 use crate::table::Area;
 use crate::units::Sectors;
 
@@ -272,12 +271,7 @@ impl Job {
         };
         let destination = volume.device(part.leg(Leg::Destination).device);
         let zeroes = destination.is_some_and(|device| device.zeroes());
-        let mut runs = cut(block);
-        if planted::is("copy-skips-last-sector")
-            && let Some(last) = runs.last_mut()
-        {
-            last.bytes.end -= SECTOR;
-        }
+        let runs = cut(block);
         self.runs.clear();
         for run in &runs {
             let run = Run { zero: run.zero && zeroes, bytes: run.bytes.clone() };

@@ -9,7 +9,7 @@ use super::volume::{Moment, Volume};
 use crate::chunk::{Cells, ChunkIndex, Effects, Fault, GROUP_CHUNKS, Tracker};
 use crate::table::Area;
 use crate::units::{SECTOR_SIZE, Sectors};
-use crate::{Leg, LegFault, planted};
+use crate::{Leg, LegFault};
 
 /// Bytes of the bitset that a group's chunks have.
 const GROUP_BYTES: u64 = GROUP_CHUNKS as u64 / 8;
@@ -30,8 +30,6 @@ pub(super) struct Lane {
     /// and this one has: it was taken out of the tracker.
     stale: Option<u32>,
     doing: Doing,
-    /// Of a planted bug.
-    early: Effects,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +54,6 @@ impl Lane {
             has_stale: false,
             stale: None,
             doing: Doing::Nothing,
-            early: Effects::NONE,
         }
     }
 
@@ -84,15 +81,9 @@ impl Lane {
         let offset = offset.0.saturating_add(block.saturating_mul(BLOCK / SECTOR_SIZE));
         let at = Area { device, offset: Sectors(offset) };
         self.doing = Doing::Write { block, urgent };
-        let durable = urgent && !planted::is("log-write-not-durable");
-        if planted::is("marked-before-written") {
-            for &chunk in &self.marking {
-                self.early = self.early.and(part.tracker().marked(chunk));
-            }
-        }
         volume.passes(Moment::LogWriting);
         let tag = Tag::new(Of::Log(number));
-        Some(Operation::Write { tag, at, buffer, from: 0..BLOCK_SIZE, durable })
+        Some(Operation::Write { tag, at, buffer, from: 0..BLOCK_SIZE, durable: urgent })
     }
 
     /// Which block is written next, and whether writes wait for that.
@@ -183,7 +174,7 @@ impl Lane {
             let fault = Fault { leg: Leg::Destination, fault: LegFault::Gone };
             return (0, part.tracker().fail(fault));
         }
-        let mut effects = core::mem::take(&mut self.early);
+        let mut effects = Effects::NONE;
         for &chunk in &self.marking {
             effects = effects.and(part.tracker().marked(chunk));
         }

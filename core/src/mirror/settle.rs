@@ -3,10 +3,10 @@
 use super::operation::{Ended, Of, Operation, Tag};
 use super::state::PartState;
 use super::volume::{Moment, Volume, check_destinations};
+use crate::Leg;
 use crate::chunk::{Effects, Turn};
 use crate::copier::{Nanos, SettlePace};
 use crate::device::{DeviceIndex, DeviceSet};
-use crate::{Leg, planted};
 
 /// How soon the answers of application flushes are looked for again: those that were in flight when
 /// the legs had been flushed.
@@ -69,9 +69,7 @@ impl Settle {
         for (state, part) in parts.iter_mut().zip(volume.parts()) {
             state.round = part.tracker().begin_settle();
             if state.round.is_some() {
-                if !planted::is("settle-flushes-the-source-only") {
-                    self.to_flush.insert(part.leg(Leg::Destination).device);
-                }
+                self.to_flush.insert(part.leg(Leg::Destination).device);
                 self.to_flush.insert(part.leg(Leg::Source).device);
             }
         }

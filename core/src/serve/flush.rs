@@ -8,7 +8,6 @@ use crate::chunk::{AppResult, Authority, Effects};
 use crate::device::DeviceIndex;
 use crate::io::{FlushProgress, FlushResult};
 use crate::mirror::flush_failed;
-use crate::planted;
 
 impl Slot {
     pub(super) fn begin_flush<V: Served + ?Sized>(
@@ -16,8 +15,7 @@ impl Slot {
         common: &mut Common,
         volume: &V,
     ) -> Turn {
-        let Below { all, source } = volume.below();
-        let devices = if planted::is("flush-skips-destination") { source } else { all };
+        let Below { all: devices, .. } = volume.below();
         if devices.is_empty() {
             return self.answer(Answer::Done);
         }

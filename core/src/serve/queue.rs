@@ -11,7 +11,6 @@ use super::slot::{Common, Slot, Turn, Work};
 use super::volume::Served;
 use crate::chunk::{Effects, QueueId};
 use crate::mirror::Ended;
-use crate::planted;
 use crate::units::Sectors;
 
 /// The requests that one thread serves, `N` at most at once, by tags from 0 to `N` - 1.
@@ -72,9 +71,6 @@ impl<const N: usize> Queue<N> {
     pub fn woken(&mut self) {
         let count = self.waiting.len();
         for n in 0..count {
-            if planted::is("retry-forgets-one") && count > 1 && n.saturating_add(1) == count {
-                continue;
-            }
             let Some(&tag) = self.waiting.get(n) else { continue };
             if let Some(slot) = self.slots.get_mut(usize::from(tag))
                 && matches!(slot.work, Work::Parked)

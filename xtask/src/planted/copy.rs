@@ -23,7 +23,7 @@ pub(super) fn root() -> PathBuf {
     paths::target().join("planted/src")
 }
 
-/// Brings the copy up to date, and says which bugs are in it. Files that are as they were are left
+/// Brings the copy up to date, and names the bugs that are in it. Files that are as they were are left
 /// alone: cargo looks at their times.
 pub(super) fn make() -> Result<Vec<String>> {
     let (from, to) = (paths::root(), root());
@@ -37,7 +37,6 @@ pub(super) fn make() -> Result<Vec<String>> {
     let there = room.contains(ROOM.1);
     planted.insert(ROOM.0.to_owned(), if there { room } else { room + ROOM.1 });
     let mut files = BTreeSet::new();
-    let mut names: BTreeSet<String> = bugs.into_iter().map(|bug| bug.name).collect();
     walk(from, from, &mut files)?;
     files.extend(DOT_FILES.iter().map(PathBuf::from));
     files.extend(planted.keys().map(PathBuf::from));
@@ -47,13 +46,6 @@ pub(super) fn make() -> Result<Vec<String>> {
             Some(text) => text.clone().into_bytes(),
             None => std::fs::read(from.join(file)).with_context(|| format!("reading {name}"))?,
         };
-        if name.starts_with("frontend-ublk") {
-            // Those that are not patches yet.
-            let text = String::from_utf8_lossy(&bytes);
-            let asked =
-                text.split("planted::is(\"").skip(1).filter_map(|rest| rest.split('"').next());
-            names.extend(asked.map(str::to_owned));
-        }
         put(&to.join(file), &bytes)?;
     }
     let mut old = BTreeSet::new();
@@ -61,7 +53,7 @@ pub(super) fn make() -> Result<Vec<String>> {
     for file in old.difference(&files) {
         std::fs::remove_file(to.join(file)).context("removing what is no more from the copy")?;
     }
-    Ok(names.into_iter().collect())
+    Ok(bugs.into_iter().map(|bug| bug.name).collect())
 }
 
 fn read(path: &Path) -> Result<String> {
