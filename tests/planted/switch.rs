@@ -1,5 +1,5 @@
 //! Which planted bug is switched on: the one that the environment names. Only in the scratch copy that
-//! `cargo xtask planted` makes; see docs/testing.md.
+//! `cargo xtask planted` makes; see docs/testing/proofs.md.
 
 extern crate std;
 

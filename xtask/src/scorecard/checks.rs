@@ -1,4 +1,4 @@
-//! The list of checks. A new one needs an entry here, a section in docs/testing.md, and to have
+//! The list of checks. A new one needs an entry here, a section in docs/testing/proofs.md, and to have
 //! been seen failing.
 
 use std::io::{BufRead as _, BufReader};

@@ -5,7 +5,7 @@
 //!
 //! States are met once: the walk is over the graph of all that can be reached, not over paths. What is
 //! promised of each state stands in [`world`]; what the world is made of, and what it is not, in
-//! `docs/testing.md`.
+//! `docs/testing/proofs.md`.
 
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};

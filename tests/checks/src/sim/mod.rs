@@ -2,7 +2,7 @@
 //! processes that are made up, with a power cut looked at after every step.
 //!
 //! Everything that happens is chosen by a seed, so that a run can be had again. What is simulated
-//! and what is not stands in `docs/testing.md`.
+//! and what is not stands in `docs/testing/proofs.md`.
 
 pub mod client;
 pub mod disk;

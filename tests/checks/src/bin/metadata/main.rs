@@ -2,7 +2,7 @@
 //! are stale, missing, cloned or corrupt, and power cuts in every commit and every recovery.
 //!
 //! The commits, the opening of the VG and the choice among the slots are the commands' own. What is
-//! enumerated and what is not stands in `docs/testing.md`, "The scorecard".
+//! enumerated and what is not stands in `docs/testing/proofs.md`, "The scorecard".
 
 mod combos;
 mod damage;
