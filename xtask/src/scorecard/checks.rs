@@ -87,20 +87,12 @@ const HABITS: Check = Check {
     says: "the command lines that programs send to LVM, each run for real",
     quick: Some(Scenarios(habits::MADE)),
     full: Scenarios(habits::MADE),
-    figures: &[
-        Figure {
-            id: "habits-dm",
-            says: "of 72 lines, done as LVM does or refused plainly (dm)",
-            quick: Exactly(72),
-            full: Exactly(72),
-        },
-        Figure {
-            id: "habits-ublk",
-            says: "the same (ublk)",
-            quick: AtLeast(60),
-            full: AtLeast(60),
-        },
-    ],
+    figures: &[Figure {
+        id: "habits-dm",
+        says: "of 72 lines, done as LVM does or refused plainly (dm)",
+        quick: Exactly(72),
+        full: Exactly(72),
+    }],
 };
 
 const FUZZ: Check = Check {

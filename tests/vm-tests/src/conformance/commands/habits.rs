@@ -9,6 +9,7 @@ use crate::scenario::{Disk, Frontend, Scenario};
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     name: "commands-habits",
     about: "the command lines of ansible, cinder, libblockdev, topolvm and of hands, each run: taken or refused plainly",
+    frontends: Frontend::DM,
     disks: &[Disk::new("pv1", 16 << 10), Disk::new("pv2", 16 << 10)],
     timeout_s: 600,
     run: habits,

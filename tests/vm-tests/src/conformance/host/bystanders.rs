@@ -14,6 +14,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "host-hung-stranger",
         about: "a device that never answers, and one that stands on an LV: reports and a move go on",
+        frontends: Frontend::DM,
         disks: fixture::THREE,
         timeout_s: 180,
         run: hung_stranger,
@@ -22,6 +23,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "host-lock",
         about: "whoever holds the VG's lock for long is named, and nobody waits for ever",
+        frontends: Frontend::DM,
         disks: fixture::TWO,
         timeout_s: 180,
         run: lock,
@@ -30,6 +32,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "host-output",
         about: "a move whose messages nobody takes: a full FIFO, a full disk",
+        frontends: Frontend::DM,
         disks: fixture::TWO,
         run: output,
         ..Scenario::DEFAULT
@@ -37,6 +40,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "host-names",
         about: "a directory under /dev that was there before a VG of its name is left alone",
+        frontends: Frontend::DM,
         disks: &[Disk::new("pv1", 32)],
         run: names,
         ..Scenario::DEFAULT
@@ -44,6 +48,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "host-in-use",
         about: "an LV under a loop device, or mounted in another namespace: refused at once, user named",
+        frontends: Frontend::DM,
         disks: &[Disk::new("pv1", 48)],
         run: in_use,
         ..Scenario::DEFAULT
@@ -59,6 +64,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "host-blocks",
         about: "an LV with blocks of 512 bytes does not come onto a PV with blocks of 4096",
+        frontends: Frontend::DM,
         disks: &[Disk::new("pv1", 32), Disk { sector: 4096, ..Disk::new("pv2", 32) }],
         run: blocks,
         ..Scenario::DEFAULT
@@ -161,7 +167,7 @@ fn names(guest: &mut Guest) -> Result<()> {
     std::fs::remove_dir_all(&theirs)?;
     guest.lvshift(&["vgchange", "-ay", VG])?.ok()?;
     ensure!(lv_path("lv").exists(), "no link");
-    for name in ["mapper", "disk", "null", "shm"] {
+    for name in ["mapper", "disk", "null"] {
         guest.lvshift(&["vgrename", VG, name])?.fails_with(5)?;
     }
     ensure!(Path::new("/dev/mapper/control").exists() && lv_path("lv").exists(), "harmed");
