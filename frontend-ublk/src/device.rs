@@ -441,7 +441,7 @@ fn compile(
     wakeup: &Arc<Wakeup>,
 ) -> Result<LiveTable> {
     let shadow: Option<Vec<Segment<Dev>>> = shadow.map(WireTable::segments);
-    LiveTable::new(wire.segments(), shadow.as_deref(), devices, wakeup)
+    LiveTable::new(&wire.segments(), shadow.as_deref(), devices, wakeup)
 }
 
 /// What the block layer is told: the coarsest of what is below.

@@ -1,18 +1,22 @@
-//! A table in the form in which queue threads use it: slots of their rings, no device names.
+//! A table in the form in which it is served: core's own, whose devices are numbers.
+//!
+//! A device's number is its slot in every ring of the daemon, counted from the first one: the same in every
+//! table, so that what is held when a table is exchanged finds its device in the next.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lvshift_core::Leg;
 use lvshift_core::chunk::{Effects, FlushGate};
-use lvshift_core::device::{self, DeviceIndex, MAX_DEVICES};
-use lvshift_core::mirror::{Moment, Part, PartIndex, PartPlace, Volume, flush_failed};
-use lvshift_core::table::{Area, Log, Mirror, Segment, Table, Target};
+use lvshift_core::device::{self, DeviceIndex};
+use lvshift_core::mirror::{Moment, Part, PartPlace, Volume};
+use lvshift_core::serve::{Below, Served};
+use lvshift_core::table::{Area, Log, Mirror, Segment, StoredTable, Table, Target};
 use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors};
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
 use crate::backing::BackingDevice;
 use crate::failpoint::{self, Point};
+use crate::limits::FIRST_BACKING;
 use crate::mirror::{Storage, Unreadable, new_part};
 use crate::platform::{At, Slot, Wakeup};
 use crate::protocol::Dev;
@@ -21,33 +25,15 @@ use crate::queues::Queues;
 /// Runs of unreadable sectors that are remembered; more are not worth a message.
 const MAX_UNREADABLE: usize = 64;
 
-/// What a run of sectors maps to.
-#[derive(Clone, Debug)]
-pub(crate) enum LiveTarget {
-    /// Sectors of one device, from this one on.
-    Linear { file: Slot, sector: u64 },
-    /// A part that is being moved.
-    Mirror(PartIndex),
-    /// Nothing.
-    Error,
-}
-
-/// One run.
-#[derive(Clone, Debug)]
-pub(crate) struct LiveSegment {
-    pub(crate) start: u64,
-    pub(crate) len: u64,
-    pub(crate) target: LiveTarget,
-}
+type Line = Segment<DeviceIndex>;
 
 /// A table and the devices that it keeps open.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct LiveTable {
-    segments: Vec<LiveSegment>,
+    table: StoredTable<Vec<Line>, DeviceIndex>,
+    below: Below,
     /// Every device below, once.
     pub(crate) devices: Vec<Arc<BackingDevice>>,
-    /// What a flush goes to for the data to be safe with the source in charge.
-    pub(crate) flushed: Vec<Slot>,
     /// The application's flushes in flight, which settle rounds must not overtake.
     pub(crate) flushes: FlushGate,
     /// The commit of a move is under way.
@@ -55,71 +41,56 @@ pub(crate) struct LiveTable {
     /// The moving parts.
     pub(crate) parts: Vec<Part<Storage>>,
     /// Wakes who copies them.
-    wakeup: Option<Arc<Wakeup>>,
+    wakeup: Arc<Wakeup>,
     /// What could not be copied since it could not be read.
     unreadable: Mutex<Vec<Unreadable>>,
-    /// The lines as they were loaded, for whoever asks.
-    pub(crate) lines: Vec<Segment<Dev>>,
 }
 
 impl LiveTable {
     /// Compiles lines whose devices `devices` holds; lines on the shadow go to where `shadow` maps.
     pub(crate) fn new(
-        lines: Vec<Segment<Dev>>,
+        lines: &[Segment<Dev>],
         shadow: Option<&[Segment<Dev>]>,
         devices: &[Arc<BackingDevice>],
         wakeup: &Arc<Wakeup>,
     ) -> Result<LiveTable> {
-        Table::new(&lines).map_err(|error| wrong(error.to_string()))?;
+        Table::new(lines).map_err(|error| wrong(error.to_string()))?;
         let shadow = shadow.map(Table::new).transpose().map_err(|e| wrong(e.to_string()))?;
-        let wakeup = Some(Arc::clone(wakeup));
-        let mut table = LiveTable { lines, wakeup, ..LiveTable::default() };
-        for n in 0..table.lines.len() {
-            let line = table.lines[n];
-            match line.target {
+        let mut made = Made::default();
+        for line in lines {
+            let Segment { start, len, target } = *line;
+            match target {
                 Target::Linear(area) => {
-                    for (into, len, place) in through(area, line.len, shadow.as_ref())? {
-                        let (_, device) = table.hold(place.device, devices)?;
-                        fits(&device, place.offset.0, len)?;
-                        table.flush_too(device.slot);
-                        let target =
-                            LiveTarget::Linear { file: device.slot, sector: place.offset.0 };
-                        table.push(line.start.0 + into, len, target);
+                    for (into, len, place) in through(area, len, shadow.as_ref())? {
+                        let (device, held) = made.hold(place.device, devices)?;
+                        fits(&held, place.offset.0, len)?;
+                        let target = Target::Linear(Area { device, offset: place.offset });
+                        made.push(start.0 + into, len, target);
                     }
                 }
-                Target::Mirror(mirror) => {
-                    table.mirror(line, mirror, shadow.as_ref(), devices)?;
-                }
-                Target::Error => table.push(line.start.0, line.len.0, LiveTarget::Error),
+                Target::Mirror(mirror) => made.mirror(*line, mirror, shadow.as_ref(), devices)?,
+                Target::Error => made.push(start.0, len.0, Target::Error),
             }
         }
-        Ok(table)
-    }
-
-    /// The run that maps `sector`.
-    pub(crate) fn lookup(&self, sector: u64) -> Option<&LiveSegment> {
-        let after = self.segments.partition_point(|segment| segment.start <= sector);
-        let segment = self.segments.get(after.checked_sub(1)?)?;
-        (sector - segment.start < segment.len).then_some(segment)
+        let Made { segments, devices, parts } = made;
+        let below = Below::of(&segments, &parts);
+        let table = StoredTable::new(segments).map_err(|error| wrong(error.to_string()))?;
+        Ok(LiveTable {
+            table,
+            below,
+            devices,
+            flushes: FlushGate::new(),
+            committing: AtomicBool::new(false),
+            parts,
+            wakeup: Arc::clone(wakeup),
+            unreadable: Mutex::default(),
+        })
     }
 
     /// One of the devices below.
     pub(crate) fn backing(&self, device: DeviceIndex) -> Option<&Arc<BackingDevice>> {
-        self.devices.get(usize::from(device.0))
-    }
-
-    /// Where an area is for a ring.
-    pub(crate) fn at(&self, area: Area<DeviceIndex>) -> Option<At> {
-        let file = self.backing(area.device)?.slot;
-        Some(At { file, offset: area.offset.0 * SECTOR_SIZE })
-    }
-
-    /// The device of this index has failed to make durable what it was to, and may have dropped any of
-    /// it: the parts that have one of these `legs` there do not believe it any more.
-    pub(crate) fn flush_failed(&self, device: usize, legs: &[Leg], queues: &Queues) {
-        if let Ok(device) = u8::try_from(device) {
-            self.pass_on(flush_failed(self, DeviceIndex(device), legs), queues);
-        }
+        let slot = slot(device);
+        self.devices.iter().find(|held| held.slot == slot)
     }
 
     /// Passes on what other threads have to do now.
@@ -134,9 +105,7 @@ impl LiveTable {
 
     /// Makes who copies its parts look up.
     pub(crate) fn wake_copier(&self) {
-        if let Some(wakeup) = &self.wakeup {
-            wakeup.wake();
-        }
+        self.wakeup.wake();
     }
 
     /// The copier could not read this.
@@ -154,9 +123,19 @@ impl LiveTable {
 
     /// How many sectors it maps.
     pub(crate) fn sectors(&self) -> u64 {
-        self.segments.last().map_or(0, |segment| segment.start + segment.len)
+        self.table.table().len().0
     }
+}
 
+/// A table that is being made.
+#[derive(Default)]
+struct Made {
+    segments: Vec<Line>,
+    devices: Vec<Arc<BackingDevice>>,
+    parts: Vec<Part<Storage>>,
+}
+
+impl Made {
     fn mirror(
         &mut self,
         line: Segment<Dev>,
@@ -176,7 +155,6 @@ impl LiveTable {
             return Err(wrong("a mirror without a dirty log on disk"));
         };
         let (log_on, _) = self.hold(Dev::Pv { major, minor }, devices)?;
-        self.flush_too(source_device.slot);
         let place = PartPlace {
             start: line.start,
             source: Area { device: from, offset: source.offset },
@@ -185,20 +163,18 @@ impl LiveTable {
         };
         let (chunk, length) = (mirror.chunk_sectors, line.len);
         let part = new_part(place, length, chunk, &source_device, &destination_device)?;
-        let number = u16::try_from(self.parts.len()).map_err(|_| wrong("too many moving parts"))?;
         self.parts.push(part);
-        self.push(line.start.0, line.len.0, LiveTarget::Mirror(PartIndex(number)));
+        let Mirror { chunk_sectors, sync, handle_errors, keep_log, .. } = mirror;
+        let PartPlace { source, destination, log, .. } = place;
+        let log = Log::Disk(log.device);
+        let mirror =
+            Mirror { source, destination, log, chunk_sectors, sync, handle_errors, keep_log };
+        self.push(line.start.0, line.len.0, Target::Mirror(mirror));
         Ok(())
     }
 
-    fn push(&mut self, start: u64, len: u64, target: LiveTarget) {
-        self.segments.push(LiveSegment { start, len, target });
-    }
-
-    fn flush_too(&mut self, slot: Slot) {
-        if !self.flushed.contains(&slot) {
-            self.flushed.push(slot);
-        }
+    fn push(&mut self, start: u64, len: u64, target: Target<DeviceIndex>) {
+        self.segments.push(Segment { start: Sectors(start), len: Sectors(len), target });
     }
 
     /// The device of this name, held from now on, and its index.
@@ -213,15 +189,23 @@ impl LiveTable {
         let number = DeviceNumber { major, minor };
         let device = devices.iter().find(|device| device.number == number);
         let device = device.ok_or_else(|| wrong(format!("no PV with the number {number}")))?;
-        let held = self.devices.iter().position(|held| held.number == number);
-        let index = held.unwrap_or(self.devices.len());
-        if index == self.devices.len() {
+        if !self.devices.iter().any(|held| held.number == number) {
             self.devices.push(Arc::clone(device));
         }
-        let index = u8::try_from(index).ok().filter(|index| usize::from(*index) < MAX_DEVICES);
+        let index = device.slot.0.checked_sub(FIRST_BACKING).and_then(|n| u8::try_from(n).ok());
         let index = index.ok_or_else(|| wrong("it lies on too many devices"))?;
         Ok((DeviceIndex(index), Arc::clone(device)))
     }
+}
+
+/// The slot of a device in every ring.
+pub(crate) fn slot(device: DeviceIndex) -> Slot {
+    Slot(FIRST_BACKING + u32::from(device.0))
+}
+
+/// Where an area is for a ring.
+pub(crate) fn at(area: Area<DeviceIndex>) -> At {
+    At { file: slot(area.device), offset: area.offset.0 * SECTOR_SIZE }
 }
 
 impl Volume for LiveTable {
@@ -252,15 +236,17 @@ impl Volume for LiveTable {
     }
 }
 
-impl LiveSegment {
-    /// The place of `sector`, of a linear run.
-    pub(crate) fn place(&self, sector: u64) -> Option<At> {
-        match self.target {
-            LiveTarget::Linear { file, sector: first } => {
-                Some(At { file, offset: (first + (sector - self.start)) * 512 })
-            }
-            LiveTarget::Mirror(_) | LiveTarget::Error => None,
-        }
+impl Served for LiveTable {
+    fn table(&self) -> Table<'_, DeviceIndex> {
+        self.table.table()
+    }
+
+    fn below(&self) -> Below {
+        self.below
+    }
+
+    fn is_committing(&self) -> bool {
+        self.committing.load(Ordering::SeqCst)
     }
 }
 

@@ -9,12 +9,10 @@ use std::time::Duration;
 
 use lvshift_core::chunk::Fault;
 use lvshift_core::copier::{Latencies, Nanos};
-use lvshift_core::device::DeviceIndex;
 use lvshift_core::mirror::{
     Buffer, Buffers, COPY_BLOCK, COPY_SLOTS, Copier, Ended, LogLoad, Next, Operation, PartState,
     Tag, fail_all,
 };
-use lvshift_core::table::Area;
 use lvshift_core::units::SECTOR_SIZE;
 use lvshift_core::{Leg, LegFault};
 use lvshift_on_disk_format::dirty_log::BLOCK_SIZE;
@@ -22,12 +20,12 @@ use lvshift_on_disk_format::dirty_log::BLOCK_SIZE;
 use super::Unreadable;
 use super::confirm::Confirm;
 use crate::events::Events;
-use crate::live::LiveTable;
-use crate::platform::{self, At, Instant, Memory, Ring, Slot, Thread, Wakeup, Work, read_at};
+use crate::limits::WAKEUP;
+use crate::live::{LiveTable, at as at_ring, slot};
+use crate::platform::{self, Instant, Memory, Ring, Thread, Wakeup, Work, read_at};
 use crate::protocol::Tuning;
 use crate::queues::Queues;
 
-const WAKEUP: Slot = Slot(1);
 /// The number under which the ring tells that the thread was woken; the others are tags.
 const WOKEN: u64 = 1 << 32;
 
@@ -186,21 +184,17 @@ impl Running {
     fn carry_out(&mut self, operation: Operation) -> io::Result<()> {
         match operation {
             Operation::Read { tag, at, buffer, into } => {
-                let (at, range) = (self.at(at)?, within(buffer, into));
+                let (at, range) = (at_ring(at), within(buffer, into));
                 self.ring.read(at, range, tag.bits().into())
             }
             Operation::Write { tag, at, buffer, from, durable } => {
-                let (at, range) = (self.at(at)?, within(buffer, from));
+                let (at, range) = (at_ring(at), within(buffer, from));
                 self.ring.write(at, range, durable, tag.bits().into())
             }
             Operation::WriteZeroes { tag, at, count } => {
-                let at = self.at(at)?;
-                self.ring.zero(at, count.0 * SECTOR_SIZE, true, tag.bits().into())
+                self.ring.zero(at_ring(at), count.0 * SECTOR_SIZE, true, tag.bits().into())
             }
-            Operation::Flush { tag, device } => {
-                let slot = self.slot(device)?;
-                self.ring.flush(slot, tag.bits().into())
-            }
+            Operation::Flush { tag, device } => self.ring.flush(slot(device), tag.bits().into()),
             Operation::Wake(queues) => {
                 self.setting.queues.wake(queues.bits());
                 Ok(())
@@ -225,15 +219,6 @@ impl Running {
                 Ok(())
             }
         }
-    }
-
-    fn slot(&self, device: DeviceIndex) -> io::Result<Slot> {
-        let device = self.setting.table.backing(device);
-        Ok(device.ok_or(io::ErrorKind::NotFound)?.slot)
-    }
-
-    fn at(&self, at: Area<DeviceIndex>) -> io::Result<At> {
-        Ok(At { file: self.slot(at.device)?, offset: at.offset.0 * SECTOR_SIZE })
     }
 
     fn now(&self) -> Nanos {

@@ -10,18 +10,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lvshift_core::device::{Device, DeviceIndex};
-use lvshift_core::mirror::PartPlace;
-use lvshift_core::table::Area;
+use lvshift_core::device::Device;
+use lvshift_core::table::{Area, Log, Mirror, Segment, Target};
 use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors};
 
 use crate::backing::{BackingDevice, Limits};
 use crate::events::Events;
 use crate::limits::FIRST_BACKING;
 use crate::live::LiveTable;
-use crate::mirror::{Worker, WorkerSetting, new_part};
+use crate::mirror::{Worker, WorkerSetting};
 use crate::platform::{Slot, Wakeup};
-use crate::protocol::Tuning;
+use crate::protocol::{Dev, Tuning};
 use crate::queues::Queues;
 
 /// Sectors of a chunk: 1 MiB, as moves of large LVs have.
@@ -58,14 +57,21 @@ fn timed(
     let destination = device(destination, 1)?;
     let wakeup = Arc::new(Wakeup::new()?);
     let sectors = bytes / SECTOR_SIZE;
-    let at = |device, sector| Area { device: DeviceIndex(device), offset: Sectors(sector) };
-    // The log lies behind the data.
-    let (from, to, log) = (at(0, 0), at(1, 0), at(1, sectors));
-    let place = PartPlace { start: Sectors(0), source: from, destination: to, log };
-    let part = new_part(place, Sectors(sectors), CHUNK, &source, &destination)?;
-    let mut table = LiveTable::default();
-    table.devices = vec![source, Arc::clone(&destination)];
-    table.parts = vec![part];
+    let pv = |minor| Dev::Pv { major: 0, minor };
+    let area = |device| Area { device, offset: Sectors(0) };
+    let mirror = Mirror {
+        source: area(pv(0)),
+        destination: area(pv(1)),
+        // The log lies behind the data.
+        log: Log::Disk(Dev::Log { major: 0, minor: 1, sector: sectors }),
+        chunk_sectors: CHUNK,
+        sync: None,
+        handle_errors: true,
+        keep_log: false,
+    };
+    let line = Segment { start: Sectors(0), len: Sectors(sectors), target: Target::Mirror(mirror) };
+    let devices = [source, Arc::clone(&destination)];
+    let table = LiveTable::new(&[line], None, &devices, &wakeup)?;
     let table = Arc::new(table);
     let queues = Arc::new(Queues::new(Vec::new()));
     let events = Arc::new(Events::new());
