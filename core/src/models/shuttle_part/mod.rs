@@ -3,9 +3,8 @@
 //!
 //! `RUSTFLAGS="--cfg shuttle" cargo test -p lvshift-core --release --lib --target-dir target/shuttle shuttle`
 //!
-//! What runs is the tracker, the plans, the flush gate and the whole copier with its log and its settle
-//! rounds; what is made up are the queues' loops, which are those of the ublk front end in small, and the
-//! disks. At every change of a disk: were the power to fail now, the log would not lie and nothing flushed would be lost. At every end of a write or a copy: a
+//! What runs is the tracker, the flush gate, core's queue with all that it makes of requests, and the whole
+//! copier with its log and its settle rounds; what is made up are the threads and the disks. At every change of a disk: were the power to fail now, the log would not lie and nothing flushed would be lost. At every end of a write or a copy: a
 //! mirrored chunk that nobody writes is equal on both legs, so overlapping writes came to both in one
 //! order. A wake-up that is lost is a deadlock, which shuttle reports.
 
@@ -24,7 +23,8 @@ use crate::chunk::*;
 use crate::device::{Device, DeviceIndex};
 use crate::io::Discards;
 use crate::mirror::{Part, PartPlace, Volume};
-use crate::table::Area;
+use crate::serve::{Below, Served};
+use crate::table::{Area, Log, Mirror, Segment, StoredTable, Table, Target};
 use crate::units::Sectors;
 use disks::{CHUNK, Disks, LENGTH};
 use plan::Plan;
@@ -96,6 +96,8 @@ struct System {
     devices: [Device; 2],
     disks: Mutex<Disks>,
     flushes: FlushGate,
+    /// What the LV is served from: by the mirror, by each leg alone.
+    tables: [StoredTable<[Segment<DeviceIndex>; 1], DeviceIndex>; 3],
     /// Flushes of the destination that are under way or not told of yet.
     flushing: AtomicU32,
     gate: gate::Gate,
@@ -124,6 +126,24 @@ impl System {
             destination: at(1, PLACES[1]),
             log: at(1, 0),
         };
+        let mirror = Mirror {
+            source: place.source,
+            destination: place.destination,
+            log: Log::Disk(place.log.device),
+            chunk_sectors: CHUNK,
+            sync: None,
+            handle_errors: true,
+            keep_log: false,
+        };
+        let tables = [
+            Target::Mirror(mirror),
+            Target::Linear(place.source),
+            Target::Linear(place.destination),
+        ];
+        let tables = tables.map(|target| {
+            let segment = Segment { start: Sectors(0), len: Sectors(LENGTH), target };
+            StoredTable::new([segment]).expect("a table")
+        });
         let part = Part::new(place, tracker, Discards::SourceOnly, &devices[1]);
         System {
             disks: Mutex::new(Disks::new(plan.clean)),
@@ -131,6 +151,7 @@ impl System {
             parts: [part],
             devices,
             flushes: FlushGate::new(),
+            tables,
             flushing: AtomicU32::new(0),
             gate: gate::Gate::new(),
             queues: std::array::from_fn(|_| Bell::new()),
@@ -190,6 +211,47 @@ impl Volume for System {
 
     fn flushes(&self) -> &FlushGate {
         &self.flushes
+    }
+}
+
+/// The LV as one table has it.
+struct Mapped<'a> {
+    system: &'a System,
+    table: gate::Table,
+}
+
+impl Volume for Mapped<'_> {
+    type Cells = Memory;
+
+    fn parts(&self) -> &[Part<Memory>] {
+        if self.table == gate::Table::Mirror { &self.system.parts } else { &[] }
+    }
+
+    fn device(&self, device: DeviceIndex) -> Option<&Device> {
+        self.system.device(device)
+    }
+
+    fn flushes(&self) -> &FlushGate {
+        &self.system.flushes
+    }
+}
+
+impl Served for Mapped<'_> {
+    fn table(&self) -> Table<'_, DeviceIndex> {
+        let [mirror, source, destination] = &self.system.tables;
+        match self.table {
+            gate::Table::Mirror => mirror.table(),
+            gate::Table::Plain(Leg::Source) => source.table(),
+            gate::Table::Plain(Leg::Destination) => destination.table(),
+        }
+    }
+
+    fn below(&self) -> Below {
+        Below::of(self.table().segments(), self.parts())
+    }
+
+    fn is_committing(&self) -> bool {
+        true
     }
 }
 
