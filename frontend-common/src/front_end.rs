@@ -13,6 +13,7 @@ use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
 pub use lvshift_driver::{CopyStatus, Wake};
 
 use crate::error::{Error, Kind, Result};
+use crate::lvm2::mapper::Mapper;
 use crate::pv::{Member, Members};
 use crate::vg::Vg;
 
@@ -110,6 +111,15 @@ pub trait FrontEnd {
     fn lv_at(&mut self, device: DeviceNumber) -> Result<Option<(String, String)>> {
         let _ = device;
         Ok(None)
+    }
+
+    /// Device-mapper, for moves in VGs of LVM2's own.
+    ///
+    /// # Errors
+    /// `Kind::Unsupported` for a front end that makes none.
+    fn lvm2(&mut self) -> Result<&mut dyn Mapper> {
+        let what = format!("{} does not move in VGs of LVM2's own yet", self.name());
+        Err(Error::new(Kind::Unsupported, what).state("nothing was changed").next("use lvshift-dm"))
     }
 
     /// The LV's device, if it has one.

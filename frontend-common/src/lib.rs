@@ -15,6 +15,7 @@ pub mod front_end;
 pub mod journal;
 pub mod links;
 pub mod lock;
+pub mod lvm2;
 pub mod output;
 pub mod program;
 pub mod progress;

@@ -11,6 +11,7 @@ use lvshift_frontend_common::device::{OWN_DM_PREFIX, sysfs};
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::{ActiveLv, CopyStatus, FrontEnd, View, Wake};
 use lvshift_frontend_common::links;
+use lvshift_frontend_common::lvm2::mapper::Mapper;
 
 use crate::kernel::{Info, Kernel};
 use crate::names::{self, Role};
@@ -78,6 +79,14 @@ impl FrontEnd for Dm {
 
     fn check_kernel(&mut self, for_a_move: bool) -> Result<()> {
         self.kernel()?.check(for_a_move)
+    }
+
+    fn lvm2(&mut self) -> Result<&mut dyn Mapper> {
+        self.kernel()?;
+        match &mut self.kernel {
+            Some(kernel) => Ok(kernel),
+            None => Err(Error::new(Kind::Kernel, "device-mapper went away")),
+        }
     }
 
     fn active(&mut self, vg: &Vg, lv: LvIndex) -> Result<Option<ActiveLv>> {

@@ -41,6 +41,9 @@ pub(crate) struct Info {
 /// A table as the kernel told it; `None` for a line that no table of ours has.
 pub(crate) type KernelTable = Vec<Option<Segment>>;
 
+/// A line as the kernel takes and tells it: first sector, how many, target, arguments.
+pub(crate) type RawLine = (u64, u64, String, String);
+
 /// The way to device-mapper.
 pub(crate) struct Kernel {
     dm: DM,
@@ -178,21 +181,31 @@ impl Kernel {
 
     /// Puts a table into the inactive slot and looks whether the kernel has understood it.
     pub(crate) fn load(&self, uuid: &str, shown: &str, table: &[Segment]) -> Result<()> {
-        let lines: Vec<(u64, u64, String, String)> = table
+        let lines: Vec<RawLine> = table
             .iter()
             .map(|line| {
                 let kind = line.target.dm_kind().to_owned();
                 (line.start.0, line.len.0, kind, line.target.dm_params().to_string())
             })
             .collect();
+        self.load_raw(uuid, shown, &lines)?;
+        same(table, &self.table(uuid, true)?, shown)
+    }
+
+    /// Puts lines into the inactive slot.
+    pub(crate) fn load_raw(&self, uuid: &str, shown: &str, lines: &[RawLine]) -> Result<()> {
         let id = DmUuid::new(uuid).map_err(|error| failed("name", uuid, error))?;
-        for line in table {
-            tracing::debug!(device = shown, %line, "load");
+        for (start, len, kind, params) in lines {
+            tracing::debug!(
+                device = shown,
+                line = format!("{start} {len} {kind} {params}"),
+                "load"
+            );
         }
         self.dm
-            .table_load(&DevId::Uuid(id), &lines, DmOptions::default())
-            .map_err(|error| failed("load a table into", shown, error))?;
-        same(table, &self.table(uuid, true)?, shown)
+            .table_load(&DevId::Uuid(id), lines, DmOptions::default())
+            .map(drop)
+            .map_err(|error| failed("load a table into", shown, error))
     }
 
     /// Drops what is in the inactive slot.
@@ -210,7 +223,7 @@ impl Kernel {
     /// frozen (skip lockfs), since nothing on the device changes for it.
     pub(crate) fn resume(&self, uuid: &str, shown: &str) -> Result<()> {
         let flags = DmFlags::DM_NOFLUSH | DmFlags::DM_SKIP_LOCKFS;
-        self.change(Change::Resume { uuid }, names::is_helper(uuid), flags)
+        self.change(Change::Resume { uuid }, names::is_hidden(uuid, shown), flags)
             .map_err(|error| refused("switch the table of", shown, error))
     }
 
@@ -237,12 +250,8 @@ impl Kernel {
 
     /// The live table, or the one in the inactive slot.
     pub(crate) fn table(&self, uuid: &str, inactive: bool) -> Result<KernelTable> {
-        let mut flags = DmFlags::DM_STATUS_TABLE | DmFlags::DM_NOFLUSH;
-        if inactive {
-            flags |= DmFlags::DM_QUERY_INACTIVE_TABLE;
-        }
-        let lines = self.lines(uuid, flags)?;
-        Ok(lines
+        Ok(self
+            .raw_table(uuid, inactive)?
             .into_iter()
             .map(|(start, len, kind, params)| {
                 let target = Target::from_dm(&kind, &params).ok()?;
@@ -251,12 +260,21 @@ impl Kernel {
             .collect())
     }
 
+    /// The same, in the kernel's words.
+    pub(crate) fn raw_table(&self, uuid: &str, inactive: bool) -> Result<Vec<RawLine>> {
+        let mut flags = DmFlags::DM_STATUS_TABLE | DmFlags::DM_NOFLUSH;
+        if inactive {
+            flags |= DmFlags::DM_QUERY_INACTIVE_TABLE;
+        }
+        self.lines(uuid, flags)
+    }
+
     /// The status of each line of the live table: start, length, kind, text.
-    pub(crate) fn status(&self, uuid: &str) -> Result<Vec<(u64, u64, String, String)>> {
+    pub(crate) fn status(&self, uuid: &str) -> Result<Vec<RawLine>> {
         self.lines(uuid, DmFlags::DM_NOFLUSH)
     }
 
-    fn lines(&self, uuid: &str, flags: DmFlags) -> Result<Vec<(u64, u64, String, String)>> {
+    fn lines(&self, uuid: &str, flags: DmFlags) -> Result<Vec<RawLine>> {
         let id = DmUuid::new(uuid).map_err(|error| failed("name", uuid, error))?;
         self.dm
             .table_status(&DevId::Uuid(id), DmOptions::default().set_flags(flags))
@@ -276,9 +294,10 @@ impl Kernel {
 
     fn remove_with(&self, uuid: &str, shown: &str, flags: DmFlags) -> Result<()> {
         let mut tries = 1;
-        let enough = if names::is_helper(uuid) { REMOVE_HELPER_TRIES } else { REMOVE_TRIES };
+        let helper = names::is_hidden(uuid, shown);
+        let enough = if helper { REMOVE_HELPER_TRIES } else { REMOVE_TRIES };
         loop {
-            let done = self.change(Change::Remove { uuid }, names::is_helper(uuid), flags);
+            let done = self.change(Change::Remove { uuid }, helper, flags);
             let Err(error) = done else { return Ok(()) };
             match error.raw_os_error() {
                 Some(ENXIO) => return Ok(()),

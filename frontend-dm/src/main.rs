@@ -5,6 +5,7 @@ mod events;
 mod front;
 mod ioctl;
 mod kernel;
+mod lvm2;
 mod names;
 mod nodes;
 mod shadow;

@@ -8,6 +8,9 @@ use lvshift_frontend_common::error::{Error, Kind, Result};
 /// dm's own limit on a name, without its final zero byte.
 const MAX_DM_NAME: usize = 127;
 
+/// The start of the dm UUIDs of LVM2's LVs.
+const LVM2_DM_PREFIX: &str = "LVM-";
+
 /// A device of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -58,6 +61,16 @@ pub(crate) fn is_helper(dm_uuid: &str) -> bool {
     dm_uuid.len() > OWN_DM_PREFIX.len() + 36 + 1 + 36
 }
 
+/// Whether a device is a helper of a move, in a VG of ours or of LVM2's: udev is to look at none.
+pub(crate) fn is_hidden(dm_uuid: &str, dm_name: &str) -> bool {
+    if !dm_uuid.starts_with(LVM2_DM_PREFIX) {
+        return is_helper(dm_uuid);
+    }
+    // The one single hyphen stands before the LV's name.
+    let lv = dm_name.replace("--", "  ").split_once('-').map(|(_, lv)| lv.to_owned());
+    lv.is_some_and(|lv| lvshift_frontend_common::lvm2::text::moves::is_ours(&lv))
+}
+
 /// Whether a dm UUID is one of a helper device (shadow or log) of this LV.
 pub(crate) fn is_helper_of(dm_uuid: &str, vg: Uuid, lv: Uuid) -> bool {
     dm_uuid.strip_prefix(&lv_uuid(vg, lv)).is_some_and(|rest| rest.starts_with('-'))
@@ -80,6 +93,16 @@ mod tests {
         assert_eq!(name("vg", "lv", Role::Shadow).expect("short"), "vg-lv-shadow");
         assert_eq!(name("vg", "lv-shadow", Role::Lv).expect("short"), "vg-lv--shadow");
         assert_eq!(name("vg", "lv", Role::Log(7)).expect("short"), "vg-lv-log7");
+    }
+
+    #[test]
+    fn the_hidden_lvs_of_a_move_are_told_from_lvm2s_lvs() {
+        assert!(is_hidden("LVM-abc", "my--vg-lvshift0_mimage_1"));
+        assert!(is_hidden("LVM-abc", "vg-lvshift12"));
+        for name in ["vg-home", "vg-lvshift0--x", "vg-lvshifts", "lvshift0", "a--lvshift0-home"] {
+            assert!(!is_hidden("LVM-abc", name), "{name}");
+        }
+        assert!(!is_hidden("other", "vg-lvshift0"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `pvmove`: plans and records a move, carries on what was interrupted, or undoes it.
 
 mod background;
+mod lvm2;
 mod plan;
 mod readable;
 mod select;
@@ -34,6 +35,9 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
     let (Some(source), false) = (&args.source, args.abort) else {
         return recorded(context, args);
     };
+    if let Some((vg, key)) = lvm2::vg_of(&source.device)? {
+        return lvm2::begin(context, args, source, vg, &key);
+    }
     let name = select::vg_of(&source.device)?;
     let mut open = OpenVg::open(&name, Hold::Release)?;
     let interrupted = select::moves_from(&open, &source.device)?;
@@ -68,7 +72,12 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
     context.front_end.check_kernel(true)?;
     let moves = plan::record(context, args, source, &mut open)?;
     if args.background {
-        return background::leave(context, args, &open, source.device.display().to_string());
+        return background::leave(
+            context,
+            args,
+            open.vg().name().as_str(),
+            source.device.display().to_string(),
+        );
     }
     match drive(context, args, &mut open, Way::Run, &moves) {
         // Nothing was begun: no trace of the plan is left.
@@ -91,6 +100,13 @@ fn pace(args: &Pvmove) -> Pace {
 /// `pvmove` and `pvmove --abort`, of one PV or of everything.
 fn recorded(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
     let mut found = false;
+    let of_lvm2 = args.source.as_ref().map(|source| lvm2::vg_of(&source.device)).transpose()?;
+    if let Some(Some((vg, key))) = of_lvm2 {
+        if !lvm2::recorded(context, args, vg, Some(&key))? {
+            nothing(context, args);
+        }
+        return Ok(());
+    }
     for opened in select::vgs(args)? {
         let mut open = match opened {
             Ok(open) => open,
@@ -117,11 +133,26 @@ fn recorded(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
             context.fail(&error);
         }
     }
+    if args.source.is_none() {
+        for vg in lvm2::with_moves(context) {
+            match lvm2::recorded(context, args, vg, None) {
+                Ok(some) => found |= some,
+                Err(error) => {
+                    found = true;
+                    context.fail(&error);
+                }
+            }
+        }
+    }
     if !found {
-        let what = if args.abort { "undo" } else { "carry on" };
-        context.say(format!("pvmove: there is nothing to {what}: no move is recorded"));
+        nothing(context, args);
     }
     Ok(())
+}
+
+fn nothing(context: &Context<'_>, args: &Pvmove) {
+    let what = if args.abort { "undo" } else { "carry on" };
+    context.say(format!("pvmove: there is nothing to {what}: no move is recorded"));
 }
 
 /// A command that was killed in the middle of its last commit leaves no move, but PVs that say
@@ -148,7 +179,12 @@ fn carry_on(
         let of = open.vg().move_by_uuid(moves.first().copied().unwrap_or_default());
         let part = of.and_then(|of| open.vg().parts_of(of).first());
         let source = part.map(|part| super::lookup::pv_path(&open, part.source.pv));
-        return background::leave(context, args, &open, source.unwrap_or_default());
+        return background::leave(
+            context,
+            args,
+            open.vg().name().as_str(),
+            source.unwrap_or_default(),
+        );
     }
     drive(context, args, &mut open, Way::CarryOn, moves)
 }

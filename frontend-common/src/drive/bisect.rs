@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 /// Bad runs of sectors in order, each with its error in words.
-pub(super) type Bad = Vec<(Range<u64>, String)>;
+pub(crate) type Bad = Vec<(Range<u64>, String)>;
 
 /// How finely and how long is looked.
 #[derive(Clone, Copy, Debug)]

@@ -168,7 +168,7 @@ fn bytes_of(vg: &OpenVg, of: Uuid) -> u64 {
 
 /// What is moved may hold this very program, or the swap: nothing of us may need the disk, and
 /// nobody is to kill us for memory.
-fn keep_alive() {
+pub(crate) fn keep_alive() {
     if let Err(error) = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE) {
         tracing::warn!(%error, "memory cannot be locked");
     }

@@ -6,22 +6,22 @@ use crate::vg::OpenVg;
 
 /// A move in the words of those who read of it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     /// Its LVs.
-    pub(super) lvs: Vec<Uuid>,
+    pub(crate) lvs: Vec<Uuid>,
     /// Their names, as VG/LV.
-    pub(super) names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// The paths of the PVs that it reads.
-    pub(super) from: Vec<String>,
+    pub(crate) from: Vec<String>,
     /// The paths of the PVs that it writes.
-    pub(super) to: Vec<String>,
+    pub(crate) to: Vec<String>,
     /// How much it is to move.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 impl Facts {
     /// As the metadata read last have it; nothing at all of a move that they do not record.
-    pub(super) fn of(vg: &OpenVg, of: Uuid) -> Facts {
+    pub(crate) fn of(vg: &OpenVg, of: Uuid) -> Facts {
         let mut facts = Facts::default();
         let model = vg.vg();
         let Some(of) = model.move_by_uuid(of) else { return facts };

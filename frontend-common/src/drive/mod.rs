@@ -17,8 +17,14 @@ mod tests;
 mod ticker;
 mod wishes;
 
+pub(crate) use command::keep_alive;
 pub use command::{abort, carry_on, run};
+pub(crate) use facts::Facts;
 pub use read_check::read_check;
+pub(crate) use read_check::unreadable;
 pub use report::{MoveReport, Options, Progress, Report};
 #[cfg(feature = "sim")]
 pub use simulate::one;
+pub(crate) use summary::{Failures, Names, summary};
+pub(crate) use ticker::{Place, Ticker};
+pub(crate) use wishes::Wishes;

@@ -74,7 +74,7 @@ fn on_device(vg: &Vg, piece: &Segment) -> Option<Range<u64>> {
 
 /// The sectors of `range` that cannot be read, merged, in order, at most [`MAX_BAD`] runs. Tells
 /// `progress` how many sectors are done and stops early when it answers `false`.
-fn unreadable(
+pub(crate) fn unreadable(
     device: &BlockDevice,
     range: Range<u64>,
     progress: &mut dyn FnMut(u64) -> bool,

@@ -10,17 +10,17 @@ use crate::front_end::BadPlace;
 
 /// What happened on the way.
 #[derive(Debug, Default)]
-pub(super) struct Failures {
+pub(crate) struct Failures {
     /// The first leg that failed.
-    pub(super) leg: Option<(Leg, LegFault)>,
+    pub(crate) leg: Option<(Leg, LegFault)>,
     /// The sectors that could not be read or written.
-    pub(super) bad_places: Vec<BadPlace>,
+    pub(crate) bad_places: Vec<BadPlace>,
     /// The errors of the steps that failed, in order.
-    pub(super) errors: Vec<Error>,
+    pub(crate) errors: Vec<Error>,
 }
 
 /// What PVs and LVs are called.
-pub(super) trait Names {
+pub(crate) trait Names {
     /// The path of the PV's device, if it is there.
     fn pv(&self, pv: Uuid) -> Option<String>;
     /// The LV as VG/LV, if it is there.
@@ -28,7 +28,7 @@ pub(super) trait Names {
 }
 
 /// The one error for the person.
-pub(super) fn summary(
+pub(crate) fn summary(
     facts: &Facts,
     outcome: Outcome,
     failures: &Failures,

@@ -15,17 +15,17 @@ const LOOK_ANYWAY: Duration = Duration::from_secs(10);
 
 /// Where a move stands among those of its command.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    pub(super) number: usize,
-    pub(super) count: usize,
+pub(crate) struct Place {
+    pub(crate) number: usize,
+    pub(crate) count: usize,
     /// Bytes of the moves before it.
-    pub(super) before: u64,
+    pub(crate) before: u64,
     /// Bytes of all.
-    pub(super) total: u64,
+    pub(crate) total: u64,
 }
 
 /// Chooses the looks at a copy that somebody is told of.
-pub(super) struct Ticker {
+pub(crate) struct Ticker {
     of: Uuid,
     place: Place,
     /// How often somebody wants to hear; `None`: never.
@@ -38,19 +38,19 @@ pub(super) struct Ticker {
 }
 
 impl Ticker {
-    pub(super) fn new(of: Uuid, place: Place, interval: Option<Duration>) -> Ticker {
+    pub(crate) fn new(of: Uuid, place: Place, interval: Option<Duration>) -> Ticker {
         let rate = Rate::new(Nanos(0));
         Ticker { of, place, interval, begun: Instant::now(), rate, counted: None, told: None }
     }
 
     /// The waiting begins anew.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         (self.begun, self.rate) = (Instant::now(), Rate::new(Nanos(0)));
         (self.counted, self.told) = (None, None);
     }
 
     /// What to tell of this look, if anything.
-    pub(super) fn look(&mut self, status: &CopyStatus) -> Option<Progress> {
+    pub(crate) fn look(&mut self, status: &CopyStatus) -> Option<Progress> {
         let interval = self.interval?;
         let now = Instant::now();
         let at = Nanos(u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
@@ -78,7 +78,7 @@ impl Ticker {
     }
 
     /// When the copy is to be looked at next although nothing woke us.
-    pub(super) fn until(&self) -> Duration {
+    pub(crate) fn until(&self) -> Duration {
         match (self.interval, self.told) {
             (Some(interval), Some(told)) => interval.saturating_sub(told.elapsed()),
             _ => LOOK_ANYWAY,

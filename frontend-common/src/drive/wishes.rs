@@ -8,7 +8,7 @@ use crate::control::{Request, Requests};
 
 /// What was asked for since the command began.
 #[derive(Debug, Default)]
-pub(super) struct Wishes {
+pub(crate) struct Wishes {
     /// Moves that somebody wants back on their source.
     unwanted: Vec<Uuid>,
     /// All of them.
@@ -17,17 +17,17 @@ pub(super) struct Wishes {
 
 impl Wishes {
     /// These are to go back from the start.
-    pub(super) fn to_abort(moves: &[Uuid]) -> Wishes {
+    pub(crate) fn to_abort(moves: &[Uuid]) -> Wishes {
         Wishes { unwanted: moves.to_vec(), all: false }
     }
 
     /// Whether this move, which is yet to be taken up, is to go back.
-    pub(super) fn abort(&self, of: Uuid) -> bool {
+    pub(crate) fn abort(&self, of: Uuid) -> bool {
         self.all || self.unwanted.contains(&of)
     }
 
     /// Hears what is wanted now, and says to `each` what concerns the move `of`.
-    pub(super) fn hear(
+    pub(crate) fn hear(
         &mut self,
         of: Uuid,
         requests: &mut dyn Requests,

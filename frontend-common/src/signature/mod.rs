@@ -89,6 +89,19 @@ const MD: &[u8] = &[0xfc, 0x4e, 0x2b, 0xa9];
 const DRBD: &[&[u8]] =
     &[&[0x83, 0x74, 0x02, 0x6b], &[0x83, 0x74, 0x02, 0x6c], &[0x83, 0x74, 0x02, 0x6d]];
 
+/// Whether the device is a PV of LVM2, by its label alone.
+pub(crate) fn is_lvm2(device: &BlockDevice) -> bool {
+    let mut head = Aligned::zeroed(4096);
+    device.read(Sectors(0), &mut head).is_ok() && lvm2_labels(&head).next().is_some()
+}
+
+/// The bytes at which LVM2's label stands: in one of the first four sectors.
+fn lvm2_labels(head: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    (0..4).map(|sector| sector * 512).filter(|start| {
+        matches(head, *start, b"LABELONE") && matches(head, start + 24, b"LVM2 001")
+    })
+}
+
 fn matches(bytes: &[u8], offset: usize, magic: &[u8]) -> bool {
     bytes.get(offset..).is_some_and(|rest| rest.starts_with(magic))
 }
@@ -99,12 +112,7 @@ fn find_in_head(head: &[u8]) -> Vec<Signature> {
         .filter(|Magic { offset, bytes, .. }| matches(head, *offset, bytes))
         .map(|Magic { name, offset, .. }| Signature { name, offset: *offset as u64 })
         .collect();
-    for sector in 0..4 {
-        let start = sector * 512;
-        if matches(head, start, b"LABELONE") && matches(head, start + 24, b"LVM2 001") {
-            found.push(Signature { name: "LVM2 PV", offset: start as u64 });
-        }
-    }
+    found.extend(lvm2_labels(head).map(|at| Signature { name: "LVM2 PV", offset: at as u64 }));
     // Both byte orders of the uberblock's magic, in the first label's array of uberblocks.
     for slot in 0..128 {
         let start = 128 * 1024 + slot * 1024;

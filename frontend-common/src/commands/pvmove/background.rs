@@ -11,13 +11,12 @@ use crate::error::{Error, Kind, Result};
 use crate::factor;
 use crate::lock::run_directory;
 use crate::systemd;
-use crate::vg::OpenVg;
 
 /// Starts the process that goes on, and says how to follow it.
 pub(super) fn leave(
     context: &mut Context<'_>,
     args: &Pvmove,
-    open: &OpenVg,
+    name: &str,
     source: String,
 ) -> Result<()> {
     let program = context.program;
@@ -43,7 +42,6 @@ pub(super) fn leave(
             WritePolicy::SourceFirst => "--write-policy=source-first".to_owned(),
         });
     }
-    let name = open.vg().name().as_str();
     if let Some(unit) = systemd::unit("lvshift-pvmove", &systemd::escape(name)) {
         let text = format!("LVSHIFT_PROGRAM={program}\nLVSHIFT_OPTIONS={}\n", options.join(" "));
         fs::write(run_directory()?.join(format!("pvmove-{name}.env")), text).map_err(cannot)?;

@@ -1,8 +1,19 @@
 //! LVM2's own tools and volume groups beside ours.
 
 mod control;
+mod crash;
+mod faults;
+mod in_place;
+mod rig;
+mod texts;
 
 use crate::scenario::Scenario;
 
 /// One list a file.
-pub(super) const LISTS: &[&[Scenario]] = &[control::SCENARIOS];
+pub(super) const LISTS: &[&[Scenario]] = &[
+    control::SCENARIOS,
+    faults::SCENARIOS,
+    crash::SCENARIOS,
+    in_place::SCENARIOS,
+    texts::SCENARIOS,
+];

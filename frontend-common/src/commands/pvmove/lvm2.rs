@@ -1,0 +1,410 @@
+//! `pvmove` in a VG of LVM2's own. Which kind a PV belongs to is found out from its device.
+
+use std::path::Path;
+use std::time::Instant;
+
+use lvshift_core::units::Uuid;
+
+use super::super::Context;
+use super::super::driven::{driver, is_driven};
+use super::super::lookup::{self, refuse};
+use super::super::place::policy;
+use super::{Way, background, failure};
+use crate::cli::pv_args::Pvmove;
+use crate::cli::spec::PvSpec;
+use crate::cli::values::AllocPolicy;
+use crate::device::{Access, BlockDevice};
+use crate::drive::{self, Options, unreadable};
+use crate::error::{Error, Kind, Result};
+use crate::lvm2::plan::{Model, Planned, Wanted};
+use crate::lvm2::text::Metadata;
+use crate::lvm2::tools::Lvm;
+use crate::lvm2::vg::LvmVg;
+use crate::lvm2::{self, id};
+use crate::output;
+use crate::progress::{Event, Style, Teller};
+use crate::signature;
+
+/// The VG of the PV at this path, if it is one of LVM2's.
+pub(super) fn vg_of(path: &Path) -> Result<Option<(LvmVg, String)>> {
+    // What cannot be opened is told by who looks among PVs of ours.
+    let Ok(device) = BlockDevice::open(path, Access::Read) else { return Ok(None) };
+    if !signature::is_lvm2(&device) {
+        return Ok(None);
+    }
+    let shown = path.display();
+    let lvm = Lvm::find().ok_or_else(|| {
+        refuse(Kind::Unsupported, format!("{shown} is a PV of LVM2, which this machine lacks"))
+            .next("install LVM2 (the package lvm2)")
+    })?;
+    let found = lvm.pvs(None, &[])?.into_iter().find(|pv| pv.number == Some(device.number()));
+    let Some(found) = found else {
+        return Err(refuse(Kind::NotFound, format!("LVM2 does not see a PV on {shown}"))
+            .next("its devices file, filters or system id may exclude it: `pvs -a` shows"));
+    };
+    let Some(name) = found.vg else {
+        return Err(refuse(Kind::State, format!("PV {shown} is in no VG")));
+    };
+    let vg = LvmVg::open(&lvm, &name)?;
+    let key = vg.pv_at(device.number()).map(str::to_owned).ok_or_else(|| {
+        refuse(Kind::State, format!("PV {shown} is not in VG {name} any more")).next("try again")
+    })?;
+    Ok(Some((vg, key)))
+}
+
+/// The VGs of LVM2's in which a move of ours is recorded; none without LVM2.
+pub(super) fn with_moves(context: &mut Context<'_>) -> Vec<LvmVg> {
+    let Some(lvm) = lvm2::in_use() else { return Vec::new() };
+    let names = match lvm.vgs_with_moves() {
+        Ok(names) => names,
+        Err(error) => {
+            context.fail(&error);
+            return Vec::new();
+        }
+    };
+    let mut vgs = Vec::new();
+    for name in names {
+        match LvmVg::open(&lvm, &name) {
+            Ok(vg) => vgs.push(vg),
+            Err(error) => context.fail(&error),
+        }
+    }
+    vgs
+}
+
+/// The recorded moves, all or those away from this PV.
+fn moves_from(vg: &LvmVg, source: Option<&str>) -> Vec<Uuid> {
+    let from_here = |key: &str, part: &crate::lvm2::text::Part| part.source.of == key;
+    vg.moves()
+        .iter()
+        .filter(|record| {
+            source.is_none_or(|key| record.parts.iter().any(|part| from_here(key, part)))
+        })
+        .map(|record| id::uuid(&record.id))
+        .collect()
+}
+
+/// `pvmove SRC [DST]`.
+pub(super) fn begin(
+    context: &mut Context<'_>,
+    args: &Pvmove,
+    source: &PvSpec,
+    mut vg: LvmVg,
+    key: &str,
+) -> Result<()> {
+    let interrupted = moves_from(&vg, Some(key));
+    let driven = is_driven(vg.uuid());
+    if context.test {
+        if interrupted.is_empty() {
+            let planned = plan(args, source, &vg, key)?;
+            announce(context, args, &vg, &planned);
+            context.say("pvmove: with --test nothing was changed; the source was not read");
+        } else {
+            let device = source.device.display();
+            context.say(format!(
+                "pvmove: the move from {device} that is recorded would be carried on"
+            ));
+            context.say("pvmove: with --test nothing was changed");
+        }
+        return Ok(());
+    }
+    if args.detached || (!interrupted.is_empty() && !driven) {
+        if !args.detached {
+            let device = source.device.display();
+            context.say(format!("Detected pvmove in progress for {device}: carrying it on."));
+            if !args.destinations.is_empty() || args.name.is_some() || args.atomic {
+                context.warn("Ignoring remaining command line arguments.");
+            }
+        }
+        return carry_on(context, args, vg, &interrupted);
+    }
+    if driven {
+        return Err(refuse(
+            Kind::Locked,
+            format!("extents of VG {} are being moved by {}", vg.name(), driver(vg.uuid())),
+        )
+        .next(format!("wait for it, or stop it with `{} pvmove --abort`", context.program)));
+    }
+    context.front_end.lvm2()?.check()?;
+    let moves = record(context, args, source, &mut vg, key)?;
+    if args.background {
+        let name = vg.name().to_owned();
+        return background::leave(context, args, &name, source.device.display().to_string());
+    }
+    match drive(context, args, &mut vg, Way::Run, &moves) {
+        // Nothing was begun: no trace of the plan is left. What fails here is found by the next run.
+        Err(error) if error.kind == Kind::Locked => {
+            let _ = lvm2::forget(&mut vg, context.front_end.lvm2()?, &moves);
+            Err(error)
+        }
+        other => other,
+    }
+}
+
+/// The commit of a plan that failed may stand all the same: nothing has been begun, and no trace of it is left.
+fn take_back(context: &mut Context<'_>, vg: &mut LvmVg, planned: &[Uuid], error: Error) -> Error {
+    let reread = vg.reread();
+    let new: Vec<Uuid> =
+        moves_from(vg, None).into_iter().filter(|of| planned.contains(of)).collect();
+    if reread.is_err() || new.is_empty() {
+        return error;
+    }
+    let done = context.front_end.lvm2().and_then(|mapper| lvm2::forget(vg, mapper, &new));
+    // What failed in the commit may fail in this one, too, and yet have been done.
+    let gone = vg.reread().is_ok() && moves_from(vg, None).iter().all(|of| !new.contains(of));
+    tracing::debug!(?done, gone, "the plan is taken back");
+    if gone {
+        error.state("nothing was moved, and the plan is taken back")
+    } else {
+        error
+            .state("nothing was moved; the plan is recorded")
+            .next("`pvmove --abort` takes it back")
+    }
+}
+
+/// `pvmove` and `pvmove --abort` in this VG, of one PV or of everything. Whether there was something to do.
+pub(super) fn recorded(
+    context: &mut Context<'_>,
+    args: &Pvmove,
+    mut vg: LvmVg,
+    source: Option<&str>,
+) -> Result<bool> {
+    let moves = moves_from(&vg, source);
+    if moves.is_empty() {
+        return Ok(false);
+    }
+    if context.test {
+        context.say("pvmove: with --test nothing was changed");
+        return Ok(true);
+    }
+    if args.abort {
+        context.front_end.lvm2()?.check()?;
+        drive(context, args, &mut vg, Way::Abort, &moves)?;
+    } else {
+        carry_on(context, args, vg, &moves)?;
+    }
+    Ok(true)
+}
+
+fn carry_on(context: &mut Context<'_>, args: &Pvmove, mut vg: LvmVg, moves: &[Uuid]) -> Result<()> {
+    context.front_end.lvm2()?.check()?;
+    if args.background {
+        let first = vg.moves().first().and_then(|record| record.parts.first());
+        let source = first.map(|part| vg.path_of(&part.source.of)).unwrap_or_default();
+        let name = vg.name().to_owned();
+        return background::leave(context, args, &name, source);
+    }
+    drive(context, args, &mut vg, Way::CarryOn, moves)
+}
+
+fn drive(
+    context: &mut Context<'_>,
+    args: &Pvmove,
+    vg: &mut LvmVg,
+    way: Way,
+    moves: &[Uuid],
+) -> Result<()> {
+    output::never_block();
+    let style = Style::choose(context.json, context.common.quiet > 0);
+    let mut teller = Teller::new(style, context.program, output::stdout());
+    let mut report = |report: drive::Report<'_>| teller.hear(report);
+    let options = Options { interval: style.interval(args.interval), report: &mut report };
+    let mapper = context.front_end.lvm2()?;
+    let ended = match way {
+        Way::Run | Way::CarryOn => lvm2::run(vg, mapper, moves, options),
+        Way::Abort => lvm2::abort(vg, mapper, moves, options),
+    }?;
+    if way == Way::Abort && ended.is_empty() {
+        // The process that drove them was asked, and has let go.
+        context.say("pvmove: undone by the process that was moving");
+        return Ok(());
+    }
+    teller.finish(&ended);
+    for error in ended.iter().filter_map(|report| failure(way, report)) {
+        teller.error(&error);
+        context.fail(&error);
+    }
+    Ok(())
+}
+
+/// Plans what was asked, and refuses what can be refused before anything is written.
+fn plan(args: &Pvmove, source: &PvSpec, vg: &LvmVg, key: &str) -> Result<Vec<Planned>> {
+    let wanted = Wanted {
+        sources: areas(vg.text(), key, source)?,
+        lv: args.name.as_deref().map(|name| only_lv(vg, name)).transpose()?,
+        destinations: destinations(vg, &args.destinations)?,
+        policy: policy(args.alloc.unwrap_or(AllocPolicy::Normal)),
+        atomic: args.atomic,
+    };
+    let mut model = Model::of(vg.text())?;
+    let planned = model.plan(vg.text(), &wanted, &mut lookup::fresh)?;
+    if !args.allow_mixed_block_sizes {
+        check_blocks(vg, &planned)?;
+    }
+    Ok(planned)
+}
+
+/// Plans what was asked and has it committed as queued.
+fn record(
+    context: &mut Context<'_>,
+    args: &Pvmove,
+    source: &PvSpec,
+    vg: &mut LvmVg,
+    key: &str,
+) -> Result<Vec<Uuid>> {
+    let planned = plan(args, source, vg, key)?;
+    if !args.skip_read_check {
+        check_readable(context, vg, &planned)?;
+    }
+    let command = id::id(lookup::fresh());
+    let seqno = vg.text().seqno();
+    let moves: Vec<Uuid> = planned.iter().map(|planned| planned.uuid).collect();
+    let done = vg.commit(true, &mut |locked| {
+        // The plan is of the text that was read.
+        if locked.text.seqno() != seqno {
+            return Err(refuse(Kind::State, "the VG was changed by somebody else just now")
+                .next("try again"));
+        }
+        for planned in &planned {
+            planned.write(locked.text, &command, &mut lookup::fresh)?;
+        }
+        Ok(())
+    });
+    if let Err(error) = done {
+        return Err(take_back(context, vg, &moves, error));
+    }
+    announce(context, args, vg, &planned);
+    Ok(moves)
+}
+
+fn areas(text: &Metadata, key: &str, spec: &PvSpec) -> Result<Vec<(String, u32, u32)>> {
+    let pv = text.pvs().into_iter().find(|pv| pv.key == key);
+    let count = pv.map_or(0, |pv| pv.pe_count);
+    if spec.ranges.is_empty() {
+        return Ok(vec![(key.to_owned(), 0, count)]);
+    }
+    let area = |range: &crate::cli::spec::PeRange| {
+        let last = range.last.unwrap_or(count.saturating_sub(1));
+        if last >= count || range.first > last {
+            let device = spec.device.display();
+            let what = format!(
+                "{device} has extents 0-{}, not {}-{last}",
+                count.saturating_sub(1),
+                range.first
+            );
+            return Err(refuse(Kind::Usage, what));
+        }
+        Ok((key.to_owned(), range.first, last - range.first + 1))
+    };
+    spec.ranges.iter().map(area).collect()
+}
+
+fn destinations(vg: &LvmVg, specs: &[PvSpec]) -> Result<Vec<(String, u32, u32)>> {
+    let mut all = Vec::new();
+    for spec in specs {
+        let number = lookup::device_number(&spec.device)?;
+        let key = vg.pv_at(number).ok_or_else(|| {
+            let shown = spec.device.display();
+            refuse(Kind::NotFound, format!("{shown} is not a PV of VG {}", vg.name()))
+                .next("`pvs -o pv_name,vg_name` shows whose it is")
+        })?;
+        all.extend(areas(vg.text(), key, spec)?);
+    }
+    Ok(all)
+}
+
+fn only_lv(vg: &LvmVg, text: &str) -> Result<String> {
+    if !text.contains('/') {
+        return Ok(text.to_owned());
+    }
+    let (other, name) = lookup::lv_name(text)?;
+    if other != vg.name() {
+        let what = format!("the PV is not in VG {other} but in {}", vg.name());
+        return Err(refuse(Kind::Usage, what));
+    }
+    Ok(name)
+}
+
+/// A volume whose users write 512 bytes cannot move to a disk that only takes 4096.
+fn check_blocks(vg: &LvmVg, planned: &[Planned]) -> Result<()> {
+    let block = |key: &str| vg.members().get(key).map_or(512, |pv| pv.device.logical_block());
+    for part in planned.iter().flat_map(|planned| &planned.parts) {
+        let (old, new) = (block(&part.source.of), block(&part.destination.of));
+        if new > old {
+            let path = vg.path_of(&part.destination.of);
+            let lv = format!("{}/{}", vg.name(), part.lv);
+            let what = format!("{path} has blocks of {new} bytes, LV {lv} has blocks of {old}");
+            return Err(refuse(Kind::State, what).device(path).next(
+                "choose PVs with smaller blocks, or say --allow-mixed-block-sizes if nothing that uses \
+                 the LV writes smaller ones",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Reads every sector that is to move, once: dm-mirror would fail the reads of whole regions around one that
+/// it cannot copy.
+fn check_readable(context: &Context<'_>, vg: &LvmVg, planned: &[Planned]) -> Result<()> {
+    let begun = Instant::now();
+    let mut bad = Vec::new();
+    let mut what = String::from("the source has sectors that cannot be read:");
+    let mut device = String::new();
+    for part in planned.iter().flat_map(|planned| &planned.parts) {
+        let Some(member) = vg.members().get(&part.source.of) else { continue };
+        let Some(start) = vg.text().sector_of(&part.source) else { continue };
+        let end = start + u64::from(part.count) * u64::from(vg.text().extent_size());
+        for (sectors, why) in unreadable(&member.device, start..end, &mut |_| true) {
+            device = member.path.display().to_string();
+            let extent = (sectors.start - start) / u64::from(vg.text().extent_size());
+            what.push_str(&format!(
+                "\n  sectors {}-{} of {device}, which are of extent {} and LV {}/{}: {why}",
+                sectors.start,
+                sectors.end - 1,
+                u64::from(part.source.extent) + extent,
+                vg.name(),
+                part.lv
+            ));
+            bad.push(sectors);
+        }
+    }
+    context.detail(format!("the source was read once in {:.2} s", begun.elapsed().as_secs_f64()));
+    if bad.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Io, what)
+        .device(device)
+        .sectors(bad)
+        .state("nothing was changed; the source is in charge, and all else on it can be read")
+        .next(
+            "move what can be read: ranges SRC:PE-PE around those extents, or -n for the other LVs; \
+             restore what cannot be read from a backup by writing to the LV, then move the rest",
+        ))
+}
+
+fn announce(context: &Context<'_>, args: &Pvmove, vg: &LvmVg, planned: &[Planned]) {
+    let extents: u64 =
+        planned.iter().flat_map(|planned| &planned.parts).map(|part| u64::from(part.count)).sum();
+    if context.json {
+        let event = Event::Planned {
+            vg: vg.name(),
+            moves: planned.len(),
+            bytes_total: extents * u64::from(vg.text().extent_size()) * 512,
+            background: args.background,
+        };
+        output::out(&format!("{}\n", crate::report::to_json(&event)));
+        return;
+    }
+    for part in planned.iter().flat_map(|planned| &planned.parts) {
+        context.detail(format!(
+            "{}/{}: {} extents from {}:{} to {}:{}",
+            vg.name(),
+            part.lv,
+            part.count,
+            vg.path_of(&part.source.of),
+            part.source.extent,
+            vg.path_of(&part.destination.of),
+            part.destination.extent
+        ));
+    }
+}

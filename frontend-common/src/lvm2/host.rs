@@ -1,0 +1,374 @@
+//! A VG of LVM2's own as the host of a move.
+
+use std::time::Duration;
+
+use lvshift_core::metadata::{Change, MoveState};
+use lvshift_core::mover::{Action, Event, Live, Mapping, Outcome};
+use lvshift_core::table::dm::{Judgement, MirrorStatus};
+use lvshift_core::units::{Sectors, Uuid};
+use lvshift_driver::{CopyStatus, Goal, Host, Observed, Report as Told, Request, Wake, drive};
+use lvshift_on_disk_format::dirty_log;
+
+use super::mapper::Mapper;
+use super::stack::Stack;
+use super::text::{Record, State};
+use super::vg::LvmVg;
+use super::{id, vg};
+use crate::control::Requests;
+use crate::device::Aligned;
+use crate::drive::{Facts, Failures, MoveReport, Names, Place, Report, Ticker, Wishes, summary};
+use crate::error::{Error, Kind, Result};
+use crate::failpoint;
+
+/// What the moves of a command have in common.
+pub(super) struct Means<'a> {
+    pub(super) vg: &'a mut LvmVg,
+    pub(super) mapper: &'a mut dyn Mapper,
+    pub(super) requests: &'a mut dyn Requests,
+    pub(super) wishes: &'a mut Wishes,
+    pub(super) tell: &'a mut dyn FnMut(Report<'_>),
+}
+
+struct LvmHost<'a> {
+    means: Means<'a>,
+    of: Uuid,
+    ticker: Ticker,
+    failures: Failures,
+}
+
+/// Drives the move from wherever it stands to its end.
+pub(super) fn run(
+    means: Means<'_>,
+    of: Uuid,
+    place: Place,
+    interval: Option<Duration>,
+) -> MoveReport {
+    let facts = facts(means.vg, of);
+    let goal = if means.wishes.abort(of) { Goal::Abort } else { Goal::Move };
+    let ticker = Ticker::new(of, place, interval);
+    let mut host = LvmHost { means, of, ticker, failures: Failures::default() };
+    let outcome = drive(&mut host, goal);
+    if !matches!(outcome, Outcome::Moved | Outcome::Left) {
+        let error = summary(&facts, outcome, &host.failures, host.means.vg);
+        host.failures.errors.push(error);
+    }
+    let Failures { bad_places, errors, .. } = host.failures;
+    MoveReport { of, outcome, bytes_total: facts.bytes, bad_places, errors }
+}
+
+/// Bytes that a move is to move.
+pub(super) fn bytes(vg: &LvmVg, record: &Record) -> u64 {
+    u64::from(record.extents) * u64::from(vg.text().extent_size()) * 512
+}
+
+fn facts(vg: &LvmVg, of: Uuid) -> Facts {
+    let mut facts = Facts::default();
+    let Ok(record) = vg.record(of) else { return facts };
+    facts.bytes = bytes(vg, record);
+    let add = |list: &mut Vec<String>, item: String| {
+        if !list.contains(&item) {
+            list.push(item);
+        }
+    };
+    for part in &record.parts {
+        add(&mut facts.names, format!("{}/{}", vg.name(), part.lv));
+        add(&mut facts.from, vg.path_of(&part.source.of));
+        add(&mut facts.to, vg.path_of(&part.destination.of));
+    }
+    facts
+}
+
+impl LvmHost<'_> {
+    fn record(&self) -> Result<&Record> {
+        self.means.vg.record(self.of)
+    }
+
+    fn stack(&mut self) -> Result<(Stack<'_>, Record)> {
+        let record = self.record()?.clone();
+        let Means { vg, mapper, .. } = &mut self.means;
+        Ok((Stack::new(&mut **mapper, vg.text(), vg.moves(), vg.members()), record))
+    }
+
+    fn lv(&self, lv: Uuid) -> Result<String> {
+        let record = self.record()?;
+        let text = self.means.vg.text();
+        let mut lvs = record.parts.iter().map(|part| part.lv.as_str());
+        lvs.find(|name| text.lv_id(name).is_some_and(|known| id::uuid(known) == lv))
+            .map(str::to_owned)
+            .ok_or_else(|| Error::new(Kind::State, "the LV is not in the move any more"))
+    }
+
+    /// All-dirty, on the medium.
+    fn write_log(&self) -> Result<()> {
+        let (vg, record) = (&*self.means.vg, self.record()?);
+        let inconsistent = || Error::new(Kind::Inconsistent, "the dirty log has no place");
+        let sectors = u64::from(record.extents) * u64::from(vg.text().extent_size());
+        let regions = u32::try_from(sectors.div_ceil(u64::from(record.region_size)))
+            .map_err(|_| inconsistent())?;
+        let size = usize::try_from(dirty_log::image_size(regions)).map_err(|_| inconsistent())?;
+        // One run: the planner asks for no other.
+        let (extents, area) = vg.text().log_place(record).ok_or_else(inconsistent)?;
+        let member = vg
+            .members()
+            .get(&area.of)
+            .ok_or_else(|| Error::new(Kind::Missing, "the PV with the dirty log is missing"))?;
+        let room = u64::from(extents) * u64::from(vg.text().extent_size()) * 512;
+        if size as u64 > room {
+            return Err(inconsistent());
+        }
+        let start = vg.text().sector_of(&area).ok_or_else(inconsistent)?;
+        let mut image = Aligned::zeroed(size);
+        let first = dirty_log::all_dirty_first_block(regions);
+        if let Some(block) = image.get_mut(..first.len()) {
+            block.copy_from_slice(&first);
+        }
+        member.device.write(Sectors(start), &image)?;
+        member.device.flush()
+    }
+}
+
+impl Host for LvmHost<'_> {
+    type Error = Error;
+
+    fn observe(&mut self, found: &mut Observed) -> Result<MoveState> {
+        self.means.vg.reread()?;
+        let (stack, record) = self.stack()?;
+        let distrusted = record.state == State::Copying && stack.distrust(&record)?;
+        let mut lvs: Vec<&str> = record.parts.iter().map(|part| part.lv.as_str()).collect();
+        lvs.sort_unstable();
+        lvs.dedup();
+        let mut shown = Vec::new();
+        for lv in lvs {
+            let live = stack.observe(&record, lv)?;
+            tracing::debug!(lv, ?live, recorded = ?record.state, "found");
+            shown.push((lv.to_owned(), live));
+        }
+        if distrusted {
+            (self.means.tell)(Report::Note(
+                "the mirror did not handle errors (`--monitor n` does that): the copy begins anew",
+            ));
+        }
+        for (lv, live) in shown {
+            let known = self.means.vg.text().lv_id(&lv).map(id::uuid);
+            found.add(known.unwrap_or_default(), live);
+        }
+        Ok(record.state)
+    }
+
+    fn begin(&mut self, action: &Action) -> Result<()> {
+        if !matches!(action, Action::Finish(_)) {
+            failpoint::enter(action.name());
+        }
+        if matches!(action, Action::AwaitCopy) {
+            self.ticker.restart();
+        }
+        failpoint::before(action.name())
+    }
+
+    fn end(&mut self, action: &Action, event: Event) {
+        failpoint::after(action.name());
+        tracing::debug!(action = action.name(), ?event, "done");
+    }
+
+    fn commit(&mut self, change: Change) -> Result<()> {
+        let of = self.of;
+        let Means { vg, mapper, tell, .. } = &mut self.means;
+        let done = vg.commit(false, &mut |locked| change_text(locked, &mut **mapper, of, change));
+        match done {
+            // The application's writes wait for this one.
+            Err(error) if change == Change::Aborting && error.kind != Kind::Locked => {
+                tracing::warn!(%error, "the way back cannot be committed on all PVs");
+                vg.commit_without_destination(of)?;
+                tell(Report::Note(
+                    "the destination took no metadata: the move goes back without it, and its PV has left the VG",
+                ));
+            }
+            done => done?,
+        }
+        failpoint::slot_written(1)
+    }
+
+    fn is_of_destination(&self, error: &Error) -> bool {
+        let Ok(record) = self.record() else { return true };
+        let Some(device) = error.device.as_deref() else { return error.kind == Kind::Io };
+        record.parts.iter().any(|part| self.means.vg.path_of(&part.destination.of) == device)
+    }
+
+    fn init_log(&mut self, lv: Uuid) -> Result<()> {
+        let lv = self.lv(lv)?;
+        let (stack, record) = self.stack()?;
+        stack.pass_through(&record, &lv)?;
+        self.write_log()
+    }
+
+    fn create_shadow(&mut self, _lv: Uuid) -> Result<()> {
+        let (stack, record) = self.stack()?;
+        stack.build(&record)
+    }
+
+    fn load(&mut self, _lv: Uuid, mapping: Mapping) -> Result<()> {
+        let (stack, record) = self.stack()?;
+        stack.load(&record, mapping)
+    }
+
+    fn swap(&mut self, _lv: Uuid, mapping: Mapping) -> Result<()> {
+        let (stack, record) = self.stack()?;
+        stack.swap(&record, mapping)
+    }
+
+    fn remove_shadow(&mut self, lv: Uuid) -> Result<()> {
+        let lv = self.lv(lv)?;
+        let (stack, record) = self.stack()?;
+        stack.straighten(&record, &lv)
+    }
+
+    fn copy_status(&mut self) -> Result<CopyStatus> {
+        let (stack, record) = self.stack()?;
+        status(&stack, &record)
+    }
+
+    fn wait(&mut self) -> Result<Wake> {
+        let until = self.ticker.until();
+        self.means.mapper.wait(Some(until))
+    }
+
+    fn flush_destination(&mut self) -> Result<()> {
+        let record = self.record()?;
+        let mut flushed: Vec<&str> = Vec::new();
+        for part in &record.parts {
+            let pv = part.destination.of.as_str();
+            if flushed.contains(&pv) {
+                continue;
+            }
+            let member = self.means.vg.members().get(pv).ok_or_else(|| {
+                Error::new(Kind::Missing, "the destination of the move is missing")
+            })?;
+            member.device.flush()?;
+            flushed.push(pv);
+        }
+        Ok(())
+    }
+
+    fn requests(&mut self, each: &mut dyn FnMut(Request)) {
+        let Means { requests, wishes, tell, .. } = &mut self.means;
+        wishes.hear(self.of, *requests, *tell, each);
+    }
+
+    fn report(&mut self, report: Told<Error>) {
+        match report {
+            Told::Started { again } => {
+                let facts = facts(self.means.vg, self.of);
+                let (from, to) = (&facts.from, &facts.to);
+                (self.means.tell)(Report::Started { of: self.of, again, from, to });
+            }
+            Told::Copied(status) => {
+                if let Some(progress) = self.ticker.look(&status) {
+                    (self.means.tell)(Report::Copied(&progress));
+                }
+            }
+            Told::LegFailed(leg, fault) => {
+                self.failures.leg.get_or_insert((leg, fault));
+            }
+            Told::Failed { action, error } => {
+                let action = action.map_or("begin", |action| action.name());
+                tracing::debug!(action, %error, "failed");
+                self.failures.errors.push(error);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Names for LvmVg {
+    fn pv(&self, pv: Uuid) -> Option<String> {
+        let text = self.text().pvs().into_iter().find(|other| id::uuid(&other.id) == pv)?;
+        Some(self.path_of(&text.key))
+    }
+
+    fn lv(&self, lv: Uuid) -> Option<String> {
+        let names = self.text().lv_names();
+        let known =
+            |name: &&str| self.text().lv_id(name).is_some_and(|known| id::uuid(known) == lv);
+        names.into_iter().find(known).map(|name| format!("{}/{name}", self.name()))
+    }
+}
+
+/// Under LVM2's lock: no command of LVM2 reads the text or loads a table meanwhile, so what the devices show
+/// now they show until the change is committed.
+fn change_text(
+    locked: vg::Locked<'_>,
+    mapper: &mut dyn Mapper,
+    of: Uuid,
+    change: Change,
+) -> Result<()> {
+    let Some(record) = locked.moves.iter().find(|record| id::uuid(&record.id) == of) else {
+        let gone = Error::new(Kind::State, "the move is not recorded any more");
+        return if change == Change::Forget { Ok(()) } else { Err(gone) };
+    };
+    let before = locked.text.clone();
+    let stack = Stack::new(mapper, &before, locked.moves, locked.members);
+    let not_now = |what: &str| {
+        Error::new(Kind::State, what.to_owned())
+            .state("nothing was committed; it is looked at once more")
+    };
+    match change {
+        Change::Begin if !stack.is_through(record)? => {
+            return Err(not_now("the LV does not pass through the device that is to mirror it"));
+        }
+        // Somebody may have loaded another table, or a leg may have failed, since the last look.
+        Change::Moved if record.state == State::Copying => {
+            let status = status(&stack, record)?;
+            if status.verdict() != Some(Event::CopyEqual) {
+                return Err(not_now("the sides are not equal right now"));
+            }
+            for part in &record.parts {
+                let live = stack.observe(record, &part.lv)?;
+                if !matches!(live, Live::Absent | Live::Is(Mapping::Mirrored)) {
+                    return Err(not_now("an LV of the move has another table by now"));
+                }
+            }
+        }
+        // LVM2 may have put the devices back, as the text says, since they were taken down.
+        Change::Forget => {
+            for part in &record.parts {
+                stack.straighten(record, &part.lv)?;
+            }
+            if !stack.is_straight(record)? {
+                return Err(not_now("devices of the move are still there"));
+            }
+        }
+        _ => {}
+    }
+    let done = match change {
+        Change::Confirm => Ok(()),
+        Change::Begin => locked.text.set_move(record, State::Copying),
+        Change::Moved => locked.text.set_move(record, State::Moved),
+        Change::Aborting => locked.text.set_move(record, State::Aborting),
+        Change::Forget => locked.text.end_move(record),
+    };
+    done.map_err(|error| Error::new(Kind::State, error.to_string()))
+}
+
+/// Takes a move that nothing was done of out of the text.
+pub(super) fn forget(vg: &mut LvmVg, mapper: &mut dyn Mapper, of: Uuid) -> Result<()> {
+    vg.commit(false, &mut |locked| change_text(locked, &mut *mapper, of, Change::Forget))
+}
+
+fn status(stack: &Stack<'_>, record: &Record) -> Result<CopyStatus> {
+    let line = stack.mirror_status(record)?;
+    let status: MirrorStatus = line.params.parse().map_err(|error| {
+        Error::new(Kind::Kernel, format!("the mirror status {:?} is not understood", line.params))
+            .because(error)
+    })?;
+    let failed = match status.judge() {
+        Judgement::LegFailed(leg, fault) => Some((leg, fault)),
+        _ => None,
+    };
+    Ok(CopyStatus {
+        chunks_done: status.in_sync,
+        chunks_total: status.total,
+        bytes_done: (status.in_sync * u64::from(record.region_size)).min(line.len) * 512,
+        bytes_total: line.len * 512,
+        failed,
+    })
+}

@@ -1,0 +1,98 @@
+//! The tables that LVM2 would load, word for word, so that its `lvchange --refresh` finds nothing to change.
+
+use std::fmt;
+
+use lvshift_core::units::DeviceNumber;
+
+use super::text::{Area, Metadata, Segment, Shape};
+
+/// One line of a table, as the kernel takes it and tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The first sector.
+    pub start: u64,
+    /// How many.
+    pub len: u64,
+    /// The target's name.
+    pub kind: String,
+    /// Its arguments.
+    pub params: String,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} {}", self.start, self.len, self.kind, self.params)
+    }
+}
+
+/// Which devices the names in a text are on this host.
+pub trait Numbers {
+    /// The device of the PV with this key.
+    fn pv(&self, key: &str) -> Option<DeviceNumber>;
+    /// The device of the LV with this name.
+    fn lv(&self, name: &str) -> Option<DeviceNumber>;
+}
+
+/// The lines of an LV's table; `None` where a device is not there, or a segment is none that we know.
+#[must_use]
+pub fn lines(metadata: &Metadata, lv: &str, numbers: &dyn Numbers) -> Option<Vec<Line>> {
+    metadata.segments(lv).iter().map(|segment| line(metadata, segment, numbers)).collect()
+}
+
+/// A table of one line onto the start of another LV.
+#[must_use]
+pub fn onto(
+    metadata: &Metadata,
+    lv: &str,
+    extents: u32,
+    numbers: &dyn Numbers,
+) -> Option<Vec<Line>> {
+    let areas = vec![Area { of: lv.to_owned(), extent: 0 }];
+    let shape = Shape::Striped { stripe_size: 0, areas };
+    Some(vec![line(metadata, &Segment { start: 0, count: extents, shape }, numbers)?])
+}
+
+/// A table that maps to nothing.
+#[must_use]
+pub fn nothing(len: u64) -> Vec<Line> {
+    vec![Line { start: 0, len, kind: "error".to_owned(), params: String::new() }]
+}
+
+/// The line of one segment.
+#[must_use]
+pub fn line(metadata: &Metadata, segment: &Segment, numbers: &dyn Numbers) -> Option<Line> {
+    let extent = u64::from(metadata.extent_size());
+    let place = |area: &Area| {
+        let offset = u64::from(area.extent).checked_mul(extent)?;
+        let pv = metadata.pvs().into_iter().find(|pv| pv.key == area.of);
+        Some(match pv {
+            Some(pv) => format!("{} {}", numbers.pv(&area.of)?, pv.pe_start.checked_add(offset)?),
+            None => format!("{} {offset}", numbers.lv(&area.of)?),
+        })
+    };
+    let places = |areas: &[Area]| -> Option<Vec<String>> { areas.iter().map(place).collect() };
+    let (kind, params) = match &segment.shape {
+        Shape::Striped { areas, .. } if areas.len() == 1 => ("linear", places(areas)?.join(" ")),
+        Shape::Striped { stripe_size, areas } => {
+            ("striped", format!("{} {stripe_size} {}", areas.len(), places(areas)?.join(" ")))
+        }
+        Shape::Mirror { log: Some(log), region_size, areas } => {
+            let log = numbers.lv(log)?;
+            let images = places(areas)?;
+            let params = format!(
+                "disk 2 {log} {region_size} {} {} 1 handle_errors",
+                images.len(),
+                images.join(" ")
+            );
+            ("mirror", params)
+        }
+        Shape::Mirror { log: None, .. } | Shape::Other(_) => return None,
+    };
+    let len = u64::from(segment.count).checked_mul(extent)?;
+    Some(Line {
+        start: u64::from(segment.start).checked_mul(extent)?,
+        len,
+        kind: kind.to_owned(),
+        params,
+    })
+}

@@ -1,0 +1,18 @@
+//! LVM2's metadata as text: what `vgcfgbackup` writes and `vgcfgrestore` takes. Parsed, changed and
+//! printed here, without a device or a process, so that all of it is tested on texts alone.
+//!
+//! * [`tree`]: the format. * [`volumes`]: what LVM2's words say of PVs, LVs and segments.
+//! * [`moves`]: what a move of ours is in them, in each state. * [`edit`]: the changes.
+//! * [`refuse`]: what is not handled, by name.
+
+pub mod edit;
+pub mod moves;
+pub mod refuse;
+#[cfg(test)]
+mod tests;
+pub mod tree;
+pub mod volumes;
+
+pub use moves::{Found, Part, Record, State};
+pub use tree::{ParseError, Section, Value};
+pub use volumes::{Area, Metadata, Segment, Shape};
