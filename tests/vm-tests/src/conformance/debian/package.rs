@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 
-use super::{IN_DEBIAN, install, moves};
+use super::{IN_DEBIAN, apt, install, moves};
 use crate::guest::Guest;
 use crate::scenario::Scenario;
 
@@ -51,7 +51,8 @@ fn package(guest: &mut Guest) -> Result<()> {
     guest.sh("cmp /usr/bin/perl /mnt/home/before && umount /mnt/home")?;
     guest.lvshift(&["vgchange", "-an"])?.ok()?;
     guest.lvshift(&["vgremove", "-f", "-y", "vg0"])?.ok()?;
-    guest.sh("rmdir /mnt/home && apt-get purge -y lvshift")?;
+    guest.sh("rmdir /mnt/home")?;
+    apt(guest, &["purge", "-y", "lvshift"])?;
     let left: Vec<String> = files(guest)?.difference(&before).cloned().collect();
     ensure!(left.is_empty(), "purge leaves {left:?}");
     Ok(())
