@@ -165,12 +165,13 @@ fn base(kernel: &Kernel) -> Result<PathBuf> {
         Ok(())
     })?;
     let scratch = dir.join(format!("root.new-{}", std::process::id()));
+    // Without a network apt's lists are of no use, and it reads them for half a minute.
     let (root, extra, scratch_path) = (root.display(), extra.display(), scratch.display());
     setup::as_root(&format!(
         "cp -a {extra}/. {root}/ && mkdir -p {root}/usr/lib/modules && \
          cp -a {modules}/. {root}/usr/lib/modules/ && \
          for version in $(ls {root}/usr/lib/modules); do chroot {root} depmod $version; done && \
-         rm -rf {root}/var/cache/apt/archives/*.deb && \
+         rm -rf {root}/var/cache/apt/archives/*.deb {root}/var/lib/apt/lists/* && \
          mkfs.ext4 -q -F -d {root} {scratch_path} {ROOT_MIB}M && chmod 644 {scratch_path}"
     ))?;
     std::fs::rename(&scratch, &place).context("putting the root into its place")?;
