@@ -24,6 +24,7 @@ pub const fn image_size(chunks: u32) -> u64 {
 }
 
 /// Why bytes are not the header of a dirty log for so many chunks.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DirtyLogError {
     /// Another magic number.

@@ -53,6 +53,7 @@ impl LabelCopy {
 }
 
 /// Why bytes are not a label that this program may use.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LabelError {
     /// Only zeros: no label was ever written, or it was wiped.

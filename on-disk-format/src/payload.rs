@@ -69,6 +69,7 @@ pub struct PayloadMut<'a> {
 }
 
 /// Why a payload cannot be cut into records.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PayloadError {
     /// Its size is not the one that its counts give.

@@ -24,6 +24,7 @@ pub use segment::SegmentRecord;
 pub use vg::VgRecord;
 
 /// Why bytes are not a record of this version.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordError {
     /// Reserved bytes are not zero.

@@ -61,6 +61,7 @@ pub struct SlotHeader {
 }
 
 /// Why a slot does not hold metadata that this program may use.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotError {
     /// Not a slot and not blank.

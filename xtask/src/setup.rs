@@ -121,16 +121,22 @@ pub(crate) fn for_the_bench() -> Result<()> {
     install(FOR_THE_BENCH)
 }
 
-/// The target that proves that core needs no operating system.
+/// The targets that prove that core needs no operating system; the last two change no 64 bits in one
+/// step.
+pub(crate) const NO_STD_TARGETS: [&str; 3] =
+    ["x86_64-unknown-none", "thumbv7em-none-eabi", "riscv32imac-unknown-none-elf"];
+
+/// Installs [`NO_STD_TARGETS`].
 pub(crate) fn no_std_target() -> Result<()> {
-    const TARGET: &str = "x86_64-unknown-none";
     let installed = fetch::output("rustup", &["target", "list", "--installed"])
-        .with_context(|| format!("Rust's target {TARGET} is looked for with rustup"))?;
-    if installed.lines().any(|line| line.trim() == TARGET) {
+        .context("Rust's targets without an operating system are looked for with rustup")?;
+    let has = |target: &str| installed.lines().any(|line| line.trim() == target);
+    let missing: Vec<&str> = NO_STD_TARGETS.into_iter().filter(|target| !has(target)).collect();
+    if missing.is_empty() {
         return Ok(());
     }
-    println!("setup: rustup target add {TARGET}");
-    crate::run(Command::new("rustup").args(["target", "add", TARGET]))
+    println!("setup: rustup target add {}", missing.join(" "));
+    crate::run(Command::new("rustup").args(["target", "add"]).args(missing))
 }
 
 /// Before packages are fetched: apt must know where they are.

@@ -60,6 +60,7 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     let docs = ["doc", "--quiet", "--workspace", "--no-deps"];
     steps.step("docs", || cargo(&docs, &[("RUSTDOCFLAGS", "-D warnings")]));
     steps.step("core without std", no_std);
+    steps.step("packages alone", packages);
     let lint = ["clippy", "--quiet", "-p", "lvshift-checks", "--features", "sim"];
     let lint = [&lint[..], &["--all-targets", "--", "-D", "warnings"]].concat();
     steps.step("clippy, simulator", || cargo(&lint, &[]));
@@ -116,8 +117,19 @@ fn cargo(args: &[&str], env: &[(&str, &str)]) -> Result<String> {
 /// Builds core, the format and the driver for a machine without an operating system or a heap.
 fn no_std() -> Result<String> {
     let packages = ["-p", "lvshift-core", "-p", "lvshift-on-disk-format", "-p", "lvshift-driver"];
-    let target = ["--target", "x86_64-unknown-none"];
-    cargo(&[&["build", "--quiet"], &packages[..], &target[..]].concat(), &[])
+    for target in setup::NO_STD_TARGETS {
+        cargo(&[&["build", "--quiet", "--target", target], &packages[..]].concat(), &[])?;
+    }
+    Ok(String::new())
+}
+
+/// Builds the packages that others build on from what would be published of them alone.
+fn packages() -> Result<String> {
+    let names = ["-p", "lvshift-on-disk-format", "-p", "lvshift-core", "-p", "lvshift-driver"];
+    let target_dir = paths::target().join("packages");
+    let target_dir = target_dir.to_string_lossy();
+    let package = ["package", "--quiet", "--allow-dirty", "--target-dir", &target_dir];
+    cargo(&[&package[..], &names].concat(), &[])
 }
 
 /// Format and lints of the packages that are not in the workspace.

@@ -28,6 +28,7 @@ pub struct Geometry {
 }
 
 /// Why a part cannot be tracked.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GeometryError {
     /// Not a power of two from 8 sectors to 128 MiB.

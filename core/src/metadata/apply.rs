@@ -12,6 +12,7 @@ use crate::units::{Extents, Le, LvIndex, MoveIndex, Pe, Uuid};
 mod tests;
 
 /// Why a change does not apply; the VG is as it was.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApplyError {
     /// No record of this move (any more).

@@ -27,6 +27,7 @@ pub enum Records {
 }
 
 /// Why a slot's contents are not a VG, or a VG does not go into a slot.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetadataError {
     /// The slot is blank: no metadata was ever written there.
@@ -60,6 +61,7 @@ pub enum MetadataError {
 }
 
 /// A contradiction in metadata. An `index` counts the records of the kind from 0.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalid {
     /// The extent size is no power of two within the limits.

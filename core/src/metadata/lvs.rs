@@ -10,6 +10,7 @@ use crate::units::{Extents, Le, LvIndex, MoveIndex, Uuid};
 mod tests;
 
 /// Why an LV could not be changed; the VG is as it was.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LvError {
     /// No LV at this index.

@@ -256,7 +256,7 @@ impl<S: Store> Vg<S> {
     }
 
     /// Gives a move other chunks than the plan has, for the simulator's small worlds.
-    #[cfg(feature = "sim")]
+    #[cfg(feature = "__sim")]
     pub fn set_chunk_sectors(&mut self, of: MoveIndex, sectors: u32) {
         if let Some(entry) = self.moves.get_mut(of.index()) {
             entry.chunk_sectors = sectors;

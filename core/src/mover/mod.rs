@@ -37,6 +37,7 @@ pub struct Mover {
 }
 
 /// Why a list of LVs cannot be moved as one.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MoverError {
     /// There is none.

@@ -34,6 +34,7 @@ pub trait Devices {
 }
 
 /// Why a table cannot be built.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BuildError {
     /// This host has no device for the PV.

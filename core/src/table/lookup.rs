@@ -23,6 +23,7 @@ pub struct Table<'a, D = DeviceNumber> {
 const NEAR: usize = 32;
 
 /// Why a list of segments is not a table. The index is that of the first offender.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TableError {
     /// It maps nothing.

@@ -33,6 +33,7 @@ pub struct Geometry {
 }
 
 /// Why areas make no sense. All numbers are sectors.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GeometryError {
     /// The device is larger than Linux can address.

@@ -19,6 +19,7 @@ use super::{Area, Segment, Target};
 use crate::units::DeviceNumber;
 
 /// Why a text is not one that the kernel writes for a target we know.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParseError {
     /// It ends where this was due.
