@@ -19,8 +19,6 @@ pub mod mirror;
 #[cfg(test)]
 mod models;
 pub mod mover;
-#[doc(hidden)]
-pub mod planted;
 pub mod serve;
 mod sync;
 pub mod table;

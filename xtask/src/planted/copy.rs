@@ -34,8 +34,7 @@ pub(super) fn make() -> Result<Vec<String>> {
         Some(text) => text,
         None => read(&from.join(ROOM.0))?,
     };
-    let there = room.contains(ROOM.1);
-    planted.insert(ROOM.0.to_owned(), if there { room } else { room + ROOM.1 });
+    planted.insert(ROOM.0.to_owned(), room + ROOM.1);
     let mut files = BTreeSet::new();
     walk(from, from, &mut files)?;
     files.extend(DOT_FILES.iter().map(PathBuf::from));
