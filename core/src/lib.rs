@@ -20,8 +20,10 @@ pub mod mirror;
 mod models;
 pub mod mover;
 pub mod serve;
+mod shared;
 mod sync;
 pub mod table;
 pub mod units;
 
 pub use leg::{Leg, LegFault};
+pub use shared::Shared;

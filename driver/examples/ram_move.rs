@@ -1,6 +1,6 @@
-//! A move over arrays: an LV of 16 MiB goes from one "disk" to another while it is written. All that
-//! a host must bring along: metadata, two disks, a table to switch, a copier.
+//! A move over arrays, while they are written; what a host brings: metadata, disks, a table, a copier.
 
+use lvshift_core::Shared;
 use lvshift_core::chunk::{
     Admission, Borrowed, ChunkCell, ChunkIndex, Content, CopyOutcome, Geometry, Group, Piece,
     QueueId, Route, Sealed, Tracker, WriteOutcome, WritePolicy,
@@ -15,21 +15,18 @@ const LV: Uuid = Uuid([1; 16]);
 const MOVE: Uuid = Uuid([2; 16]);
 const EXTENTS: u32 = 8;
 const SECTORS: usize = 4096 * EXTENTS as usize;
+/// Room for 2 PVs, 1 LV, 4 segments, 1 move, 8 parts: less than 2 KiB, and no heap.
+static VG: Shared<Vg<Fixed<2, 1, 4, 1, 8, 12>>> = Shared::new(Vg::empty());
 
 struct Machine {
-    /// Room for 2 PVs, 1 LV, 4 segments, 1 move, 8 parts: less than 2 KiB, and no heap.
-    vg: Vg<Fixed<2, 1, 4, 1, 8, 12>>,
     disks: [Vec<u8>; 2],
     live: Mapping,
     loaded: Option<Mapping>,
     tracker: Tracker<Borrowed<'static>>,
-    /// What the application has written in all: what it must read in the end.
     expected: Vec<u8>,
     writes: usize,
 }
-
 impl Machine {
-    /// The application writes a sector, along the table that is live.
     fn write(&mut self) {
         self.writes += 1;
         let (first, data) = (self.writes * 7919 % SECTORS, [self.writes as u8; 512]);
@@ -67,10 +64,10 @@ impl Host for Machine {
     type Error = Trouble;
     fn observe(&mut self, found: &mut Observed) -> Result<MoveState, Trouble> {
         found.add(LV, Live::Is(self.live));
-        Ok(self.vg.moves()[0].state)
+        Ok(VG.with(|vg| vg.moves()[0].state))
     }
     fn commit(&mut self, change: Change) -> Result<(), Trouble> {
-        self.vg.apply(MOVE, change).map_err(|error| Trouble(error.to_string()))
+        VG.with(|vg| vg.apply(MOVE, change)).map_err(|error| Trouble(error.to_string()))
     }
     fn load(&mut self, _: Uuid, mapping: Mapping) -> Result<(), Trouble> {
         self.loaded = Some(mapping);
@@ -118,30 +115,35 @@ impl Host for Machine {
 }
 
 fn main() {
-    let (mut vg, size) = (Vg::empty(), ExtentSize::new(4096).expect("2 MiB"));
-    vg.create(Uuid([9; 16]), Name::new("vg").expect("a name"), size);
-    for n in 10..12 {
-        let (pe_start, device_size) = (Sectors(2048), Sectors(2048 + SECTORS as u64));
-        let (log_start, log_size, pe_count) = (Sectors(1024), Sectors(1024), Extents(EXTENTS));
-        let uuid = Uuid([n; 16]);
-        vg.add_pv(Pv { uuid, device_size, pe_start, pe_count, log_start, log_size }).expect("a PV");
-    }
-    let run = Run { place: Place { pv: PvIndex(0), pe: Pe(0) }, count: Extents(EXTENTS) };
-    vg.add_lv(LV, Name::new("lv").expect("a name"), &[run]).expect("an LV");
-    let (sources, destinations) = (&[Area::whole(PvIndex(0))], &[Area::whole(PvIndex(1))]);
-    let (command, policy) = (Uuid([3; 16]), Policy::Normal);
-    let request =
-        MoveRequest { command, sources, only_lv: None, destinations, policy, atomic: false };
-    vg.plan(&request, &mut || MOVE).expect("room");
-    let geometry = Geometry::new(Sectors(SECTORS as u64), vg.moves()[0].chunk_sectors);
+    let chunk = VG.with(|vg| {
+        let (size, name) =
+            (ExtentSize::new(4096).expect("2 MiB"), |n| Name::new(n).expect("a name"));
+        vg.create(Uuid([9; 16]), name("vg"), size);
+        for n in 10..12 {
+            let (pe_start, device_size) = (Sectors(2048), Sectors(2048 + SECTORS as u64));
+            let (log_start, log_size, pe_count) = (Sectors(1024), Sectors(1024), Extents(EXTENTS));
+            let uuid = Uuid([n; 16]);
+            let pv = Pv { uuid, device_size, pe_start, pe_count, log_start, log_size };
+            vg.add_pv(pv).expect("a PV");
+        }
+        let run = Run { place: Place { pv: PvIndex(0), pe: Pe(0) }, count: Extents(EXTENTS) };
+        vg.add_lv(LV, name("lv"), &[run]).expect("an LV");
+        let (sources, destinations) = (&[Area::whole(PvIndex(0))], &[Area::whole(PvIndex(1))]);
+        let (command, policy) = (Uuid([3; 16]), Policy::Normal);
+        let request =
+            MoveRequest { command, sources, only_lv: None, destinations, policy, atomic: false };
+        vg.plan(&request, &mut || MOVE).expect("room");
+        vg.moves()[0].chunk_sectors
+    });
+    let geometry = Geometry::new(Sectors(SECTORS as u64), chunk);
     let cells: Vec<_> = (0..EXTENTS).map(|_| ChunkCell::default()).collect();
     let memory = Borrowed { cells: cells.leak(), groups: vec![Group::default()].leak() };
     let tracker = Tracker::new(geometry.expect("a part"), memory).expect("memory");
     let disks = [vec![0xAA; SECTORS * 512], vec![0; SECTORS * 512]];
     let (expected, live) = (disks[0].clone(), Mapping::Source);
-    let mut machine = Machine { vg, disks, live, loaded: None, tracker, expected, writes: 0 };
+    let mut machine = Machine { disks, live, loaded: None, tracker, expected, writes: 0 };
     assert_eq!(drive(&mut machine, Goal::Move), Outcome::Moved);
     machine.write();
-    assert_eq!(machine.vg.segments()[0].place.pv, PvIndex(1));
+    assert_eq!(VG.with(|vg| vg.segments()[0].place.pv), PvIndex(1));
     assert!(machine.disks[1] == machine.expected, "the destination holds something else");
 }

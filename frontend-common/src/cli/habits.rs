@@ -116,8 +116,11 @@ const ABSENT: &[Absent] = &[
 const ABSENT_COMMANDS: &[(&str, &str)] = &[
     ("lvconvert", "other kinds of LVs than linear ones"),
     ("lvreduce", "smaller LVs: an LV is never shrunk, since what is cut off is lost"),
-    ("vgexport", "exported VGs: `vgchange --systemid` hands a VG to another host"),
-    ("vgimport", "exported VGs: `vgchange --systemid` takes a VG over from another host"),
+    ("vgexport", "exported VGs: `vgchange -an`, then its disks go to the other host"),
+    (
+        "vgimport",
+        "exported VGs: the disks of a VG that came from another host are its own again with `vgchange -ay`",
+    ),
     ("vgimportclone", "clones: a copy of a PV is refused until one of the two is detached"),
     ("vgcfgrestore", "metadata put back from a file: `vgck` repairs what one PV has lost"),
     ("vgmerge", "VGs that become one"),

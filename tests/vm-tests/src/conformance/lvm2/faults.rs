@@ -30,8 +30,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "lvm2-destination-dies",
-        // Not seen to pass yet.
-        hidden: true,
         about: "the destination dies in mid-copy in an LVM2 VG: the move goes back without it, no write fails",
         frontends: Frontend::DM,
         disks: THREE,
