@@ -11,15 +11,18 @@ mod serve;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use lvshift_core::Leg;
 use lvshift_core::chunk::{self, Borrowed, ChunkIndex, QueueId, RangeError, Word};
 use lvshift_core::copier::{Latencies, Nanos};
 use lvshift_core::device::DeviceIndex;
 use lvshift_core::io::{Discards, Plan, ReadPlan, ReadStep, WriteOp, WriteProgress, plan_write};
-use lvshift_core::metadata::{ApplyError, Change, Choice, ChooseError, Commit, CommitAction, CommitResult, Found, FoundSlot, MetadataError, MoveState, Place, SlotInfo, Standing, Vg, choose, newest_here};
-use lvshift_core::Leg;
+use lvshift_core::metadata::{
+    ApplyError, Change, Choice, ChooseError, Commit, CommitAction, CommitResult, Found, FoundSlot,
+    MetadataError, MoveState, Place, SlotInfo, Standing, Vg, choose, newest_here,
+};
 use lvshift_core::mirror::{Copier, Ended, LogLoad, Next, Part, PartState, Tag, Tuning};
-use lvshift_core::serve::{IoTag, Operation, Queue, Request, TagInUse};
 use lvshift_core::mover::{self, Live, Mapping};
+use lvshift_core::serve::{IoTag, Operation, Queue, Request, TagInUse};
 use lvshift_core::table::dm::{MirrorStatus, ParseError};
 use lvshift_core::table::{
     Area, BuildError, Devices, Difference, Log, OutOfRange, Piece, Segment, Shadow, Split, Table,
