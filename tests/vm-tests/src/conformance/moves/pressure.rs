@@ -172,7 +172,9 @@ fn mixed_sectors(guest: &mut Guest) -> Result<()> {
     }
     // And an LV over both kinds: whatever its disks are, it keeps its bytes.
     writer.stop()?.clean()?;
-    let both = rig.lv("both", 4, &[rig.pv_at(1, "0-1"), rig.pv_at(2, "10-11")])?;
+    let places =
+        ["--allow-mixed-block-sizes".to_owned(), rig.pv_at(1, "0-1"), rig.pv_at(2, "10-11")];
+    let both = rig.lv("both", 4, &places)?;
     let writer = fixture::writer(&both, 922)?;
     rig.pvmove(&["-n", "vg/both", &rig.pv(1), &rig.pv(3)])?.ok()?;
     rig.lies("both", &[(3, 0, 2), (2, 10, 2)])?;
