@@ -230,6 +230,9 @@ pub const RESUMES: &str = "resumes a device";
 /// How long.
 const BRIEF_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long whoever takes the mover lock may need to say who it is.
+const TIME_TO_WRITE: Duration = Duration::from_millis(300);
+
 fn is_brief(holder: &str) -> bool {
     BRIEF.iter().any(|label| holder.ends_with(label))
 }
@@ -249,12 +252,15 @@ pub fn mover(vg: Uuid, label: &str) -> Result<Lock> {
             Err(TryLockError::Error(error)) => return Err(cannot_lock(error)),
         }
         let mut holder = String::new();
-        // What the holder wrote decides whether it is waited for; without it the refusal stands.
+        // What the holder wrote decides whether it is waited for. Who has just taken the lock has not
+        // written it yet, or what a dead one wrote stands there still: so it is read again for a moment.
         let _ = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut holder));
-        if !is_brief(holder.trim_end()) || start.elapsed() >= patience {
+        let (holder, waited) = (holder.trim_end(), start.elapsed());
+        let told = !holder.is_empty() && !is_brief(holder) && waited >= TIME_TO_WRITE;
+        if told || waited >= patience {
             return Err(Error::new(
                 Kind::Locked,
-                format!("another mover works on this VG: {}", holder.trim_end()),
+                format!("another mover works on this VG: {holder}"),
             )
             .state("this command changed nothing")
             .next("wait for it, or stop it with pvmove --abort"));
