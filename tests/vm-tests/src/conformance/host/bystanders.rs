@@ -73,9 +73,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
 ];
 
-/// How long a report may take beside a device that hangs.
-const BOUND: Duration = Duration::from_secs(10);
-
 fn hung_stranger(guest: &mut Guest) -> Result<()> {
     guest.modprobe("dm-delay")?;
     let rig = Rig::new(guest, &["pv1", "pv2"])?;
