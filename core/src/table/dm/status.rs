@@ -3,7 +3,7 @@
 use core::str::FromStr;
 
 use super::ParseError;
-use super::words::{Words, number};
+use super::words::{Words, halves, number};
 use crate::units::DeviceNumber;
 use crate::{Leg, LegFault};
 
@@ -152,7 +152,7 @@ impl FromStr for MirrorStatus {
         }
         let legs = [words.device()?, words.device()?];
         let (in_sync, total) =
-            words.word(PROGRESS)?.split_once('/').ok_or(ParseError::Bad(PROGRESS))?;
+            halves(words.word(PROGRESS)?, b'/').ok_or(ParseError::Bad(PROGRESS))?;
         let in_sync: u64 = number(in_sync).ok_or(ParseError::Bad(PROGRESS))?;
         let total: u64 = number(total).ok_or(ParseError::Bad(PROGRESS))?;
         if in_sync > total || total == 0 {

@@ -55,10 +55,17 @@ pub(super) fn number<N: FromStr>(text: &str) -> Option<N> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
+/// What stands before and behind an ASCII byte. `str::split_once` has a panic inside, be it one that never
+/// happens.
+pub(super) fn halves(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|other| other == byte)?;
+    Some((text.get(..at)?, text.get(at.checked_add(1)?..)?))
+}
+
 /// `major:minor`.
 pub(super) fn device(text: &str) -> Result<DeviceNumber, ParseError> {
     const WHAT: &str = "a device number";
-    let (major, minor) = text.split_once(':').ok_or(ParseError::Bad(WHAT))?;
+    let (major, minor) = halves(text, b':').ok_or(ParseError::Bad(WHAT))?;
     match (number(major), number(minor)) {
         (Some(major), Some(minor)) => Ok(DeviceNumber { major, minor }),
         _ => Err(ParseError::Bad(WHAT)),
