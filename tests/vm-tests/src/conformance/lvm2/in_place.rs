@@ -154,7 +154,7 @@ fn abort(guest: &mut Guest) -> Result<()> {
     let home = rig.lv("home", &[(1, 20)])?;
     let writer = rig::writer(&home, 921)?;
     // dm-mirror's one thread waits for the log, which is there, too: slower, and nobody would be served.
-    rig.slow(&slow, 500)?;
+    rig.slow(&slow, 200)?;
     let moving = rig.spawn_move("", &[&rig.pv(1), &rig.pv(2)])?;
     rig.wait_for_mid_copy()?;
     rig.pvmove(&["--abort"])?.ok()?;
