@@ -31,6 +31,11 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
     if args.detached {
         background::detach();
     }
+    if !context.test {
+        // From here on a reader that takes nothing keeps nobody waiting: the first line comes before anything
+        // is moved, when the move is recorded already.
+        output::never_block();
+    }
     context.front_end.set_pace(pace(args))?;
     let (Some(source), false) = (&args.source, args.abort) else {
         return recorded(context, args);
@@ -199,8 +204,6 @@ fn drive(
 ) -> Result<()> {
     let recorded = moves.iter().filter_map(|of| open.vg().move_by_uuid(*of));
     plan::check_exclusive(context.front_end.name(), open.vg(), recorded.map(|of| of.index()))?;
-    // From here on a reader that takes nothing keeps nobody waiting.
-    output::never_block();
     let style = Style::choose(context.json, context.common.quiet > 0);
     let mut teller = Teller::new(style, context.program, output::stdout());
     let mut report = |report: drive::Report<'_>| teller.hear(report);

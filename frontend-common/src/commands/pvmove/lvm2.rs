@@ -204,7 +204,6 @@ fn drive(
     way: Way,
     moves: &[Uuid],
 ) -> Result<()> {
-    output::never_block();
     let style = Style::choose(context.json, context.common.quiet > 0);
     let mut teller = Teller::new(style, context.program, output::stdout());
     let mut report = |report: drive::Report<'_>| teller.hear(report);

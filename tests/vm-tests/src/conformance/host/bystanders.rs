@@ -34,8 +34,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "a move whose messages nobody takes: a full FIFO, a full disk",
         frontends: Frontend::DM,
         disks: fixture::TWO,
-        // It hangs where standard output is a full FIFO from the first line on.
-        hidden: true,
         run: output,
         ..Scenario::DEFAULT
     },
