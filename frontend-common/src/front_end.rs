@@ -66,12 +66,24 @@ impl<'a> View<'a> {
 pub struct Pace {
     /// At most so many bytes a second; `None` leaves it as it is.
     pub max_rate: Option<u64>,
-    /// So fast that the 99th percentile of the LV's latencies stays within this factor of what it
-    /// is without the copy; `None` leaves it as it is.
-    pub factor: Option<Factor>,
+    /// What the LV's users may feel of it; `None` leaves it as it is, which is at first
+    /// [`Felt::Within`] of 1.5, or [`Felt::Any`] where there is a `max_rate`.
+    pub felt: Option<Felt>,
+    /// At least so many bytes a second where `felt` would make it slower; `None` leaves it as it is, at
+    /// first 1 MiB.
+    pub min_rate: Option<u64>,
     /// Writes to chunks that are not copied yet go to the source alone (device-mapper's rule)
     /// instead of waiting for the copy and then going to both sides; `None` leaves it as it is.
     pub source_first: Option<bool>,
+}
+
+/// What the users of an LV may feel of its copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Felt {
+    /// Whatever it costs them.
+    Any,
+    /// The 99th percentile of their latencies stays within this factor of what it is without the copy.
+    Within(Factor),
 }
 
 /// A bad place that a diagnosis found, for the message.
@@ -210,12 +222,13 @@ pub trait FrontEnd {
     /// # Errors
     /// `Kind::Unsupported` where something is asked for and the kernel makes the copy.
     fn set_pace(&mut self, pace: Pace) -> Result<()> {
-        if pace == Pace::default() {
+        // Whatever it costs: that is the kernel's way.
+        if (Pace { felt: pace.felt.filter(|&felt| felt != Felt::Any), ..pace }) == Pace::default() {
             return Ok(());
         }
         let what = format!("{} cannot pace the copy: the kernel makes it", self.name());
         let mut error = Error::new(Kind::Unsupported, what).state("nothing was changed");
-        if pace.factor.is_some() {
+        if matches!(pace.felt, Some(Felt::Within(_))) {
             // Said in full: that the kernel has a throttle is known, and that it does harm is not.
             error = error.because(
                 "the kernel's one throttle (dm_mirror's raid1_resync_throttle) sleeps while it holds a \
@@ -223,6 +236,8 @@ pub trait FrontEnd {
                  docs/benchmarks.md); and it is for all mirrors of the machine at once",
             );
         }
-        Err(error.next("use lvshift-ublk, or leave --pace, --max-rate and --write-policy out"))
+        Err(error.next(
+            "use lvshift-ublk, or leave --pace, --max-rate, --min-rate and --write-policy out",
+        ))
     }
 }

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use lvshift_core::table::{Log, Segment, Target};
-use lvshift_frontend_common::cli::daemon_args::{OrNone, OwnCommand, Tune};
+use lvshift_frontend_common::cli::daemon_args::{OwnCommand, Tune};
 use lvshift_frontend_common::cli::pv_args::WritePolicy;
+use lvshift_frontend_common::cli::values::OrNone;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::vg::{Hold, OpenVg};
 
@@ -124,6 +125,11 @@ fn tuning(args: &Tune) -> Result<Tuning> {
         tuning.max_rate = Some(bytes.ok_or_else(too_large)?);
     }
     tuning.pace = args.pace.map(|OrNone(factor)| factor.map_or(0, |factor| factor.hundredths()));
+    if let Some(OrNone(rate)) = args.min_rate {
+        let bytes = rate.map_or(Some(0), |rate| rate.0.bytes());
+        let too_large = || Error::new(Kind::Usage, "--min-rate: the number is too large");
+        tuning.min_rate = Some(bytes.ok_or_else(too_large)?);
+    }
     tuning.source_first = args.write_policy.map(|policy| policy == WritePolicy::SourceFirst);
     tuning.paused = (args.pause || args.resume).then_some(args.pause);
     Ok(tuning)
@@ -151,6 +157,8 @@ mod tests {
         assert_eq!(parse("--max-rate none").map(|t| t.max_rate), Some(Some(0)));
         assert_eq!(parse("--pace 1.5").map(|t| t.pace), Some(Some(150)));
         assert_eq!(parse("--pace none").map(|t| t.pace), Some(Some(0)));
+        assert_eq!(parse("--min-rate 2m").map(|t| t.min_rate), Some(Some(2 << 20)));
+        assert_eq!(parse("--min-rate none").map(|t| t.min_rate), Some(Some(0)));
         assert_eq!(parse("--resume").map(|t| t.paused), Some(Some(false)));
         for line in ["--pace 0.5", "--max-rate", "--faster", "--pause --resume"] {
             assert!(parse(line).is_none(), "{line}");

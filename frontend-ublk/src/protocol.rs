@@ -7,7 +7,7 @@ use lvshift_frontend_common::error::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change that an older end would misread.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 /// The longest line either end accepts.
 pub(crate) const MAX_LINE: u64 = 16 << 20;
 
@@ -183,14 +183,19 @@ pub(crate) enum Request {
     Shutdown { leave: bool },
 }
 
+/// The pace of a copy of which nothing else is asked, in hundredths: what `--pace` means.
+const USUAL_PACE: u32 = 150;
+
 /// How a copy is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tuning {
     /// Bytes a second; `Some(0)` is no limit, `None` leaves it as it is.
     pub(crate) max_rate: Option<u64>,
     /// The LV's 99th percentile may be so many hundredths of what it is without the copy;
-    /// `Some(0)` is no such pace.
+    /// `Some(0)` is no such pace, `None` the usual one unless there is a limit.
     pub(crate) pace: Option<u32>,
+    /// Bytes a second that a paced copy keeps; `Some(0)` is the usual floor.
+    pub(crate) min_rate: Option<u64>,
     /// Copies rest.
     pub(crate) paused: Option<bool>,
     /// The write policy is source-first, not copy-first.
@@ -198,8 +203,11 @@ pub(crate) struct Tuning {
 }
 
 impl From<Tuning> for mirror::Tuning {
-    fn from(Tuning { max_rate, pace, paused, source_first }: Tuning) -> mirror::Tuning {
-        mirror::Tuning { max_rate, pace, paused, source_first }
+    fn from(tuning: Tuning) -> mirror::Tuning {
+        let Tuning { max_rate, pace, min_rate, paused, source_first } = tuning;
+        // Also after a boot, when nothing is kept of what was asked for.
+        let usual = if max_rate.is_some_and(|rate| rate > 0) { 0 } else { USUAL_PACE };
+        mirror::Tuning { max_rate, pace: pace.or(Some(usual)), min_rate, paused, source_first }
     }
 }
 
@@ -209,6 +217,7 @@ impl Tuning {
         Tuning {
             max_rate: newer.max_rate.or(self.max_rate),
             pace: newer.pace.or(self.pace),
+            min_rate: newer.min_rate.or(self.min_rate),
             paused: newer.paused.or(self.paused),
             source_first: newer.source_first.or(self.source_first),
         }
@@ -385,6 +394,17 @@ mod tests {
         let paced = Tuning { pace: Some(150), ..Tuning::default() };
         assert_eq!(both.changed_by(paced), Tuning { pace: Some(150), ..both });
         assert_eq!(both.changed_by(paced).changed_by(new).pace, Some(150));
+    }
+
+    #[test]
+    fn a_copy_of_which_nothing_is_asked_is_polite_and_one_with_a_limit_keeps_to_that() {
+        let pace = |tuning: Tuning| mirror::Tuning::from(tuning).pace;
+        assert_eq!(pace(Tuning::default()), Some(USUAL_PACE));
+        let limited = Tuning { max_rate: Some(5), ..Tuning::default() };
+        assert_eq!(pace(limited), Some(0));
+        assert_eq!(pace(Tuning { max_rate: Some(0), ..limited }), Some(USUAL_PACE));
+        assert_eq!(pace(Tuning { pace: Some(200), ..limited }), Some(200));
+        assert_eq!(pace(Tuning { pace: Some(0), ..Tuning::default() }), Some(0));
     }
 
     #[test]

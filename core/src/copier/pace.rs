@@ -4,8 +4,9 @@
 //! the copy *rests* from time to time, for as long as a measurement takes, and what is measured then
 //! is the baseline. Between the rests the copy is as fast as it can be while the percentile stays
 //! within a factor of the baseline: after every good window a little faster, after a bad one half
-//! as fast. An application that does nothing is not waited for at all, and the copy never stands
-//! still for good: it keeps [`FLOOR`], else a baseline that cannot be kept would end no move.
+//! as fast. An application that does nothing is not waited for at all: the copy begins with one chunk at
+//! a time and *listens*, and only a request makes it rest. It never stands still for good: it keeps its
+//! floor, by default [`FLOOR`], else a baseline that cannot be kept would end no move.
 
 #[cfg(all(test, not(loom)))]
 mod plant;
@@ -18,12 +19,15 @@ use super::throttle::Nanos;
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MS;
 
-/// The slowest that a paced copy gets, in bytes per second, whatever the application suffers.
+/// The slowest that a paced copy gets if nothing else is asked for, in bytes per second, whatever the
+/// application suffers.
 pub const FLOOR: u64 = 1 << 20;
 /// The first pace beside an application about which nothing is known.
 const START: u64 = 4 << 20;
-/// How often the latencies are looked at.
+/// How often the latencies are looked at,
 const LOOK: u64 = 100 * MS;
+/// and how often while nothing is known of the application: the copy is on its way already.
+const LISTEN: u64 = 20 * MS;
 /// So many requests make a percentile that can be compared.
 const ENOUGH: u32 = 400;
 /// A window is at least so long,
@@ -92,6 +96,10 @@ pub struct Speed {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// Before the first look.
+    Start,
+    /// Nothing is known: one chunk at a time, until somebody comes or nobody has.
+    Listen,
     /// The last copies end, then the application gets over them.
     WindDown { until: Nanos },
     /// The copy rests and the baseline is measured.
@@ -106,6 +114,7 @@ enum Phase {
 #[derive(Clone, Debug)]
 pub struct Pace {
     factor: Factor,
+    floor: u64,
     /// Chunks at once where nobody is there.
     full: u16,
     phase: Phase,
@@ -127,12 +136,13 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Begins with a rest. `full` chunks at once are as many as there may be.
+    /// Listens first. `full` chunks at once are as many as there may be.
     pub fn new(factor: Factor, full: u16, now: Nanos) -> Pace {
         Pace {
             factor,
+            floor: FLOOR,
             full: full.max(1),
-            phase: Phase::WindDown { until: now },
+            phase: Phase::Start,
             baseline: None,
             rested: now,
             rate: START,
@@ -153,6 +163,13 @@ impl Pace {
         self.factor = factor;
     }
 
+    /// The slowest that the copy gets from now on, in bytes per second; 0 counts as 1.
+    pub fn set_floor(&mut self, bytes_per_second: u64) {
+        self.floor = bytes_per_second.max(1);
+        self.rate = self.rate.max(self.floor);
+        self.known_good = self.known_good.max(self.floor);
+    }
+
     /// When to look again.
     pub const fn next_look(&self) -> Nanos {
         self.next
@@ -169,6 +186,7 @@ impl Pace {
             Phase::WindDown { .. } | Phase::Rest => {
                 Speed { rest: true, rate: Some(self.rate), window: 1 }
             }
+            Phase::Start | Phase::Listen => Speed { rest: false, rate: None, window: 1 },
             Phase::Idle => Speed { rest: false, rate: None, window: self.full },
             Phase::Busy => Speed { rest: false, rate: Some(self.rate), window: self.window },
         }
@@ -176,7 +194,8 @@ impl Pace {
 
     /// Looks at what has happened.
     pub fn look(&mut self, seen: Seen<'_>, now: Nanos) -> Speed {
-        self.next = Nanos(now.0.saturating_add(LOOK));
+        let unknown = matches!(self.phase, Phase::Start | Phase::Listen);
+        self.next = Nanos(now.0.saturating_add(if unknown { LISTEN } else { LOOK }));
         let passed = now.0.saturating_sub(self.since.0);
         let new = seen.latencies.since(&self.before);
         let ended = seen.latencies.total();
@@ -184,6 +203,13 @@ impl Pace {
             (self.ended, self.active) = (ended, now);
         }
         match self.phase {
+            // What ended before is nobody's who is there now.
+            Phase::Start => self.open(Phase::Listen, seen, now),
+            Phase::Listen if new.total() > 0 || seen.latencies.in_flight() > 0 => {
+                self.wind_down(now);
+            }
+            Phase::Listen if passed >= QUIET => self.open(Phase::Idle, seen, now),
+            Phase::Listen => {}
             Phase::WindDown { .. } if seen.in_flight > 0 => self.wind_down(now),
             Phase::WindDown { until } if now >= until => self.open(Phase::Rest, seen, now),
             Phase::WindDown { .. } => {}
@@ -201,7 +227,7 @@ impl Pace {
                 if back && (self.baseline.is_none() || self.rest_is_due(now)) {
                     self.wind_down(now);
                 } else if back {
-                    self.rate = (self.known_good.min(self.rate) / 2).max(FLOOR);
+                    self.rate = (self.known_good.min(self.rate) / 2).max(self.floor);
                     self.window = 1;
                     self.open(Phase::Busy, seen, now);
                 } else if passed >= LONGEST {
@@ -242,11 +268,11 @@ impl Pace {
     }
 
     fn slower(&mut self, achieved: u64) {
-        self.misses = if self.rate <= FLOOR { self.misses.saturating_add(1) } else { 0 };
+        self.misses = if self.rate <= self.floor { self.misses.saturating_add(1) } else { 0 };
         // A limit that did not bind says nothing about what was too much.
         let real = if achieved < self.rate / 2 { achieved } else { self.rate };
-        self.known_good = (real / 4 * 3).max(FLOOR);
-        self.rate = (real / 2).max(FLOOR);
+        self.known_good = (real / 4 * 3).max(self.floor);
+        self.rate = (real / 2).max(self.floor);
         self.window = (self.window / 2).max(1);
     }
 

@@ -1,6 +1,6 @@
 //! How fast the copy may be: what is asked for, and a pace by the latencies of the volume's requests.
 
-use crate::copier::{Factor, Latencies, Nanos, Pace, Pacer, Seen, Stats};
+use crate::copier::{Factor, Latencies, Nanos, PACE_FLOOR, Pace, Pacer, Seen, Stats};
 
 /// What is asked of a copy. What is `None` stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,6 +10,9 @@ pub struct Tuning {
     /// The 99th percentile of the volume's requests may be so many hundredths of what it is without the
     /// copy ([`Factor`]); what is no factor, 0 above all, is no such pace.
     pub pace: Option<u32>,
+    /// Bytes per second that a paced copy keeps whatever the volume's users suffer; 0 is
+    /// [`PACE_FLOOR`].
+    pub min_rate: Option<u64>,
     /// The copy rests.
     pub paused: Option<bool>,
     /// Writes to chunks that are not copied yet go to the source alone, instead of waiting for the copy.
@@ -21,11 +24,12 @@ pub struct Tuning {
 pub(super) struct Pacing {
     pace: Option<Pace>,
     limit: Option<u64>,
+    floor: Option<u64>,
 }
 
 impl Pacing {
     pub(super) const fn new() -> Pacing {
-        Pacing { pace: None, limit: None }
+        Pacing { pace: None, limit: None, floor: None }
     }
 
     /// Takes over what somebody asks for.
@@ -33,12 +37,18 @@ impl Pacing {
         if let Some(rate) = tuning.max_rate {
             self.limit = (rate > 0).then_some(rate);
         }
+        if let Some(rate) = tuning.min_rate {
+            self.floor = (rate > 0).then_some(rate);
+        }
         if let Some(hundredths) = tuning.pace {
             match (Factor::from_hundredths(hundredths), &mut self.pace) {
                 (Some(factor), Some(pace)) => pace.set_factor(factor),
                 (Some(factor), none) => *none = Some(Pace::new(factor, window, now)),
                 (None, pace) => *pace = None,
             }
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.set_floor(self.floor.unwrap_or(PACE_FLOOR));
         }
         pacer.set_paced(self.pace.is_some());
         if self.pace.is_none() {

@@ -1,15 +1,13 @@
 //! What only a front end that serves from a daemon takes: `tables`, `tune`, `upgrade`, `daemon`.
 
-use std::str::FromStr;
-
 use clap::{Args, Subcommand};
 
 use lvshift_core::copier::Factor;
 use lvshift_core::units::Uuid;
 
 use super::pv_args::WritePolicy;
+use super::values::{OrNone, factor_or_none};
 use crate::control::parse_uuid;
-use crate::factor;
 use crate::size::Size;
 
 /// The commands that stand beside LVM's in `lvshift-ublk`.
@@ -47,8 +45,11 @@ pub struct Tune {
     pub max_rate: Option<OrNone<Size>>,
     /// Copy only so fast that the 99th percentile of the LV's latencies stays within FACTOR of what it
     /// is without the copy; none: whatever it costs.
-    #[arg(long, value_name = "FACTOR|none", value_parser = pace)]
+    #[arg(long, value_name = "FACTOR|none", value_parser = factor_or_none)]
     pub pace: Option<OrNone<Factor>>,
+    /// Copy at least so many bytes a second where a pace would make it slower; none: 1 MiB.
+    #[arg(long, value_name = "BYTES|none")]
+    pub min_rate: Option<OrNone<Size>>,
     /// What a write to a place that is not copied yet does.
     #[arg(long, value_enum, value_name = "POLICY")]
     pub write_policy: Option<WritePolicy>,
@@ -90,30 +91,6 @@ pub struct Daemon {
     #[cfg(feature = "failpoints")]
     #[arg(long, hide = true)]
     pub failpoints: bool,
-}
-
-/// A value, or the word `none`, which takes a limit away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OrNone<T>(pub Option<T>);
-
-impl<T: FromStr> FromStr for OrNone<T> {
-    type Err = T::Err;
-
-    fn from_str(text: &str) -> Result<OrNone<T>, T::Err> {
-        if text == "none" {
-            Ok(OrNone(None))
-        } else {
-            text.parse().map(|value| OrNone(Some(value)))
-        }
-    }
-}
-
-fn pace(text: &str) -> Result<OrNone<Factor>, String> {
-    if text == "none" {
-        Ok(OrNone(None))
-    } else {
-        factor::parse(text).map(|value| OrNone(Some(value)))
-    }
 }
 
 fn uuid(text: &str) -> Result<Uuid, String> {

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use lvshift_core::copier::Factor;
 
 use super::spec::PvSpec;
-use super::values::{AllocPolicy, ReportFormat, YesNo};
+use super::values::{AllocPolicy, OrNone, ReportFormat, YesNo, factor_or_none};
 use super::vg_args::FormatArgs;
 use crate::factor;
 use crate::size::Size;
@@ -105,11 +105,16 @@ pub struct Pvmove {
     #[arg(long, value_name = "BYTES", conflicts_with = "abort")]
     pub max_rate: Option<Size>,
     /// Copy only so fast that the LV's users feel little: the 99th percentile of their latencies stays
-    /// within FACTOR of what it is without the copy [without a FACTOR: 1.5]. Where nobody uses the
-    /// LV, the copy takes all that the disks have (lvshift-ublk only).
-    #[arg(long, value_name = "FACTOR", value_parser = factor::parse, num_args = 0..=1,
+    /// within FACTOR of what it is without the copy. Where nobody uses the LV, the copy takes all that
+    /// the disks have. none: whatever it costs them. [default: 1.5 with lvshift-ublk unless there is a
+    /// --max-rate; lvshift-dm, where the kernel makes the copy, takes none alone]
+    #[arg(long, value_name = "FACTOR|none", value_parser = factor_or_none, num_args = 0..=1,
         require_equals = true, default_missing_value = factor::DEFAULT, conflicts_with = "abort")]
-    pub pace: Option<Factor>,
+    pub pace: Option<OrNone<Factor>>,
+    /// Copy at least so many bytes a second where a pace would make it slower [default: 1m]
+    /// (lvshift-ublk only).
+    #[arg(long, value_name = "BYTES", conflicts_with = "abort")]
+    pub min_rate: Option<Size>,
     /// What a write to a place that is not copied yet does (lvshift-ublk only; device-mapper is
     /// source-first).
     #[arg(long, value_enum, value_name = "POLICY", conflicts_with = "abort")]

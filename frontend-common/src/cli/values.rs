@@ -1,6 +1,12 @@
 //! The values that options take.
 
+use std::str::FromStr;
+
 use clap::ValueEnum;
+
+use lvshift_core::copier::Factor;
+
+use crate::factor;
 
 /// A yes or no, as LVM writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,4 +51,29 @@ pub enum AllocPolicy {
     Anywhere,
     /// The VG's own policy, which is normal.
     Inherit,
+}
+
+/// A value, or the word `none`, which takes a limit away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrNone<T>(pub Option<T>);
+
+impl<T: FromStr> FromStr for OrNone<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<OrNone<T>, T::Err> {
+        if text == "none" {
+            Ok(OrNone(None))
+        } else {
+            text.parse().map(|value| OrNone(Some(value)))
+        }
+    }
+}
+
+/// A [`Factor`], or the word `none`.
+pub(super) fn factor_or_none(text: &str) -> Result<OrNone<Factor>, String> {
+    if text == "none" {
+        Ok(OrNone(None))
+    } else {
+        factor::parse(text).map(|factor| OrNone(Some(factor)))
+    }
 }

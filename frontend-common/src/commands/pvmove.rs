@@ -12,9 +12,10 @@ use super::Context;
 use super::driven::{driver, is_driven};
 use super::lookup::{full_name, refuse};
 use crate::cli::pv_args::{Pvmove, WritePolicy};
+use crate::cli::values::OrNone;
 use crate::drive::{self, MoveReport, Options};
 use crate::error::{Error, Kind, Result};
-use crate::front_end::Pace;
+use crate::front_end::{Felt, Pace};
 use crate::output;
 use crate::progress::{Event, Style, Teller};
 use crate::vg::{Hold, OpenVg};
@@ -97,7 +98,8 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
 fn pace(args: &Pvmove) -> Pace {
     Pace {
         max_rate: args.max_rate.and_then(|rate| rate.0.bytes()),
-        factor: args.pace,
+        felt: args.pace.map(|OrNone(factor)| factor.map_or(Felt::Any, Felt::Within)),
+        min_rate: args.min_rate.and_then(|rate| rate.0.bytes()),
         source_first: args.write_policy.map(|policy| policy == WritePolicy::SourceFirst),
     }
 }

@@ -6,13 +6,12 @@ mod unreadable;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lvshift_core::copier::Factor;
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::table;
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::{
-    ActiveLv, BadPlace, CopyStatus, FrontEnd, Pace, View, Wake,
+    ActiveLv, BadPlace, CopyStatus, Felt, FrontEnd, Pace, View, Wake,
 };
 
 use self::tables::{Names, wire};
@@ -263,7 +262,7 @@ impl FrontEnd for Ublk {
             // A daemon that was replaced meanwhile has no shadow.
             Mapping::Mirrored => {
                 self.create_shadow(view, of, lv)?;
-                let tuning = tuning(self.pace, lvs_of(view.vg, of).len());
+                let tuning = asked(self.pace, lvs_of(view.vg, of).len());
                 self.do_it(vg, &Request::Tune { lvs: vec![lv_uuid], tuning })?;
             }
             Mapping::Source => {
@@ -306,7 +305,8 @@ impl FrontEnd for Ublk {
         let vg = view.vg.uuid();
         let of_uuid = view.vg.move_at(of).map(|record| record.uuid);
         if self.pace != Pace::default() && self.paced != of_uuid {
-            let tuning = tuning(self.pace, lvs.len());
+            // What it leaves out, somebody may have tuned meanwhile.
+            let tuning = asked(self.pace, lvs.len());
             self.do_it(vg, &Request::Tune { lvs: lvs.clone(), tuning })?;
             self.paced = of_uuid;
         }
@@ -389,13 +389,19 @@ impl FrontEnd for Ublk {
     }
 }
 
-/// A move's pace for each of its LVs, whose copies know nothing of each other.
-fn tuning(pace: Pace, lvs: usize) -> Tuning {
+/// What is asked of a move, for each of its LVs, whose copies know nothing of each other.
+fn asked(pace: Pace, lvs: usize) -> Tuning {
     let share = u64::try_from(lvs.max(1)).unwrap_or(1);
+    let shared = |rate: u64| (rate / share).max(1);
+    let felt = |felt| match felt {
+        Felt::Any => 0,
+        Felt::Within(factor) => factor.hundredths(),
+    };
     Tuning {
-        max_rate: Some(pace.max_rate.map_or(0, |rate| (rate / share).max(1))),
-        pace: Some(pace.factor.map_or(0, Factor::hundredths)),
-        source_first: Some(pace.source_first.unwrap_or(false)),
+        max_rate: pace.max_rate.map(shared),
+        pace: pace.felt.map(felt),
+        min_rate: pace.min_rate.map(shared),
+        source_first: pace.source_first,
         paused: None,
     }
 }

@@ -91,6 +91,11 @@ impl State {
             Request::RemoveShadow { lv } => {
                 if let Some(entry) = self.entries.get_mut(&lv) {
                     entry.shadow = None;
+                    // The move is over, and what was asked of it is not asked of the next one.
+                    if let Some(device) = &mut entry.device {
+                        device.tune(Tuning::default());
+                    }
+                    files::forget_tuning(Uuid(lv))?;
                 }
             }
             Request::Load { lv, name, table } => self.load(lv, name, table)?,

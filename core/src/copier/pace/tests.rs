@@ -2,6 +2,7 @@
 
 use super::plant::{MIB, Plant};
 use super::*;
+use crate::copier::LATENCY_BUCKETS;
 
 /// What the application of a plant sees at most without a copy, but for one in a hundred.
 const ALONE: u64 = 9 * MS / 2;
@@ -47,6 +48,53 @@ fn an_idle_application_leaves_everything_to_the_copy_at_once() {
     let report = plant.run(1, 0);
     assert!(report.rate > plant.bandwidth / 2, "{} B/s in the first second", report.rate);
     assert!(plant.run(10, 0).rate > plant.bandwidth * 95 / 100);
+}
+
+#[test]
+fn nobody_waits_for_a_measurement_where_nobody_is() {
+    let factor = Factor::from_hundredths(150).expect("a legal factor");
+    let mut pace = Pace::new(factor, 8, Nanos(0));
+    let nothing = Latencies::new();
+    let seen = Seen { latencies: &nothing, copied: 0, in_flight: 1 };
+    let mut now = Nanos(0);
+    while now.0 < QUIET {
+        let speed = pace.look(seen, now);
+        assert!(!speed.rest && speed.window == 1, "{speed:?} at {now:?}");
+        now = pace.next_look();
+    }
+    assert_eq!(pace.look(seen, now), Speed { rest: false, rate: None, window: 8 });
+}
+
+#[test]
+fn a_request_that_comes_while_it_listens_makes_it_rest() {
+    let factor = Factor::from_hundredths(150).expect("a legal factor");
+    let mut pace = Pace::new(factor, 8, Nanos(0));
+    // These were answered before the move.
+    let mut counts = [0; LATENCY_BUCKETS];
+    counts[10] = 1000;
+    let mut latencies = Latencies::new();
+    latencies.add(counts.into_iter(), 1000);
+    for _ in 0..3 {
+        let speed = pace.look(Seen { latencies: &latencies, copied: 0, in_flight: 1 }, pace.next);
+        assert!(!speed.rest, "the past is nobody's");
+    }
+    counts = [0; LATENCY_BUCKETS];
+    counts[10] = 1;
+    latencies.add(counts.into_iter(), 1);
+    let speed = pace.look(Seen { latencies: &latencies, copied: 0, in_flight: 1 }, pace.next);
+    assert!(speed.rest);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "a long simulation")]
+fn a_higher_floor_is_kept() {
+    let mut plant = Plant::new(110);
+    (plant.bandwidth, plant.weight) = (40 * MIB, 100);
+    plant.pace.set_floor(8 * MIB);
+    plant.run(20, 0);
+    let report = plant.run(60, 0);
+    assert!(report.rate >= 5 * MIB, "{} B/s", report.rate);
+    assert!(report.rate <= 16 * MIB, "{} B/s", report.rate);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use super::super::Context;
 use crate::cli::pv_args::{Pvmove, WritePolicy};
+use crate::cli::values::OrNone;
 use crate::error::{Error, Kind, Result};
 use crate::factor;
 use crate::lock::run_directory;
@@ -33,8 +34,12 @@ pub(super) fn leave(
     if let Some(rate) = args.max_rate {
         options.push(format!("--max-rate={}s", rate.0));
     }
-    if let Some(factor) = args.pace {
-        options.push(format!("--pace={}", factor::text(factor)));
+    if let Some(OrNone(factor)) = args.pace {
+        let text = factor.map_or_else(|| "none".to_owned(), factor::text);
+        options.push(format!("--pace={text}"));
+    }
+    if let Some(rate) = args.min_rate {
+        options.push(format!("--min-rate={}s", rate.0));
     }
     if let Some(policy) = args.write_policy {
         options.push(match policy {

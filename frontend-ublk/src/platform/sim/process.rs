@@ -9,7 +9,7 @@ use std::sync::Arc;
 use lvshift_core::copier::Factor;
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::error::Result;
-use lvshift_frontend_common::front_end::{FrontEnd, Pace};
+use lvshift_frontend_common::front_end::{Felt, FrontEnd, Pace};
 
 use super::connection::Reached;
 use super::files;
@@ -40,7 +40,8 @@ pub fn front_end() -> Box<dyn FrontEnd> {
 /// None that is known.
 pub fn set_pace(front_end: &mut dyn FrontEnd, source_first: bool, paced: bool) -> Result<()> {
     let factor = Factor::from_hundredths(150).filter(|_| paced);
-    front_end.set_pace(Pace { source_first: Some(source_first), factor, ..Pace::default() })
+    let felt = Some(factor.map_or(Felt::Any, Felt::Within));
+    front_end.set_pace(Pace { source_first: Some(source_first), felt, ..Pace::default() })
 }
 
 /// The simulator starts daemons by itself.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::conformance::fixture::{FAIL, HANG};
+use crate::conformance::fixture::{FAIL, HANG, unpaced};
 use crate::guest::{Background, Faulty, Guest, Region, Run};
 use crate::writer::{Config, Writer};
 
@@ -94,18 +94,22 @@ impl<'g> Lvm2<'g> {
 
     /// `pvmove` of lvshift.
     pub(super) fn pvmove(&self, args: &[&str]) -> Result<Run> {
-        self.guest.lvshift(&[&["pvmove"], args].concat())
+        self.guest.lvshift(&[&["pvmove"], unpaced(args), args].concat())
     }
 
     /// The same with a fail point.
     pub(super) fn pvmove_at(&self, point: &str, args: &[&str]) -> Result<Run> {
-        self.guest.lvshift_env(&[(FAIL, point)], &[&["pvmove"], args].concat())
+        self.guest.lvshift_env(&[(FAIL, point)], &[&["pvmove"], unpaced(args), args].concat())
     }
 
     /// The same, begun and left running.
     pub(super) fn spawn_move(&self, fail: &str, args: &[&str]) -> Result<Background<'g>> {
         let program = self.guest.frontend().binary();
-        self.guest.spawn_env(&[(FAIL, fail)], program, &[&["pvmove", "-i1"], args].concat())
+        self.guest.spawn_env(
+            &[(FAIL, fail)],
+            program,
+            &[&["pvmove", "-i1"], unpaced(args), args].concat(),
+        )
     }
 
     /// Where LVM2 says that an LV lies: `/dev/vda(0),...`, a segment each.
