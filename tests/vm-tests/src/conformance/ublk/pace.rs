@@ -47,7 +47,8 @@ fn pace(guest: &mut Guest) -> Result<()> {
 
     let readers = Readers::start(&lv)?;
     let alone = readers.over(&rig, 4, "before the move")?;
-    let moving = rig.spawn_move(&["--skip-read-check", &rig.pv(1), &rig.pv(2)])?;
+    // As people type it.
+    let moving = guest.spawn(&["pvmove", "--skip-read-check", &rig.pv(1), &rig.pv(2)])?;
     mirrored(&rig, "lv")?;
     // Until it has found its pace.
     std::thread::sleep(Duration::from_secs(6));
