@@ -11,6 +11,7 @@ use crate::commands::{self, Context};
 use crate::device::filter;
 use crate::error::{Error, Kind};
 use crate::front_end::FrontEnd;
+use crate::lvm2;
 use crate::output;
 use crate::progress::{Style, Teller};
 use crate::report::Log;
@@ -24,6 +25,10 @@ pub fn run(
     let args = habits::by_own_name(args.into_iter().collect());
     if let Some(refusal) = habits::refusal(args.get(1..).unwrap_or_default()) {
         output::err(&format!("  {refusal}\n"));
+        if lvm2::in_use().is_some() {
+            let line = lvm2::line_to_type();
+            output::err(&format!("  in a VG of LVM2's own, LVM2 does this: type `{line}`\n"));
+        }
         return ExitCode::from(5);
     }
     let cli = match parse(front_end.name(), front_end.has_daemon(), &args) {

@@ -1,12 +1,13 @@
 //! Reports: rows of fields, as a table for people or as LVM's JSON.
 //!
 //! `facts` is what was found out, `rows` cuts it into rows, `fields` says what can be shown of a
-//! row, `select` reads `-o` and `-O`, `text` and `json` write.
+//! row, `foreign` is what LVM2 says of its own VGs, `select` reads `-o` and `-O`, `text` and `json` write.
 
 mod display;
 mod facts;
 mod fields;
 mod filter;
+mod foreign;
 mod json;
 mod metrics;
 mod moves;
@@ -26,6 +27,8 @@ use crate::size::Units;
 pub use display::render as render_paragraphs;
 pub use facts::MemberFacts;
 pub use facts::{Facts, Only, OrphanPv, VgFacts};
+pub(crate) use fields::state_word;
+pub use foreign::ForeignRow;
 pub(crate) use json::to_json;
 pub use json::{ErrorJson, Log, LogLine};
 pub use metrics::metrics;
@@ -124,12 +127,40 @@ pub fn render(noun: Noun, facts: &Facts<'_>, args: &ReportArgs, log: &Log) -> Re
     })
 }
 
+/// What a report asks of whoever knows: the fields that it shows, tests and sorts by, under LVM's names, and
+/// whether a row is a segment.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Each once.
+    pub fields: Vec<&'static str>,
+    /// A row is a segment of an LV, or a run of extents of a PV.
+    pub segments: bool,
+}
+
+impl Wanted {
+    /// # Errors
+    /// As [`render`].
+    pub fn of(noun: Noun, args: &ReportArgs) -> Result<Wanted> {
+        let selection = select::Selection::new(noun, args)?;
+        let sorted = selection.sorted.iter().map(|(field, _)| *field);
+        let all = selection.shown.iter().chain(&selection.tested).copied().chain(sorted);
+        let mut fields: Vec<&'static str> = Vec::new();
+        for field in all {
+            if !fields.contains(&field.name) {
+                fields.push(field.name);
+            }
+        }
+        let segments = matches!(selection.grain, rows::Grain::Segment | rows::Grain::Run);
+        Ok(Wanted { fields, segments })
+    }
+}
+
 /// `fullreport`: for each VG all that there is of it.
 ///
 /// # Errors
 /// As [`render`].
 pub fn render_full(facts: Facts<'_>, args: &ReportArgs, log: &Log) -> Result<String> {
-    let Facts { vgs, orphans, only } = facts;
+    let Facts { vgs, orphans, only, .. } = facts;
     let chosen = |vg: &VgFacts<'_>| only.as_ref().is_none_or(|o| o.vgs.contains(&vg.vg.uuid()));
     let mut each: Vec<Facts<'_>> = vgs
         .into_iter()
@@ -169,15 +200,21 @@ fn table(noun: Noun, facts: &Facts<'_>, args: &ReportArgs) -> Result<Table> {
     let selection = select::Selection::new(noun, args)?;
     let mut rows: Vec<Vec<Value>> = Vec::new();
     let mut keys: Vec<Vec<Value>> = Vec::new();
-    for row in rows::rows(noun, selection.grain, facts, args.all) {
-        let tested: Vec<Value> = selection.tested.iter().map(|field| (field.get)(&row)).collect();
+    let mut add = |get: &dyn Fn(&fields::Field) -> Value| {
+        let tested: Vec<Value> = selection.tested.iter().map(|field| get(field)).collect();
         if !selection.filter.passes(&tested) {
-            continue;
+            return;
         }
-        let shown = selection.shown.iter().map(|field| (field.get)(&row));
+        let shown = selection.shown.iter().map(|field| get(field));
         let shown = shown.map(|value| if args.binary { value.into_binary() } else { value });
         rows.push(shown.collect());
-        keys.push(selection.sorted.iter().map(|(field, _)| (field.get)(&row)).collect());
+        keys.push(selection.sorted.iter().map(|(field, _)| get(field)).collect());
+    };
+    for row in rows::rows(noun, selection.grain, facts, args.all) {
+        add(&|field| (field.get)(&row));
+    }
+    for row in &facts.foreign {
+        add(&|field| row.value(field));
     }
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by(|a, b| {

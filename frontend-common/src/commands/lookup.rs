@@ -9,6 +9,7 @@ use lvshift_core::units::{DeviceNumber, Extents, LvIndex, Pe, PvIndex, Uuid};
 
 use crate::cli::spec::{PvSpec, VolumeName};
 use crate::error::{Error, Kind, Result};
+use crate::lvm2;
 use crate::vg::{OpenVg, Vg};
 
 /// A refusal before anything was written.
@@ -85,6 +86,14 @@ pub(super) fn pv(open: &OpenVg, path: &Path) -> Result<PvIndex> {
         let what = format!("{} is not a PV of VG {}", path.display(), open.vg().name());
         refuse(Kind::NotFound, what).next("`pvs -o pv_name,vg_name` shows whose it is")
     })
+}
+
+/// The error of a device that is no PV, or the refusal of one that is a PV of LVM2's.
+pub(super) fn or_lvm2s(path: &Path, error: Error) -> Error {
+    if error.kind == Kind::NotFound && lvm2::is_pv(path) {
+        return lvm2::not_ours(format!("{} is a PV of LVM2's", path.display()));
+    }
+    error
 }
 
 /// The path of a PV, for messages.

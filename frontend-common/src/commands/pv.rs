@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use lvshift_core::units::Uuid;
 
 use super::Context;
-use super::lookup::{device_number, refuse};
+use super::lookup::{device_number, or_lvm2s, refuse};
 use crate::cli::pv_args::{Pvcreate, Pvremove};
 use crate::control::parse_uuid;
 use crate::device::users::in_use;
 use crate::device::{Access, BlockDevice, filter};
 use crate::error::{Error, Kind, Result};
+use crate::lvm2;
 use crate::pv::{self, CreateOptions, Scan};
 use crate::signature;
 
@@ -61,6 +62,14 @@ pub(super) fn check(context: &mut Context<'_>, path: &Path, force: bool) -> Resu
     let Some(first) = found.iter().find(|found| !found.name.starts_with("lvshift")) else {
         return Ok(Plan { path: path.to_owned(), force });
     };
+    // As with a VG of ours: no --yes makes up for a missing --force.
+    if let Some(vg) = lvm2::vg_of_pv(path) {
+        let shown = path.display();
+        let what = format!("{shown} is a PV of VG {vg}, which is one of LVM2's own");
+        return Err(refuse(Kind::InUse, what).device(&shown).next(format!(
+            "take it out first: `vgreduce {vg} {shown}`, `pvremove {shown}` of LVM2"
+        )));
+    }
     let question = format!(
         "WARNING: {} signature detected on {} at offset {}. Wipe it?",
         first.name,
@@ -142,7 +151,7 @@ pub(super) fn remove(context: &mut Context<'_>, args: &Pvremove) -> Result<()> {
     } else {
         let scan = Scan::run()?;
         for path in &args.devices {
-            let found = scan.at(path)?;
+            let found = scan.at(path).map_err(|error| or_lvm2s(path, error))?;
             if let Some((_, vg, _)) = &found.vg {
                 let what = format!("PV {} is used by VG {vg}", path.display());
                 return Err(refuse(Kind::State, what)

@@ -1,7 +1,7 @@
 //! `pvresize`.
 
 use super::Context;
-use super::lookup::{pv_path, refuse};
+use super::lookup::{or_lvm2s, pv_path, refuse};
 use super::pv::distinct;
 use crate::cli::day_args::Pvresize;
 use crate::error::{Kind, Result};
@@ -14,7 +14,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvresize) -> Result<()> {
     let scan = Scan::run()?;
     let mut found = Vec::new();
     for path in &args.devices {
-        let pv = scan.at(path)?;
+        let pv = scan.at(path).map_err(|error| or_lvm2s(path, error))?;
         if args.size.is_some_and(|size| size.0 > pv.size) {
             let what = format!("{} is smaller than that: {}", path.display(), Long(pv.size));
             return Err(refuse(Kind::Usage, what).device(path.display()));

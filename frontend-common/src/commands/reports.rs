@@ -1,5 +1,7 @@
 //! `pvs`, `vgs`, `lvs`: gathers the facts; `crate::report` shows them.
 
+mod lvm2;
+
 use lvshift_core::metadata::MoveState;
 use lvshift_core::units::{LvIndex, MoveIndex};
 
@@ -7,10 +9,10 @@ use super::Context;
 use super::driven::is_driven;
 use super::lookup::{self, device_number, refuse};
 use crate::cli::report_args::ReportArgs;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::output::out as print;
 use crate::pv::Scan;
-use crate::report::{self, Facts, MemberFacts, Noun, OrphanPv, VgFacts};
+use crate::report::{self, Facts, MemberFacts, Noun, OrphanPv, VgFacts, Wanted};
 use crate::vg::{Hold, OpenVg};
 
 pub(super) fn run(context: &mut Context<'_>, noun: Noun, args: &ReportArgs) -> Result<()> {
@@ -19,8 +21,9 @@ pub(super) fn run(context: &mut Context<'_>, noun: Noun, args: &ReportArgs) -> R
         return Ok(());
     }
     // A wrong field is said before anything is looked at.
-    report::render(noun, &Facts::default(), args, &context.log)?;
-    with_facts(context, noun, &args.names, |context, facts| {
+    let wanted = Wanted::of(noun, args)?;
+    let sought = Sought { wanted: Some(&wanted), all: args.all, names: &args.names };
+    with_facts_of(context, noun, &sought, |context, facts| {
         print(&report::render(noun, &facts, args, &context.log)?);
         Ok(())
     })
@@ -50,11 +53,30 @@ pub(super) fn full(context: &mut Context<'_>, args: &ReportArgs) -> Result<()> {
     })
 }
 
-/// Looks at every VG of this host, changes nothing, and hands on what was found of those named.
+/// What a report is to find out.
+struct Sought<'a> {
+    /// What of VGs of LVM2's; none: they are left out.
+    wanted: Option<&'a Wanted>,
+    /// What is hidden, too.
+    all: bool,
+    /// Only of these, if there are some.
+    names: &'a [String],
+}
+
+/// Looks at every VG of ours on this host, changes nothing, and hands on what was found of those named.
 pub(super) fn with_facts(
     context: &mut Context<'_>,
     noun: Noun,
     names: &[String],
+    show: impl FnOnce(&mut Context<'_>, Facts<'_>) -> Result<()>,
+) -> Result<()> {
+    with_facts_of(context, noun, &Sought { wanted: None, all: false, names }, show)
+}
+
+fn with_facts_of(
+    context: &mut Context<'_>,
+    noun: Noun,
+    sought: &Sought<'_>,
     show: impl FnOnce(&mut Context<'_>, Facts<'_>) -> Result<()>,
 ) -> Result<()> {
     context.front_end.look_only();
@@ -85,7 +107,7 @@ pub(super) fn with_facts(
             context.warn(interrupted.sentence(context.program));
         }
     }
-    let facts = chosen(context, noun, facts, names)?;
+    let facts = chosen(context, noun, facts, sought)?;
     show(context, facts)
 }
 
@@ -169,40 +191,83 @@ fn orphans(scan: &Scan, opened: &[OpenVg]) -> Vec<OrphanPv> {
         .collect()
 }
 
-/// Only what was named; a name that is not there is told, and the rest is shown.
+/// Only what was named; a name that is not there is told, and the rest is shown. LVM2 is not asked where all that
+/// is named is ours.
 fn chosen<'a>(
     context: &mut Context<'_>,
     noun: Noun,
     facts: Facts<'a>,
-    names: &[String],
+    sought: &Sought<'_>,
 ) -> Result<Facts<'a>> {
-    if names.is_empty() {
-        return Ok(facts);
-    }
-    let mut wanted = report::Only::default();
-    for name in names {
-        let found = match noun {
-            Noun::Pv => device_number(name.as_ref()).is_ok_and(|n| wanted.pv(&facts, n)),
-            Noun::Vg => wanted.vg(&facts, &lookup::vg_name(name)?),
+    let mut only = report::Only::default();
+    let mut others = Vec::new();
+    for name in sought.names {
+        let ours = match noun {
+            Noun::Pv => device_number(name.as_ref()).is_ok_and(|n| only.pv(&facts, n)),
+            Noun::Vg => only.vg(&facts, &lookup::vg_name(name)?),
             Noun::Lv => {
                 let volume = lookup::volume(name)?;
                 match volume.lv {
-                    None => wanted.vg(&facts, &volume.vg),
-                    Some(lv) => wanted.lv(&facts, &volume.vg, &lv),
+                    None => only.vg(&facts, &volume.vg),
+                    Some(lv) => only.lv(&facts, &volume.vg, &lv),
                 }
             }
         };
-        if !found {
-            let what = match noun {
-                Noun::Pv => format!("Failed to find physical volume \"{name}\""),
-                Noun::Vg => format!("Volume group \"{name}\" not found"),
-                Noun::Lv if name.trim_start_matches("/dev/").contains('/') => {
-                    format!("Failed to find logical volume \"{name}\"")
-                }
-                Noun::Lv => format!("Volume group \"{name}\" not found"),
-            };
-            context.fail(&refuse(Kind::NotFound, what));
+        if !ours {
+            others.push(name.as_str());
         }
     }
-    Ok(Facts { only: Some(wanted), ..facts })
+    let mut foreign = match sought.wanted {
+        Some(wanted) if sought.names.is_empty() || !others.is_empty() => {
+            lvm2::rows(context, noun, wanted, sought.all)
+        }
+        _ => Vec::new(),
+    };
+    if sought.names.is_empty() {
+        return Ok(Facts { foreign, ..facts });
+    }
+    let mut named = vec![false; foreign.len()];
+    for name in others {
+        let before = named.iter().filter(|named| **named).count();
+        let device = device_number(name.as_ref()).ok();
+        let volume = lookup::volume(name).ok();
+        for (row, named) in foreign.iter().zip(&mut named) {
+            *named |= match (noun, &volume) {
+                (Noun::Pv, _) => device.is_some() && row.device() == device,
+                (_, Some(volume)) => row.is_of(&volume.vg, volume.lv.as_deref()),
+                (_, None) => false,
+            };
+        }
+        if named.iter().filter(|named| **named).count() == before {
+            context.fail(&not_there(noun, name, sought));
+        }
+    }
+    let mut named = named.into_iter();
+    foreign.retain(|_| named.next() == Some(true));
+    Ok(Facts { only: Some(only), foreign, ..facts })
+}
+
+fn not_there(noun: Noun, name: &str, sought: &Sought<'_>) -> Error {
+    let has_vg = |vg: &str| crate::lvm2::has_vg(vg);
+    let vg = lookup::volume(name).ok().map(|volume| volume.vg);
+    match (noun, vg) {
+        // What shows nothing of LVM2's.
+        (Noun::Vg | Noun::Lv, Some(vg)) if sought.wanted.is_none() && has_vg(&vg) => {
+            return crate::lvm2::not_ours(format!("VG {vg} is one of LVM2's own"));
+        }
+        (Noun::Pv, _) if sought.wanted.is_none() => {
+            let none = refuse(Kind::NotFound, format!("Failed to find physical volume \"{name}\""));
+            return lookup::or_lvm2s(name.as_ref(), none);
+        }
+        _ => {}
+    }
+    let what = match noun {
+        Noun::Pv => format!("Failed to find physical volume \"{name}\""),
+        Noun::Vg => format!("Volume group \"{name}\" not found"),
+        Noun::Lv if name.trim_start_matches("/dev/").contains('/') => {
+            format!("Failed to find logical volume \"{name}\"")
+        }
+        Noun::Lv => format!("Volume group \"{name}\" not found"),
+    };
+    refuse(Kind::NotFound, what)
 }

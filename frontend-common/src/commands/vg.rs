@@ -13,6 +13,7 @@ use super::take_down::{check_idle, take_down};
 use crate::cli::vg_args::{Vgcreate, Vgextend, Vgreduce, Vgremove};
 use crate::error::{Kind, Result};
 use crate::links;
+use crate::lvm2;
 use crate::pv::Scan;
 use crate::vg::{Hold, OpenVg};
 
@@ -25,6 +26,7 @@ pub(super) fn create(context: &mut Context<'_>, args: &Vgcreate) -> Result<()> {
     if OpenVg::names(&Scan::run()?).iter().any(|other| other == name.as_str()) {
         return Err(refuse(Kind::Exists, format!("A volume group called {name} already exists")));
     }
+    not_lvm2s(name.as_str())?;
     links::check(name.as_str())
         .map_err(|error| error.state("nothing was changed").next("choose another name"))?;
     let new = pv::missing_labels(context, &args.devices, args.force > 0)?;
@@ -33,6 +35,15 @@ pub(super) fn create(context: &mut Context<'_>, args: &Vgcreate) -> Result<()> {
     }
     OpenVg::create(name.clone(), size, &paths(&args.devices))?;
     context.say(format!("Volume group \"{name}\" successfully created"));
+    Ok(())
+}
+
+/// Two VGs of one name would have one directory below /dev.
+pub(super) fn not_lvm2s(name: &str) -> Result<()> {
+    if lvm2::has_vg(name) {
+        let what = format!("LVM2 has a volume group called {name}");
+        return Err(refuse(Kind::Exists, what).next("choose another name"));
+    }
     Ok(())
 }
 

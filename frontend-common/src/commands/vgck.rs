@@ -1,7 +1,7 @@
 //! `vgck`: how sound the metadata is on every PV.
 
 use super::Context;
-use super::lookup::{self, refuse};
+use super::lookup::{self, or_lvm2s, refuse};
 use crate::cli::day_args::Pvck;
 use crate::cli::vg_args::Vgck;
 use crate::error::{Kind, Result};
@@ -100,7 +100,7 @@ pub(super) fn pvs(context: &mut Context<'_>, args: &Pvck) -> Result<()> {
         let found = match scan.at(path) {
             Ok(found) => found,
             Err(error) => {
-                context.fail(&error);
+                context.fail(&or_lvm2s(path, error));
                 continue;
             }
         };

@@ -5,6 +5,7 @@ use lvshift_core::mover::Mapping;
 
 use super::Context;
 use super::lookup::{self, full_name, refuse};
+use super::vg::not_lvm2s;
 use crate::cli::day_args::Vgrename;
 use crate::control::parse_uuid;
 use crate::error::{Error, Kind, Result};
@@ -20,6 +21,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Vgrename) -> Result<()> {
     if taken {
         return Err(refuse(Kind::Exists, format!("New volume group \"{new}\" already exists")));
     }
+    not_lvm2s(new.as_str())?;
     links::check(new.as_str()).map_err(|error| error.state("nothing was changed"))?;
     let mut open = match parse_uuid(&args.old) {
         Some(uuid) => OpenVg::open_by_uuid(scan, uuid, Hold::Keep)?,

@@ -6,6 +6,7 @@ mod host;
 pub mod id;
 pub mod lock;
 pub mod mapper;
+mod patience;
 pub mod plan;
 pub mod stack;
 pub mod table;
@@ -13,8 +14,10 @@ pub mod text;
 pub mod tools;
 pub mod vg;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::device::{self, Access, BlockDevice};
+use crate::error::{Error, Kind};
 use crate::signature;
 
 pub use command::{abort, forget, run};
@@ -22,15 +25,82 @@ pub use command::{abort, forget, run};
 /// LVM2, if it is here and there is a PV of its own. It looks at every device, also at such as block whoever
 /// reads them: where it has nothing it is not asked.
 pub(crate) fn in_use() -> Option<tools::Lvm> {
-    let is_pv = |path: &Path| {
-        BlockDevice::open(path, Access::Read).is_ok_and(|device| signature::is_lvm2(&device))
-    };
     let candidates = device::candidates().unwrap_or_default();
     candidates.iter().any(|device| is_pv(&device.path)).then(tools::Lvm::find)?
 }
 
-/// Whether LVM2 has a VG of this name. What it cannot tell is no.
+/// How long LVM2 may take for one answer where nothing depends on it: it waits for its locks, and for every device
+/// that it looks at.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Whether LVM2 has a VG of this name. What it cannot tell, or not in time, is no.
 pub(crate) fn has_vg(name: &str) -> bool {
-    let pvs = in_use().and_then(|lvm| lvm.pvs(None, &[]).ok()).unwrap_or_default();
+    let lvm = in_use().map(|lvm| lvm.within(PATIENCE));
+    let pvs = lvm.and_then(|lvm| lvm.pvs(None, &[]).ok()).unwrap_or_default();
     pvs.iter().any(|pv| pv.vg.as_deref() == Some(name))
+}
+
+/// The VG of the PV at this path if both are LVM2's: what it cannot tell, or not in time, is none.
+pub(crate) fn vg_of_pv(path: &Path) -> Option<String> {
+    let device = BlockDevice::open(path, Access::Read).ok()?;
+    let lvm = signature::is_lvm2(&device).then(tools::Lvm::find)??.within(PATIENCE);
+    let pvs = lvm.pvs(None, &[]).ok()?;
+    pvs.into_iter().find(|pv| pv.number == Some(device.number()))?.vg
+}
+
+/// Whether LVM2's label is on the device at this path.
+pub(crate) fn is_pv(path: &Path) -> bool {
+    BlockDevice::open(path, Access::Read).is_ok_and(|device| signature::is_lvm2(&device))
+}
+
+/// The refusal of what is LVM2's to do, with the line to type.
+pub(crate) fn not_ours(what: impl Into<String>) -> Error {
+    Error::new(Kind::Unsupported, what)
+        .state("nothing was changed")
+        .next(format!("LVM2 does this: type `{}`", line_to_type()))
+}
+
+/// What was typed, as LVM2 takes it: its commands have our names and options.
+pub(crate) fn line_to_type() -> String {
+    let mut words = std::env::args();
+    let called = words.next().unwrap_or_default();
+    line(&called, words)
+}
+
+fn line(called: &str, words: impl Iterator<Item = String>) -> String {
+    let called = called.rsplit('/').next().unwrap_or_default();
+    let words = words.map(|word| quoted(&word));
+    // Called by LVM2's name, which may be found before LVM2 is.
+    let first = match called {
+        "lvm" => vec!["lvm".to_owned()],
+        _ if called.starts_with("lvshift") || called.is_empty() => Vec::new(),
+        _ => vec!["lvm".to_owned(), called.to_owned()],
+    };
+    first.into_iter().chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell takes it back.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=+,%@".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line;
+
+    #[test]
+    fn the_line_to_type_is_lvm2s_and_a_shell_takes_it() {
+        let said =
+            |called: &str, words: &[&str]| line(called, words.iter().map(|w| (*w).to_owned()));
+        let create = ["lvcreate", "-n", "x", "-l", "1", "lvg"];
+        assert_eq!(said("/usr/sbin/lvshift-dm", &create), "lvcreate -n x -l 1 lvg");
+        assert_eq!(said("/sbin/lvcreate", &create[1..]), "lvm lvcreate -n x -l 1 lvg");
+        assert_eq!(said("lvm", &create), "lvm lvcreate -n x -l 1 lvg");
+        let hard = ["vgs", "-S", "vg_size>1g && it's", ""];
+        assert_eq!(said("lvshift-dm", &hard), "vgs -S 'vg_size>1g && it'\\''s' ''");
+    }
 }

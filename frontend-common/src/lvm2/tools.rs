@@ -1,14 +1,17 @@
 //! LVM2's own programs: asked for everything that its configuration decides (devices file, filters, system
 //! id, lock directory), so that none of its files is read here.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use lvshift_core::units::DeviceNumber;
 use serde::Deserialize;
 
+use super::patience;
 use crate::error::{Error, Kind, Result};
 
 /// The versions that were tried, first and last: (2.03.16 and 2.03.31 of Debian 12 and 13). Since 2.03.36
@@ -33,6 +36,8 @@ pub struct FoundPv {
 #[derive(Clone, Debug)]
 pub struct Lvm {
     program: PathBuf,
+    /// How long a command may take; none: as long as it likes.
+    limit: Option<Duration>,
 }
 
 impl Lvm {
@@ -43,7 +48,14 @@ impl Lvm {
         let standard = ["/usr/sbin", "/sbin"].map(PathBuf::from);
         let mut places = std::env::split_paths(&path).chain(standard);
         let program = places.find_map(|place| Some(place.join("lvm")).filter(|p| p.is_file()))?;
-        Some(Lvm { program })
+        Some(Lvm { program, limit: None })
+    }
+
+    /// The same, of which no command is waited for longer than this. Only for what changes nothing: one that is
+    /// too slow is killed.
+    #[must_use]
+    pub fn within(self, limit: Duration) -> Lvm {
+        Lvm { limit: Some(limit), ..self }
     }
 
     /// Runs a command of LVM2 and gives what it wrote to standard output. `held` is LVM2's lock of the VG,
@@ -51,7 +63,7 @@ impl Lvm {
     /// the command still writes.
     ///
     /// # Errors
-    /// `Kind::Kernel` with LVM2's own words.
+    /// `Kind::Kernel` with LVM2's own words; `Kind::Locked` when it took too long.
     pub fn run(&self, args: &[&str], held: Option<&File>) -> Result<String> {
         let failed = |why: String| {
             let what = format!("LVM2's `lvm {}` failed", args.join(" "));
@@ -61,13 +73,17 @@ impl Lvm {
             Some(lock) => lock.try_clone().map_err(|e| failed(e.to_string()))?.into(),
             None => Stdio::null(),
         };
-        let output = Command::new(&self.program)
-            .args(args)
-            .env("LC_ALL", "C")
-            .env("LVM_SUPPRESS_FD_WARNINGS", "1")
-            .stdin(stdin)
-            .output()
-            .map_err(|error| failed(error.to_string()))?;
+        let mut command = Command::new(&self.program);
+        command.args(args).env("LC_ALL", "C").env("LVM_SUPPRESS_FD_WARNINGS", "1").stdin(stdin);
+        let output = match self.limit {
+            None => command.output(),
+            Some(limit) => patience::output(&mut command, limit),
+        };
+        let output = output.map_err(|error| match error.kind() {
+            ErrorKind::TimedOut => Error { kind: Kind::Locked, ..failed(error.to_string()) }
+                .next("somebody may hold LVM2's lock, or a device that it looks at may not answer"),
+            _ => failed(error.to_string()),
+        })?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         tracing::debug!(?args, status = ?output.status, %said, "lvm");
         if !output.status.success() {
@@ -115,7 +131,7 @@ impl Lvm {
         let mut args = vec!["pvs", "-o", fields];
         args.extend(held.map(|_| "--nolocking"));
         args.extend(devices.iter().map(String::as_str));
-        let rows: Vec<Row> = self.report(&args, "pv", held)?;
+        let rows: Vec<Row> = self.report(&args, &["pv"], held)?;
         Ok(rows
             .into_iter()
             .map(|row| FoundPv {
@@ -143,7 +159,7 @@ impl Lvm {
         }
         let select = format!("lv_tags={{\"{}\"}}", super::text::moves::TAG);
         let args = ["lvs", "-a", "-o", "vg_name", "--select", &select];
-        let rows: Vec<Row> = self.report(&args, "lv", None)?;
+        let rows: Vec<Row> = self.report(&args, &["lv"], None)?;
         let mut names: Vec<String> = rows.into_iter().map(|row| row.vg_name).collect();
         names.sort();
         names.dedup();
@@ -161,7 +177,7 @@ impl Lvm {
         }
         let select = format!("vg_uuid={id}");
         let rows: Vec<Row> =
-            self.report(&["vgs", "-o", "vg_name", "--select", &select], "vg", None)?;
+            self.report(&["vgs", "-o", "vg_name", "--select", &select], &["vg"], None)?;
         match rows.as_slice() {
             [row] => Ok(row.vg_name.clone()),
             _ => Err(Error::new(Kind::NotFound, format!("LVM2 has no VG with the id {id}"))),
@@ -234,15 +250,23 @@ impl Lvm {
         done
     }
 
+    /// The rows of a report: `args` with its fields, e.g. `["pvs", "-o", "pv_name"]`. Sizes are in sectors.
+    ///
+    /// # Errors
+    /// As [`Lvm::run`].
+    pub fn rows(&self, args: &[&str]) -> Result<Vec<HashMap<String, String>>> {
+        self.report(args, &["pv", "vg", "lv", "seg", "pvseg"], None)
+    }
+
     fn report<T: for<'a> Deserialize<'a>>(
         &self,
         args: &[&str],
-        kind: &str,
+        kinds: &[&str],
         held: Option<&File>,
     ) -> Result<Vec<T>> {
         #[derive(Deserialize)]
         struct Document {
-            report: Vec<std::collections::HashMap<String, serde_json::Value>>,
+            report: Vec<HashMap<String, serde_json::Value>>,
         }
         let more = ["--reportformat", "json", "--units", "s", "--nosuffix"];
         let text = self.run(&[args, &more].concat(), held)?;
@@ -257,7 +281,7 @@ impl Lvm {
             serde_json::from_str(&text).map_err(|error| strange(error.to_string()))?;
         let mut rows = Vec::new();
         for mut part in document.report {
-            if let Some(value) = part.remove(kind) {
+            for value in kinds.iter().filter_map(|kind| part.remove(*kind)) {
                 let some: Vec<T> =
                     serde_json::from_value(value).map_err(|error| strange(error.to_string()))?;
                 rows.extend(some);

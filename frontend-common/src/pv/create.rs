@@ -182,6 +182,10 @@ pub fn remove(path: &Path, force: bool) -> Result<()> {
     if !force {
         scan.at(path)?;
     }
+    // Whatever was forced: it is not ours to wipe, and our labels would stand in its metadata.
+    if found.is_none() && signature::is_lvm2(&device) {
+        return Err(crate::lvm2::not_ours("this is a PV of LVM2's").device(path.display()));
+    }
     let zeros = Aligned::zeroed(4096);
     for copy in LabelCopy::ALL {
         device.write(Sectors(copy.start()), &zeros)?;

@@ -3,6 +3,7 @@
 use lvshift_core::metadata::MovePart;
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, PvIndex, Sectors, Uuid};
 
+use super::foreign::ForeignRow;
 use crate::front_end::{ActiveLv, CopyStatus};
 use crate::vg::Vg;
 
@@ -15,6 +16,8 @@ pub struct Facts<'a> {
     pub orphans: Vec<OrphanPv>,
     /// Only these are shown, if some were named.
     pub only: Option<Only>,
+    /// Rows of LVM2's VGs, those that are to be shown.
+    pub foreign: Vec<ForeignRow>,
 }
 
 /// What was named on the command line.

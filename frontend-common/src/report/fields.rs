@@ -50,7 +50,8 @@ fn or_empty(value: Option<Value>) -> Value {
     value.unwrap_or(Value::Empty)
 }
 
-fn state_word(state: MoveState, driven: bool) -> &'static str {
+/// The state of a move in a word.
+pub(crate) fn state_word(state: MoveState, driven: bool) -> &'static str {
     match (state, driven) {
         (MoveState::Queued, _) => "queued",
         (MoveState::Copying, true) => "copying",

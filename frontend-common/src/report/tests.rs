@@ -60,7 +60,17 @@ fn moving(change: Option<Change>) -> Vg {
     vg
 }
 
-fn facts(vg: &Vg) -> Facts<'_> {
+/// Nothing moves.
+pub(super) fn idle() -> Vg {
+    vg()
+}
+
+/// Something is being copied.
+pub(super) fn moving_facts() -> Vg {
+    moving(Some(Change::Begin))
+}
+
+pub(super) fn facts(vg: &Vg) -> Facts<'_> {
     let member = |n: u32| {
         Some(MemberFacts {
             path: format!("/dev/vd{}", char::from(b'a' + n as u8)),
@@ -90,6 +100,7 @@ fn facts(vg: &Vg) -> Facts<'_> {
             size: Sectors(2 << 20),
         }],
         only: None,
+        foreign: Vec::new(),
     }
 }
 

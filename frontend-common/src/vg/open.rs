@@ -223,14 +223,8 @@ fn one_line(error: &Error) -> String {
 
 fn not_found(scan: Scan, name: &str) -> Error {
     if crate::lvm2::has_vg(name) {
-        // The same words without our name in front of them are LVM2's command.
-        let line: Vec<String> = std::env::args().skip(1).collect();
-        return Error::new(
-            Kind::Unsupported,
-            format!("VG {name} is one of LVM2's own, in which only pvmove is ours"),
-        )
-        .state("nothing was changed")
-        .next(format!("LVM2 does this: type `{}`", line.join(" ")));
+        let what = format!("VG {name} is one of LVM2's own, in which only pvmove is ours");
+        return crate::lvm2::not_ours(what);
     }
     let unreadable: Vec<String> = scan
         .pvs

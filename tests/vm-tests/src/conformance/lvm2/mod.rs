@@ -4,6 +4,7 @@ mod control;
 mod crash;
 mod faults;
 mod in_place;
+mod report;
 mod rig;
 mod texts;
 
@@ -15,5 +16,6 @@ pub(super) const LISTS: &[&[Scenario]] = &[
     faults::SCENARIOS,
     crash::SCENARIOS,
     in_place::SCENARIOS,
+    report::SCENARIOS,
     texts::SCENARIOS,
 ];

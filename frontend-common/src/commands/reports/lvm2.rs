@@ -1,0 +1,179 @@
+//! The rows of LVM2's own VGs, from LVM2's own reports; what a move of ours does there is put in.
+
+use super::super::Context;
+use super::super::driven::is_driven;
+use crate::error::Result;
+use crate::lvm2;
+use crate::lvm2::text::{Record, State};
+use crate::lvm2::tools::Lvm;
+use crate::lvm2::vg::LvmVg;
+use crate::report::{ForeignRow, Interrupted, Noun, Wanted, state_word};
+
+/// What LVM2 knows nothing of.
+const OURS: &[&str] = &["move_to", "move_state", "vg_move_count"];
+
+/// A VG in which there are moves of ours.
+struct Moving {
+    vg: LvmVg,
+    driven: bool,
+}
+
+/// LVM2's rows of this report; none without LVM2. What it does not say, or not in time, is told, and the report
+/// goes on without it.
+pub(super) fn rows(
+    context: &mut Context<'_>,
+    noun: Noun,
+    wanted: &Wanted,
+    all: bool,
+) -> Vec<ForeignRow> {
+    let Some(lvm) = lvm2::in_use() else { return Vec::new() };
+    match asked(context, &lvm.within(lvm2::PATIENCE), noun, wanted, all) {
+        Ok(rows) => rows,
+        Err(error) => {
+            context.warn_of(&error.state("VGs of LVM2's are left out of this report"));
+            context.status = context.status.max(5);
+            Vec::new()
+        }
+    }
+}
+
+fn asked(
+    context: &mut Context<'_>,
+    lvm: &Lvm,
+    noun: Noun,
+    wanted: &Wanted,
+    all: bool,
+) -> Result<Vec<ForeignRow>> {
+    // Those that we look at ourselves; none of them makes a row stand for something else.
+    let (command, needed): (_, &[&'static str]) = match noun {
+        Noun::Pv => ("pvs", &["vg_name", "pv_major", "pv_minor"]),
+        Noun::Vg => ("vgs", &["vg_name"]),
+        Noun::Lv => ("lvs", &["vg_name", "lv_name", "lv_role", "lv_tags", "copy_percent"]),
+    };
+    let mut fields: Vec<&str> = wanted.fields.clone();
+    fields.extend(needed.iter().filter(|field| !wanted.fields.contains(field)));
+    fields.retain(|field| !OURS.contains(field));
+    let fields = fields.join(",");
+    let mut args = vec![command, "-o", &fields];
+    args.extend((wanted.segments && noun != Noun::Vg).then_some("--segments"));
+    // Who moves is seen from what is hidden.
+    args.extend((noun == Noun::Lv).then_some("--all"));
+    let mut rows: Vec<ForeignRow> = lvm.rows(&args)?.into_iter().map(ForeignRow::new).collect();
+    rows.iter_mut().for_each(|row| row.set("vg_move_count", "0"));
+    for moving in moves(context, lvm, noun, &rows)? {
+        for interrupted in interrupted(&moving) {
+            context.warn(interrupted.sentence(context.program));
+        }
+        tell(&moving, &mut rows);
+    }
+    if noun == Noun::Lv && !all {
+        rows.retain(|row| !is_hidden(row));
+    }
+    Ok(rows)
+}
+
+/// LVM2 calls the parts of others private, and sets what is not visible in brackets unless it is told not to.
+fn is_hidden(row: &ForeignRow) -> bool {
+    let private = row.cell("lv_role").split(',').any(|word| word == "private");
+    private || row.cell("lv_name").starts_with('[') || lvm2::text::moves::is_ours(row.lv())
+}
+
+/// The VGs with moves of ours. One that cannot be read is told, and stands in the report as LVM2 has it.
+fn moves(
+    context: &mut Context<'_>,
+    lvm: &Lvm,
+    noun: Noun,
+    rows: &[ForeignRow],
+) -> Result<Vec<Moving>> {
+    let names = if noun == Noun::Lv {
+        let tagged = |row: &&ForeignRow| {
+            row.cell("lv_tags").split(',').any(|tag| tag == lvm2::text::moves::TAG)
+        };
+        let mut names: Vec<String> =
+            rows.iter().filter(tagged).map(|row| row.cell("vg_name").to_owned()).collect();
+        names.sort();
+        names.dedup();
+        names
+    } else {
+        lvm.vgs_with_moves()?
+    };
+    let mut found = Vec::new();
+    for name in names {
+        match LvmVg::open(lvm, &name) {
+            Ok(vg) => found.push(Moving { driven: is_driven(vg.uuid()), vg }),
+            Err(error) => {
+                context.warn_of(&error);
+                context.status = context.status.max(5);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn interrupted(moving: &Moving) -> Vec<Interrupted> {
+    if moving.driven {
+        return Vec::new();
+    }
+    let one = |record: &Record| Interrupted {
+        lvs: each(record.parts.iter().map(|part| format!("{}/{}", moving.vg.name(), part.lv))),
+        from: sources(moving, record),
+        to: destinations(moving, record),
+        state: record.state,
+    };
+    moving.vg.moves().iter().map(one).collect()
+}
+
+fn sources(moving: &Moving, record: &Record) -> Vec<String> {
+    each(record.parts.iter().map(|part| moving.vg.path_of(&part.source.of)))
+}
+
+fn destinations(moving: &Moving, record: &Record) -> Vec<String> {
+    each(record.parts.iter().map(|part| moving.vg.path_of(&part.destination.of)))
+}
+
+/// Each once, in order.
+fn each(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    words.for_each(|word| {
+        if !all.contains(&word) {
+            all.push(word);
+        }
+    });
+    all
+}
+
+/// Puts the moves of a VG into its rows.
+fn tell(moving: &Moving, rows: &mut [ForeignRow]) {
+    let name = moving.vg.name();
+    let percents: Vec<String> =
+        moving.vg.moves().iter().map(|record| percent(name, record, rows)).collect();
+    for row in rows.iter_mut().filter(|row| row.is_of(name, None)) {
+        row.set("vg_move_count", moving.vg.moves().len().to_string());
+        let lv = row.lv().to_owned();
+        let records = moving.vg.moves().iter().zip(&percents);
+        // One that waits for its turn says less than the one that runs.
+        let mut of_lv: Vec<_> = records
+            .filter(|(record, _)| {
+                record.names.all().contains(&lv.as_str())
+                    || record.parts.iter().any(|part| part.lv == lv)
+            })
+            .collect();
+        of_lv.sort_by_key(|(record, _)| record.state == State::Queued);
+        let Some((record, percent)) = of_lv.first() else { continue };
+        row.set("move_pv", sources(moving, record).join(","));
+        row.set("move_to", destinations(moving, record).join(","));
+        row.set("move_state", state_word(record.state, moving.driven));
+        if lv == record.names.mirror || record.parts.iter().any(|part| part.lv == lv) {
+            row.set("copy_percent", percent.as_str());
+        }
+    }
+}
+
+/// How much of a move is copied, while it copies: LVM2 asks the kernel for its mirror.
+fn percent(vg: &str, record: &Record, rows: &[ForeignRow]) -> String {
+    let mirror = rows.iter().find(|row| row.is_of(vg, Some(&record.names.mirror)));
+    match record.state {
+        State::Copying => mirror.map_or("", |row| row.cell("copy_percent")).to_owned(),
+        _ => String::new(),
+    }
+}
