@@ -15,7 +15,7 @@ use crate::cli::pv_args::{Pvmove, WritePolicy};
 use crate::cli::values::OrNone;
 use crate::drive::{self, MoveReport, Options};
 use crate::error::{Error, Kind, Result};
-use crate::front_end::{Felt, Pace};
+use crate::front_end::{Felt, FrontEnd, Pace};
 use crate::output;
 use crate::progress::{Event, Style, Teller};
 use crate::vg::{Hold, OpenVg};
@@ -196,7 +196,7 @@ fn carry_on(
     drive(context, args, &mut open, Way::CarryOn, moves)
 }
 
-/// Hands the moves to the driver, tells what it does, and turns how they ended into an exit status.
+/// Hands the moves to the driver.
 fn drive(
     context: &mut Context<'_>,
     args: &Pvmove,
@@ -206,15 +206,25 @@ fn drive(
 ) -> Result<()> {
     let recorded = moves.iter().filter_map(|of| open.vg().move_by_uuid(*of));
     plan::check_exclusive(context.front_end.name(), open.vg(), recorded.map(|of| of.index()))?;
+    tell(context, args, way, |front_end, options| match way {
+        Way::Run => drive::run(open, front_end, moves, options),
+        Way::CarryOn => drive::carry_on(open, front_end, Some(moves), options),
+        Way::Abort => drive::abort(open, front_end, Some(moves), options),
+    })
+}
+
+/// Has the moves driven, tells what is done of them, and turns how they ended into an exit status.
+fn tell(
+    context: &mut Context<'_>,
+    args: &Pvmove,
+    way: Way,
+    drive: impl FnOnce(&mut dyn FrontEnd, Options<'_>) -> Result<Vec<MoveReport>>,
+) -> Result<()> {
     let style = Style::choose(context.json, context.common.quiet > 0);
     let mut teller = Teller::new(style, context.program, output::stdout());
     let mut report = |report: drive::Report<'_>| teller.hear(report);
     let options = Options { interval: style.interval(args.interval), report: &mut report };
-    let ended = match way {
-        Way::Run => drive::run(open, context.front_end, moves, options),
-        Way::CarryOn => drive::carry_on(open, context.front_end, Some(moves), options),
-        Way::Abort => drive::abort(open, context.front_end, Some(moves), options),
-    }?;
+    let ended = drive(context.front_end, options)?;
     if way == Way::Abort && ended.is_empty() {
         // The process that drove them was asked, and has let go.
         context.say("pvmove: undone by the process that was moving");

@@ -1,17 +1,14 @@
 //! The moves of one command, one after the other.
 
-use std::fs;
+use std::ops::ControlFlow;
 
 use lvshift_core::metadata::{Change, MoveState};
 use lvshift_core::mover::Outcome;
 use lvshift_core::units::Uuid;
-use rustix::mm::{MlockAllFlags, mlockall};
 
 use super::host::{self, Means};
-use super::ticker::Place;
-use super::wishes::Wishes;
+use super::series::{Moves, Turn, lock_to_abort, run_all};
 use super::{MoveReport, Options, Report};
-use crate::control::{self, Control};
 use crate::error::{Error, Kind, Result};
 use crate::front_end::FrontEnd;
 use crate::journal::Journal;
@@ -64,14 +61,7 @@ pub fn abort(
     options: Options<'_>,
 ) -> Result<Vec<MoveReport>> {
     vg.release();
-    let uuid = vg.vg().uuid();
-    let _lock = match lock::mover(uuid, "pvmove --abort") {
-        Err(error) if error.kind == Kind::Locked => {
-            control::ask_to_abort(uuid, only.unwrap_or_default())?;
-            lock::mover_after_others(uuid)?
-        }
-        other => other?,
-    };
+    let _lock = lock_to_abort(vg.vg().uuid(), only.unwrap_or_default())?;
     vg.reread()?;
     let moves = recorded(vg, only);
     all(vg, front_end, &moves, options, true)
@@ -90,44 +80,51 @@ fn all(
     abort: bool,
 ) -> Result<Vec<MoveReport>> {
     let journal = Journal::open()?;
-    let mut control = Control::new(vg.vg().uuid())?;
-    keep_alive();
-    let bytes: Vec<u64> = moves.iter().map(|of| bytes_of(vg, *of)).collect();
-    let mut place = Place { number: 0, count: moves.len(), before: 0, total: bytes.iter().sum() };
-    let mut wishes = if abort { Wishes::to_abort(moves) } else { Wishes::default() };
-    let mut reports = Vec::new();
-    for (of, bytes) in moves.iter().zip(bytes) {
-        place.number += 1;
-        if vg.vg().move_by_uuid(*of).is_none() {
-            continue; // Forgotten with a failed one before it.
-        }
-        let command =
-            vg.vg().move_by_uuid(*of).and_then(|at| vg.vg().move_at(at)).map(|m| m.command);
-        let means = Means {
-            vg: &mut *vg,
-            front_end: &mut *front_end,
-            journal: &journal,
-            requests: &mut control,
-            wishes: &mut wishes,
-            tell: &mut *options.report,
-        };
-        let report = host::run(means, *of, place, options.interval);
-        place.before += bytes;
-        (options.report)(Report::Ended(&report));
-        let outcome = report.outcome;
-        reports.push(report);
-        match outcome {
-            Outcome::Moved => {}
-            Outcome::Left => break,
-            _ if abort => {}
-            _ => {
-                if let Some(command) = command {
-                    forget_queued(vg, command, options.report);
-                }
-            }
-        }
+    run_all(&mut Recorded { vg, front_end, journal: &journal }, moves, options, abort)
+}
+
+/// The moves that the metadata of a VG record.
+struct Recorded<'a> {
+    vg: &'a mut OpenVg,
+    front_end: &'a mut dyn FrontEnd,
+    journal: &'a Journal,
+}
+
+impl Moves for Recorded<'_> {
+    type Command = Uuid;
+
+    fn vg(&self) -> Uuid {
+        self.vg.vg().uuid()
     }
-    Ok(reports)
+
+    fn command(&self, of: Uuid) -> Option<Uuid> {
+        let model = self.vg.vg();
+        model.move_at(model.move_by_uuid(of)?).map(|entry| entry.command)
+    }
+
+    fn bytes(&self, of: Uuid) -> u64 {
+        let model = self.vg.vg();
+        let Some(at) = model.move_by_uuid(of) else { return 0 };
+        let size = model.extent_size();
+        model.parts_of(at).iter().filter_map(|part| size.span(part.count).bytes()).sum()
+    }
+
+    fn drive(&mut self, of: Uuid, turn: Turn<'_>) -> MoveReport {
+        let Turn { place, interval, requests, wishes, tell } = turn;
+        let (vg, front_end, journal) = (&mut *self.vg, &mut *self.front_end, self.journal);
+        let means = Means { vg, front_end, journal, requests, wishes, tell };
+        host::run(means, of, place, interval)
+    }
+
+    fn failed(
+        &mut self,
+        command: Uuid,
+        _outcome: Outcome,
+        tell: &mut dyn FnMut(Report<'_>),
+    ) -> ControlFlow<()> {
+        forget_queued(self.vg, command, tell);
+        ControlFlow::Continue(())
+    }
 }
 
 /// The moves of a command that were to follow one that failed.
@@ -157,22 +154,5 @@ fn forget_queued(vg: &mut OpenVg, command: Uuid, report: &mut dyn FnMut(Report<'
         Err(error) => report(Report::Note(&format!(
             "the rest of the command was not begun, but is still recorded: {error}"
         ))),
-    }
-}
-
-fn bytes_of(vg: &OpenVg, of: Uuid) -> u64 {
-    let Some(at) = vg.vg().move_by_uuid(of) else { return 0 };
-    let size = vg.vg().extent_size();
-    vg.vg().parts_of(at).iter().filter_map(|part| size.span(part.count).bytes()).sum()
-}
-
-/// What is moved may hold this very program, or the swap: nothing of us may need the disk, and
-/// nobody is to kill us for memory.
-pub(crate) fn keep_alive() {
-    if let Err(error) = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE) {
-        tracing::warn!(%error, "memory cannot be locked");
-    }
-    if let Err(error) = fs::write("/proc/self/oom_score_adj", "-1000") {
-        tracing::debug!(%error, "the oom score stays as it is");
     }
 }

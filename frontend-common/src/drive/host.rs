@@ -8,15 +8,15 @@ use lvshift_core::mover::{Action, Event, Mapping, Outcome};
 use lvshift_core::units::{LvIndex, MoveIndex, Uuid};
 use lvshift_driver::{CopyStatus, Goal, Host, Observed, Report as Told, Request, Wake, drive};
 
+use super::account::Account;
 use super::facts::Facts;
 use super::record::gone;
-use super::summary::{Failures, Names, summary};
-use super::ticker::{Place, Ticker};
+use super::summary::Names;
+use super::ticker::Place;
 use super::wishes::Wishes;
 use super::{MoveReport, Report, diagnose, log, record};
 use crate::control::Requests;
 use crate::error::{Error, Result};
-use crate::failpoint;
 use crate::front_end::FrontEnd;
 use crate::journal::Journal;
 use crate::vg::OpenVg;
@@ -35,8 +35,7 @@ pub(super) struct Means<'a> {
 struct VgHost<'a> {
     means: Means<'a>,
     of: Uuid,
-    ticker: Ticker,
-    failures: Failures,
+    account: Account,
 }
 
 /// Drives the move from wherever it stands to its end.
@@ -48,18 +47,13 @@ pub(super) fn run(
 ) -> MoveReport {
     let facts = Facts::of(means.vg, of);
     let goal = if means.wishes.abort(of) { Goal::Abort } else { Goal::Move };
-    let ticker = Ticker::new(of, place, interval);
-    let mut host = VgHost { means, of, ticker, failures: Failures::default() };
+    let account = Account::new(of, place, interval);
+    let mut host = VgHost { means, of, account };
     let outcome = drive(&mut host, goal);
     if matches!(outcome, Outcome::Moved | Outcome::Aborted(_)) {
         host.take_private_down(&facts.lvs);
     }
-    if !matches!(outcome, Outcome::Moved | Outcome::Left) {
-        let error = summary(&facts, outcome, &host.failures, host.means.vg);
-        host.failures.errors.push(error);
-    }
-    let Failures { bad_places, errors, .. } = host.failures;
-    MoveReport { of, outcome, bytes_total: facts.bytes, bad_places, errors }
+    host.account.close(outcome, &facts, host.means.vg)
 }
 
 impl VgHost<'_> {
@@ -98,7 +92,8 @@ impl VgHost<'_> {
     /// What the front end knows of the failure, before the LV is switched back and it forgets.
     fn ask_for_bad_places(&mut self) {
         if let Ok((of, _)) = self.record() {
-            self.failures.bad_places = self.means.front_end.bad_places(self.means.vg.view(), of);
+            self.account.failures.bad_places =
+                self.means.front_end.bad_places(self.means.vg.view(), of);
         }
     }
 }
@@ -123,24 +118,16 @@ impl Host for VgHost<'_> {
     }
 
     fn begin(&mut self, action: &Action) -> Result<()> {
-        if !matches!(action, Action::Finish(_)) {
-            failpoint::enter(action.name());
-        }
-        failpoint::before(action.name())?;
+        self.account.begin(action)?;
         match action {
             // A commit rereads under its lock; a flush is of devices that the last look named.
             Action::Commit(_) | Action::FlushDestination | Action::Finish(_) => Ok(()),
-            Action::AwaitCopy => {
-                self.ticker.restart();
-                self.means.vg.reread()
-            }
             _ => self.means.vg.reread(),
         }
     }
 
     fn end(&mut self, action: &Action, event: Event) {
-        failpoint::after(action.name());
-        tracing::debug!(action = action.name(), ?event, "done");
+        self.account.end(action, event);
     }
 
     fn commit(&mut self, change: Change) -> Result<()> {
@@ -189,7 +176,7 @@ impl Host for VgHost<'_> {
     }
 
     fn wait(&mut self) -> Result<Wake> {
-        self.means.front_end.wait(Some(self.ticker.until()))
+        self.means.front_end.wait(Some(self.account.ticker.until()))
     }
 
     fn seal(&mut self, for_commit: bool) -> Result<bool> {
@@ -204,8 +191,8 @@ impl Host for VgHost<'_> {
     fn diagnose(&mut self) -> Result<()> {
         let (of, _) = self.record()?;
         // Whoever made the copy knows best what it could not read.
-        if self.failures.bad_places.is_empty() {
-            self.failures.bad_places = diagnose::bad_places(self.means.vg.view(), of);
+        if self.account.failures.bad_places.is_empty() {
+            self.account.failures.bad_places = diagnose::bad_places(self.means.vg.view(), of);
         }
         Ok(())
     }
@@ -216,27 +203,11 @@ impl Host for VgHost<'_> {
     }
 
     fn report(&mut self, report: Told<Error>) {
-        match report {
-            Told::Started { again } => {
-                let facts = Facts::of(self.means.vg, self.of);
-                let (from, to) = (&facts.from, &facts.to);
-                (self.means.tell)(Report::Started { of: self.of, again, from, to });
-            }
-            Told::Copied(status) => {
-                if let Some(progress) = self.ticker.look(&status) {
-                    (self.means.tell)(Report::Copied(&progress));
-                }
-            }
-            Told::LegFailed(leg, fault) => {
-                self.failures.leg.get_or_insert((leg, fault));
-                self.ask_for_bad_places();
-            }
-            Told::Failed { action, error } => {
-                let action = action.map_or("begin", |action| action.name());
-                tracing::debug!(action, %error, "failed");
-                self.failures.errors.push(error);
-            }
-            _ => {}
+        let failed = matches!(report, Told::LegFailed(..));
+        let Means { vg, tell, .. } = &mut self.means;
+        self.account.hear(report, || Facts::of(vg, self.of), *tell);
+        if failed {
+            self.ask_for_bad_places();
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Driving the moves of a VG of the own format: the host that the driver asks, and what is told of it.
 
+mod account;
 mod bisect;
 mod command;
 mod diagnose;
@@ -9,6 +10,7 @@ mod log;
 mod read_check;
 mod record;
 mod report;
+mod series;
 #[cfg(feature = "sim")]
 mod simulate;
 mod summary;
@@ -17,14 +19,15 @@ mod tests;
 mod ticker;
 mod wishes;
 
-pub(crate) use command::keep_alive;
+pub(crate) use account::Account;
 pub use command::{abort, carry_on, run};
 pub(crate) use facts::Facts;
 pub use read_check::read_check;
 pub(crate) use read_check::unreadable;
 pub use report::{MoveReport, Options, Progress, Report};
+pub(crate) use series::{Moves, Turn, lock_to_abort, run_all};
 #[cfg(feature = "sim")]
 pub use simulate::one;
-pub(crate) use summary::{Failures, Names, summary};
-pub(crate) use ticker::{Place, Ticker};
+pub(crate) use summary::Names;
+pub(crate) use ticker::Place;
 pub(crate) use wishes::Wishes;

@@ -1,5 +1,7 @@
 //! The moves of one command in a VG of LVM2's, one after the other.
 
+use std::ops::ControlFlow;
+
 use lvshift_core::mover::Outcome;
 use lvshift_core::units::Uuid;
 
@@ -8,8 +10,7 @@ use super::id;
 use super::mapper::Mapper;
 use super::text::State;
 use super::vg::LvmVg;
-use crate::control::{self, Control};
-use crate::drive::{MoveReport, Options, Place, Report, Wishes, keep_alive};
+use crate::drive::{MoveReport, Moves, Options, Report, Turn, lock_to_abort, run_all};
 use crate::error::{Error, Kind, Result};
 use crate::lock;
 
@@ -25,7 +26,7 @@ pub fn run(
 ) -> Result<Vec<MoveReport>> {
     let _lock = lock::mover(vg.uuid(), "pvmove")?;
     vg.reread()?;
-    all(vg, mapper, moves, options, false)
+    run_all(&mut Recorded { vg, mapper }, moves, options, false)
 }
 
 /// Takes these moves back to their source. When another process drives them it is asked to, and this returns
@@ -39,60 +40,51 @@ pub fn abort(
     moves: &[Uuid],
     options: Options<'_>,
 ) -> Result<Vec<MoveReport>> {
-    let uuid = vg.uuid();
-    let _lock = match lock::mover(uuid, "pvmove --abort") {
-        Err(error) if error.kind == Kind::Locked => {
-            control::ask_to_abort(uuid, moves)?;
-            lock::mover_after_others(uuid)?
-        }
-        other => other?,
-    };
+    let _lock = lock_to_abort(vg.uuid(), moves)?;
     vg.reread()?;
-    all(vg, mapper, moves, options, true)
+    run_all(&mut Recorded { vg, mapper }, moves, options, true)
 }
 
-fn all(
-    vg: &mut LvmVg,
-    mapper: &mut dyn Mapper,
-    moves: &[Uuid],
-    options: Options<'_>,
-    abort: bool,
-) -> Result<Vec<MoveReport>> {
-    let mut control = Control::new(vg.uuid())?;
-    keep_alive();
-    let bytes: Vec<u64> =
-        moves.iter().map(|of| vg.record(*of).map_or(0, |record| host::bytes(vg, record))).collect();
-    let mut place = Place { number: 0, count: moves.len(), before: 0, total: bytes.iter().sum() };
-    let mut wishes = if abort { Wishes::to_abort(moves) } else { Wishes::default() };
-    let mut reports = Vec::new();
-    for (of, bytes) in moves.iter().zip(bytes) {
-        place.number += 1;
-        let Ok(record) = vg.record(*of) else { continue };
-        let command = record.command.clone();
-        let means = Means {
-            vg: &mut *vg,
-            mapper: &mut *mapper,
-            requests: &mut control,
-            wishes: &mut wishes,
-            tell: &mut *options.report,
-        };
-        let report = host::run(means, *of, place, options.interval);
-        place.before += bytes;
-        (options.report)(Report::Ended(&report));
-        let outcome = report.outcome;
-        reports.push(report);
-        match outcome {
-            Outcome::Moved => {}
-            Outcome::Left => break,
-            _ if abort => {}
-            // Nothing may be done with what is not understood; the others wait as they are.
-            Outcome::Refused | Outcome::Stuck { .. } => break,
-            Outcome::Aborted(_) => {
-                forget_queued(vg, mapper, &command, options.report);
-            }
-        }
+/// The moves that the VG's text records.
+struct Recorded<'a> {
+    vg: &'a mut LvmVg,
+    mapper: &'a mut dyn Mapper,
+}
+
+impl Moves for Recorded<'_> {
+    type Command = String;
+
+    fn vg(&self) -> Uuid {
+        self.vg.uuid()
     }
-    Ok(reports)
+
+    fn command(&self, of: Uuid) -> Option<String> {
+        self.vg.record(of).ok().map(|record| record.command.clone())
+    }
+
+    fn bytes(&self, of: Uuid) -> u64 {
+        self.vg.record(of).map_or(0, |record| host::bytes(self.vg, record))
+    }
+
+    fn drive(&mut self, of: Uuid, turn: Turn<'_>) -> MoveReport {
+        let Turn { place, interval, requests, wishes, tell } = turn;
+        let (vg, mapper) = (&mut *self.vg, &mut *self.mapper);
+        host::run(Means { vg, mapper, requests, wishes, tell }, of, place, interval)
+    }
+
+    fn failed(
+        &mut self,
+        command: String,
+        outcome: Outcome,
+        tell: &mut dyn FnMut(Report<'_>),
+    ) -> ControlFlow<()> {
+        // Nothing may be done with what is not understood; the others wait as they are.
+        if matches!(outcome, Outcome::Refused | Outcome::Stuck { .. }) {
+            return ControlFlow::Break(());
+        }
+        forget_queued(self.vg, self.mapper, &command, tell);
+        ControlFlow::Continue(())
+    }
 }
 
 /// The moves of a command that were to follow one that failed.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lvshift_core::metadata::{Change, MoveState};
-use lvshift_core::mover::{Action, Event, Live, Mapping, Outcome};
+use lvshift_core::mover::{Action, Event, Live, Mapping};
 use lvshift_core::table::dm::{Judgement, MirrorStatus};
 use lvshift_core::units::{Sectors, Uuid};
 use lvshift_driver::{CopyStatus, Goal, Host, Observed, Report as Told, Request, Wake, drive};
@@ -16,7 +16,7 @@ use super::vg::LvmVg;
 use super::{id, vg};
 use crate::control::Requests;
 use crate::device::Aligned;
-use crate::drive::{Facts, Failures, MoveReport, Names, Place, Report, Ticker, Wishes, summary};
+use crate::drive::{Account, Facts, MoveReport, Names, Place, Report, Wishes};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 
@@ -32,8 +32,7 @@ pub(super) struct Means<'a> {
 struct LvmHost<'a> {
     means: Means<'a>,
     of: Uuid,
-    ticker: Ticker,
-    failures: Failures,
+    account: Account,
 }
 
 /// Drives the move from wherever it stands to its end.
@@ -45,15 +44,10 @@ pub(super) fn run(
 ) -> MoveReport {
     let facts = facts(means.vg, of);
     let goal = if means.wishes.abort(of) { Goal::Abort } else { Goal::Move };
-    let ticker = Ticker::new(of, place, interval);
-    let mut host = LvmHost { means, of, ticker, failures: Failures::default() };
+    let account = Account::new(of, place, interval);
+    let mut host = LvmHost { means, of, account };
     let outcome = drive(&mut host, goal);
-    if !matches!(outcome, Outcome::Moved | Outcome::Left) {
-        let error = summary(&facts, outcome, &host.failures, host.means.vg);
-        host.failures.errors.push(error);
-    }
-    let Failures { bad_places, errors, .. } = host.failures;
-    MoveReport { of, outcome, bytes_total: facts.bytes, bad_places, errors }
+    host.account.close(outcome, &facts, host.means.vg)
 }
 
 /// Bytes that a move is to move.
@@ -156,18 +150,11 @@ impl Host for LvmHost<'_> {
     }
 
     fn begin(&mut self, action: &Action) -> Result<()> {
-        if !matches!(action, Action::Finish(_)) {
-            failpoint::enter(action.name());
-        }
-        if matches!(action, Action::AwaitCopy) {
-            self.ticker.restart();
-        }
-        failpoint::before(action.name())
+        self.account.begin(action)
     }
 
     fn end(&mut self, action: &Action, event: Event) {
-        failpoint::after(action.name());
-        tracing::debug!(action = action.name(), ?event, "done");
+        self.account.end(action, event);
     }
 
     fn commit(&mut self, change: Change) -> Result<()> {
@@ -228,7 +215,7 @@ impl Host for LvmHost<'_> {
     }
 
     fn wait(&mut self) -> Result<Wake> {
-        let until = self.ticker.until();
+        let until = self.account.ticker.until();
         self.means.mapper.wait(Some(until))
     }
 
@@ -255,27 +242,8 @@ impl Host for LvmHost<'_> {
     }
 
     fn report(&mut self, report: Told<Error>) {
-        match report {
-            Told::Started { again } => {
-                let facts = facts(self.means.vg, self.of);
-                let (from, to) = (&facts.from, &facts.to);
-                (self.means.tell)(Report::Started { of: self.of, again, from, to });
-            }
-            Told::Copied(status) => {
-                if let Some(progress) = self.ticker.look(&status) {
-                    (self.means.tell)(Report::Copied(&progress));
-                }
-            }
-            Told::LegFailed(leg, fault) => {
-                self.failures.leg.get_or_insert((leg, fault));
-            }
-            Told::Failed { action, error } => {
-                let action = action.map_or("begin", |action| action.name());
-                tracing::debug!(action, %error, "failed");
-                self.failures.errors.push(error);
-            }
-            _ => {}
-        }
+        let Means { vg, tell, .. } = &mut self.means;
+        self.account.hear(report, || facts(vg, self.of), *tell);
     }
 }
 

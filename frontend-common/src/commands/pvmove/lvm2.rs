@@ -9,12 +9,12 @@ use super::super::Context;
 use super::super::driven::{driver, is_driven};
 use super::super::lookup::{self, refuse};
 use super::super::place::policy;
-use super::{Way, background, failure};
+use super::{Way, background, tell};
 use crate::cli::pv_args::Pvmove;
 use crate::cli::spec::PvSpec;
 use crate::cli::values::AllocPolicy;
 use crate::device::{Access, BlockDevice};
-use crate::drive::{self, Options, unreadable};
+use crate::drive::unreadable;
 use crate::error::{Error, Kind, Result};
 use crate::lvm2::plan::{Model, Planned, Wanted};
 use crate::lvm2::text::Metadata;
@@ -22,7 +22,7 @@ use crate::lvm2::tools::Lvm;
 use crate::lvm2::vg::LvmVg;
 use crate::lvm2::{self, id};
 use crate::output;
-use crate::progress::{Event, Style, Teller};
+use crate::progress::Event;
 use crate::signature;
 
 /// The VG of the PV at this path, if it is one of LVM2's.
@@ -204,26 +204,13 @@ fn drive(
     way: Way,
     moves: &[Uuid],
 ) -> Result<()> {
-    let style = Style::choose(context.json, context.common.quiet > 0);
-    let mut teller = Teller::new(style, context.program, output::stdout());
-    let mut report = |report: drive::Report<'_>| teller.hear(report);
-    let options = Options { interval: style.interval(args.interval), report: &mut report };
-    let mapper = context.front_end.lvm2()?;
-    let ended = match way {
-        Way::Run | Way::CarryOn => lvm2::run(vg, mapper, moves, options),
-        Way::Abort => lvm2::abort(vg, mapper, moves, options),
-    }?;
-    if way == Way::Abort && ended.is_empty() {
-        // The process that drove them was asked, and has let go.
-        context.say("pvmove: undone by the process that was moving");
-        return Ok(());
-    }
-    teller.finish(&ended);
-    for error in ended.iter().filter_map(|report| failure(way, report)) {
-        teller.error(&error);
-        context.fail(&error);
-    }
-    Ok(())
+    tell(context, args, way, |front_end, options| {
+        let mapper = front_end.lvm2()?;
+        match way {
+            Way::Run | Way::CarryOn => lvm2::run(vg, mapper, moves, options),
+            Way::Abort => lvm2::abort(vg, mapper, moves, options),
+        }
+    })
 }
 
 /// Plans what was asked, and refuses what can be refused before anything is written.
