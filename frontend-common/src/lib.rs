@@ -1,5 +1,7 @@
 //! What both front ends share and only `std` can do: the command line, finding and opening PVs,
 //! metadata I/O, the VG lock, the driver loop of a move, reports and progress.
+// What is printed goes through `output`, which never panics and never keeps a mover waiting.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod activation;
 pub mod cli;

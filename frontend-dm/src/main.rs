@@ -1,5 +1,7 @@
 //! `lvshift-dm`: LVM's commands over kernel device-mapper targets, with a `pvmove` that never calls
 //! moved what is not.
+// What is printed goes through `output`, which never panics and never keeps a mover waiting.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod events;
 mod front;

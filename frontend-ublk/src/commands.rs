@@ -7,6 +7,7 @@ use lvshift_frontend_common::cli::daemon_args::{OwnCommand, Tune};
 use lvshift_frontend_common::cli::pv_args::WritePolicy;
 use lvshift_frontend_common::cli::values::OrNone;
 use lvshift_frontend_common::error::{Error, Kind, Result};
+use lvshift_frontend_common::output;
 use lvshift_frontend_common::vg::{Hold, OpenVg};
 
 use crate::client::Ublk;
@@ -19,7 +20,9 @@ pub(crate) fn run(command: OwnCommand) -> ExitCode {
         OwnCommand::Daemon(args) => {
             #[cfg(feature = "failpoints")]
             if args.failpoints {
-                crate::failpoint::Point::ALL.iter().for_each(|(_, name)| println!("{name}"));
+                crate::failpoint::Point::ALL
+                    .iter()
+                    .for_each(|(_, name)| output::out(&format!("{name}\n")));
                 return ExitCode::SUCCESS;
             }
             return args.vg.map_or(ExitCode::from(3), |vg| platform::daemon(vg, args.foreground));
@@ -31,7 +34,7 @@ pub(crate) fn run(command: OwnCommand) -> ExitCode {
     match work() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("  lvshift-ublk: {error}");
+            output::err(&format!("  lvshift-ublk: {error}\n"));
             ExitCode::from(error.exit_status())
         }
     }
@@ -50,7 +53,7 @@ fn upgrade(only: Option<&str>) -> Result<()> {
         let mut client = Ublk::default();
         if client.is_served(vg.vg().uuid())? {
             client.replace_daemon(vg.vg().uuid())?;
-            println!("  the daemon of VG {} was replaced", vg.vg().name().as_str());
+            output::out(&format!("  the daemon of VG {} was replaced\n", vg.vg().name()));
         }
     }
     Ok(())
@@ -68,7 +71,7 @@ fn tables(name: &str) -> Result<()> {
         [("live", tables.live), ("inactive", tables.inactive), ("shadow", tables.shadow)]
     {
         for line in table.iter().flat_map(WireTable::segments) {
-            println!("{title}: {}", text(&line));
+            output::out(&format!("{title}: {}\n", text(&line)));
         }
     }
     Ok(())

@@ -100,6 +100,7 @@ pub(crate) fn pass(point: Point) {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::sync::{Mutex, OnceLock, PoisonError};
 
+    use lvshift_frontend_common::output;
     use rustix::process::{Signal, getpid, kill_process};
 
     static FILE: OnceLock<Option<PathBuf>> = OnceLock::new();
@@ -112,7 +113,7 @@ pub(crate) fn pass(point: Point) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let passed = PASSED[n].fetch_add(1, Ordering::Relaxed) + 1;
     if take(file, Point::ALL[n].1, passed) {
-        eprintln!("lvshift-ublk: fail point {}", Point::ALL[n].1);
+        output::err(&format!("lvshift-ublk: fail point {}\n", Point::ALL[n].1));
         // If even this fails, the test that set the point sees that it had no effect.
         let _ = kill_process(getpid(), Signal::KILL);
     }

@@ -2,6 +2,8 @@
 //!
 //! The program is [`main`]. With the feature `sim` everything but [`platform`] is the same and runs
 //! over a host that the simulator makes up.
+// What is printed goes through `output`, which never panics and never keeps a mover waiting.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(
     feature = "sim",
     expect(dead_code, reason = "the simulator has no use for the driver's bytes and the sockets")

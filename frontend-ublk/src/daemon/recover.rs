@@ -10,8 +10,8 @@ use lvshift_core::units::Uuid;
 use lvshift_frontend_common::activation;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::FrontEnd as _;
-use lvshift_frontend_common::lock;
 use lvshift_frontend_common::vg::{Hold, OpenVg};
+use lvshift_frontend_common::{lock, output};
 
 use crate::channel::Answers;
 use crate::client::Ublk;
@@ -50,10 +50,13 @@ pub(crate) fn take_over(vg: Uuid, daemon: Arc<dyn Answers>, lvs: &[Uuid]) {
             return;
         }
         for error in &errors {
-            eprintln!("lvshift-ublk: taking over: {error}");
+            output::err(&format!("lvshift-ublk: taking over: {error}\n"));
         }
         if start.elapsed() > LIMIT {
-            eprintln!("lvshift-ublk: {} devices could not be taken over and wait", left.len());
+            let left = left.len();
+            output::err(&format!(
+                "lvshift-ublk: {left} devices could not be taken over and wait\n"
+            ));
             return;
         }
         sleep(STEP);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use lvshift_core::chunk::QueueId;
 use lvshift_core::serve::{self, Operation};
 use lvshift_core::units::{SECTOR_SIZE, Sectors};
+use lvshift_frontend_common::output;
 
 use self::tag::{Asked, User, What, buffer, data};
 use crate::latency::QueueLatencies;
@@ -85,7 +86,8 @@ impl Work for Queue {
     fn ended(&mut self, ended: &io::Result<()>) {
         self.quiesce.left();
         if let Err(error) = ended {
-            eprintln!("lvshift-ublk: a queue failed ({error}); the daemon ends");
+            output::err(&format!("lvshift-ublk: a queue failed ({error}); the daemon ends\n"));
+            output::finish();
             std::process::abort();
         }
     }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use lvshift_core::device::Device;
 use lvshift_core::table::{Area, Log, Mirror, Segment, Target};
 use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors};
+use lvshift_frontend_common::output;
 
 use crate::backing::{BackingDevice, Limits};
 use crate::events::Events;
@@ -31,17 +32,17 @@ pub(crate) fn copy(source: &str, destination: &str, bytes: &str) -> ExitCode {
     let bytes: u64 = match bytes.parse() {
         Ok(bytes) => bytes,
         Err(error) => {
-            eprintln!("{bytes}: {error}");
+            output::err(&format!("{bytes}: {error}\n"));
             return ExitCode::from(3);
         }
     };
     match timed(Path::new(source), Path::new(destination), bytes) {
         Ok(took) => {
-            println!("{}", took.as_secs_f64());
+            output::out(&format!("{}\n", took.as_secs_f64()));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("{source} to {destination}: {error}");
+            output::err(&format!("{source} to {destination}: {error}\n"));
             ExitCode::from(5)
         }
     }

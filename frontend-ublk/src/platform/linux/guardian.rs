@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use lvshift_core::units::Uuid;
+use lvshift_frontend_common::output;
 
 use super::protect;
 
@@ -19,7 +20,7 @@ pub(super) fn guard(vg: Uuid) -> ExitCode {
     let _ = rustix::process::setsid();
     protect::protect();
     loop {
-        let born = Instant::now();
+        let started = Instant::now();
         let ended = Command::new("/proc/self/exe")
             // A leading @ tells a system that shuts down to leave it alive: it serves disks.
             .arg0("@lvshift-ublk")
@@ -27,8 +28,10 @@ pub(super) fn guard(vg: Uuid) -> ExitCode {
             .status();
         match ended {
             Ok(status) if status.signal().is_some() => {
-                eprintln!("lvshift-ublk: the daemon of VG {vg} died ({status}); starting another");
-                if born.elapsed() < SHORT_LIFE {
+                output::err(&format!(
+                    "lvshift-ublk: the daemon of VG {vg} died ({status}); starting another\n"
+                ));
+                if started.elapsed() < SHORT_LIFE {
                     std::thread::sleep(PAUSE);
                 }
             }
@@ -36,7 +39,9 @@ pub(super) fn guard(vg: Uuid) -> ExitCode {
                 return ExitCode::from(u8::try_from(status.code().unwrap_or(5)).unwrap_or(5));
             }
             Err(error) => {
-                eprintln!("lvshift-ublk: the daemon of VG {vg} cannot be started: {error}");
+                output::err(&format!(
+                    "lvshift-ublk: the daemon of VG {vg} cannot be started: {error}\n"
+                ));
                 return ExitCode::from(5);
             }
         }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::cli::Common;
 use lvshift_frontend_common::error::{Error, Kind, Result};
-use lvshift_frontend_common::warnings;
+use lvshift_frontend_common::{output, warnings};
 
 use super::connection::ANOTHER_SERVES;
 use super::{files, guardian, protect, server};
@@ -21,7 +21,7 @@ pub(crate) fn daemon(vg: Uuid, foreground: bool) -> ExitCode {
     match run(vg) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lvshift-ublk: {error}");
+            output::err(&format!("lvshift-ublk: {error}\n"));
             let another = error.kind == Kind::Locked;
             ExitCode::from(if another { ANOTHER_SERVES } else { error.exit_status() })
         }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use lvshift_frontend_common::output;
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 
 use super::sys;
@@ -13,7 +14,7 @@ const KEPT: &[&str] = &["/", "/dev", "/proc", "/sys", "/run", "/tmp"];
 pub(crate) fn protect() {
     let complain = |what: &str, result: std::io::Result<()>| {
         if let Err(error) = result {
-            eprintln!("lvshift-ublk: {what}: {error}");
+            output::err(&format!("lvshift-ublk: {what}: {error}\n"));
         }
     };
     complain("own mounts", own_mounts());

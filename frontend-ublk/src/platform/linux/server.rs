@@ -196,7 +196,8 @@ fn peer_left(daemon: Daemon, committing: Vec<[u8; 16]>) {
     }
     tokio::task::spawn_blocking(move || {
         if daemon.is_committing(&committing) {
-            eprintln!("lvshift-ublk: pvmove ended in mid-commit; the daemon starts anew");
+            output::err("lvshift-ublk: pvmove ended in mid-commit; the daemon starts anew\n");
+            output::finish();
             std::process::abort();
         }
     });

@@ -10,6 +10,7 @@ use lvshift_core::copier::Factor;
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::error::Result;
 use lvshift_frontend_common::front_end::{Felt, FrontEnd, Pace};
+use lvshift_frontend_common::output;
 
 use super::connection::Reached;
 use super::files;
@@ -46,7 +47,7 @@ pub fn set_pace(front_end: &mut dyn FrontEnd, source_first: bool, paced: bool) -
 
 /// The simulator starts daemons by itself.
 pub(crate) fn daemon(_vg: Uuid, _foreground: bool) -> ExitCode {
-    eprintln!("lvshift-ublk: this build is the simulator's");
+    output::err("lvshift-ublk: this build is the simulator's\n");
     ExitCode::from(3)
 }
 
