@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 
+use crate::emulator::{self, Accel};
 use crate::kernel::Kernel;
-use crate::{paths, qemu};
+use crate::paths;
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -18,15 +19,6 @@ pub(crate) enum Choice {
     /// KVM
     Kvm,
     /// Emulation
-    Tcg,
-}
-
-/// How the guest's processors are run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Accel {
-    /// By the hardware.
-    Kvm,
-    /// By emulation.
     Tcg,
 }
 
@@ -71,9 +63,9 @@ fn try_kvm(kernel: &Kernel) -> Result<Result<(), String>> {
     let dir = paths::vm_dir("kvm-trial")?;
     let (console, errors) = (dir.join("console"), dir.join("errors"));
     File::create(&console).context("creating a console file")?;
-    let mut qemu = qemu::program()
-        .args(qemu::MACHINE)
-        .args(qemu::processor(Accel::Kvm))
+    let mut qemu = emulator::command()
+        .args(emulator::MACHINE)
+        .args(emulator::processor(Accel::Kvm))
         .args(["-m", "256", "-append", "console=ttyS0 earlyprintk=ttyS0 panic=-1", "-kernel"])
         .arg(&kernel.image)
         .args(["-serial", &format!("file:{}", console.display())])
@@ -81,7 +73,7 @@ fn try_kvm(kernel: &Kernel) -> Result<Result<(), String>> {
         .stdout(Stdio::null())
         .stderr(File::create(&errors).context("creating a file for QEMU's errors")?)
         .spawn()
-        .with_context(|| format!("starting {}", qemu::PROGRAM))?;
+        .with_context(|| format!("starting {}", emulator::PROGRAM))?;
     let start = Instant::now();
     let verdict = loop {
         let said = std::fs::read_to_string(&errors).unwrap_or_default();

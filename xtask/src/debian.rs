@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::kernel::Kernel;
-use crate::{dist, fetch, paths, seconds, setup};
+use crate::{dist, fetch, host, paths, seconds, setup};
 
 /// The release: the newest whose glibc is not older than that of the machine that builds.
 const RELEASE: &str = "bookworm";
@@ -142,7 +142,7 @@ fn base(kernel: &Kernel) -> Result<PathBuf> {
     let packages = format!("{RELEASE} {PACKAGES:?}");
     if !std::fs::read_to_string(&bootstrapped).is_ok_and(|text| text == packages) {
         let (path, list) = (root.display(), PACKAGES.join(","));
-        setup::as_root(&format!(
+        host::as_root(&format!(
             "rm -rf {path} && debootstrap --variant=minbase --include={list} {RELEASE} {path}"
         ))?;
         std::fs::write(&bootstrapped, &packages).context("writing the root's key")?;
@@ -167,7 +167,7 @@ fn base(kernel: &Kernel) -> Result<PathBuf> {
     let scratch = dir.join(format!("root.new-{}", std::process::id()));
     // Without a network apt's lists are of no use, and it reads them for half a minute.
     let (root, extra, scratch_path) = (root.display(), extra.display(), scratch.display());
-    setup::as_root(&format!(
+    host::as_root(&format!(
         "cp -a {extra}/. {root}/ && mkdir -p {root}/usr/lib/modules && \
          cp -a {modules}/. {root}/usr/lib/modules/ && \
          for version in $(ls {root}/usr/lib/modules); do chroot {root} depmod $version; done && \

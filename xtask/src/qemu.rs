@@ -1,4 +1,4 @@
-//! QEMU's command line.
+//! The command line of one virtual machine.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,22 +9,9 @@ use lvshift_vm_tests::guest::boot::Job;
 use lvshift_vm_tests::report::PORT;
 use lvshift_vm_tests::scenario::Disk;
 
-use crate::accel::Accel;
 use crate::debian::{self, Debian};
+use crate::emulator::{self, Accel, MACHINE};
 use crate::kernel::Kernel;
-
-/// The program.
-pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
-
-/// QEMU, to be killed with the thread that starts it: no machine outlives its test.
-pub(crate) fn program() -> Command {
-    if crate::setup::program("setpriv") {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", PROGRAM]);
-        return command;
-    }
-    Command::new(PROGRAM)
-}
 
 /// The disk that a scenario's `state_disk` asks for.
 pub(crate) const STATE_DISK: Disk = Disk::new("state", 48);
@@ -79,20 +66,6 @@ pub(crate) fn make_disks(dir: &Path, disks: &[Disk]) -> Result<()> {
     Ok(())
 }
 
-/// The options that say how processors are run.
-pub(crate) fn processor(accel: Accel) -> &'static [&'static str] {
-    match accel {
-        Accel::Kvm => &["-accel", "kvm", "-cpu", "host"],
-        // Without ERMS the guest's kernel copies by eight bytes, not by one, which emulation does one by
-        // one: a tenth of all time.
-        Accel::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max,-erms"],
-    }
-}
-
-/// What every machine of ours has and has not.
-pub(crate) const MACHINE: &[&str] =
-    &["-machine", "pc", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"];
-
 /// What Debian's kernel does for security and for hardware that is not there, and no scenario is about: a
 /// third of a boot's time, and a seventh of all that runs afterwards.
 const LEAN: &str = "mitigations=off nokaslr norandmaps randomize_kstack_offset=off \
@@ -102,8 +75,8 @@ const LEAN: &str = "mitigations=off nokaslr norandmaps randomize_kstack_offset=o
 impl Vm<'_> {
     /// The command that runs it.
     pub(crate) fn command(&self) -> Command {
-        let mut qemu = program();
-        qemu.args(MACHINE).args(processor(self.accel));
+        let mut qemu = emulator::command();
+        qemu.args(MACHINE).args(emulator::processor(self.accel));
         qemu.arg("-m").arg(self.memory_mib.to_string());
         qemu.arg("-smp").arg(self.cpus.to_string());
         qemu.args(["-action", "panic=exit-failure"]);

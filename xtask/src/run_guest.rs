@@ -17,8 +17,8 @@ use lvshift_vm_tests::guest::boot::Job;
 use lvshift_vm_tests::report::Report;
 use lvshift_vm_tests::scenario::{Disk, Frontend, Scenario};
 
-use crate::accel::Accel;
 use crate::debian::Debian;
+use crate::emulator::Accel;
 use crate::kernel::Kernel;
 use crate::qemu::{Console, SIDE_DISK, STATE_DISK, Vm, make_disks};
 

@@ -1,11 +1,12 @@
 //! What must be installed, and installing it.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{Machine, fetch, guest_root, kernel};
+use crate::host::{as_root, has};
+use crate::{Machine, emulator, fetch, guest_root, kernel};
 
 /// A thing to be installed: the package, and the file or program that shows it is there.
 struct Package {
@@ -15,7 +16,7 @@ struct Package {
 }
 
 const FOR_BUILDING: &[Package] = &[
-    Package { name: "pkg-config", why: "to find libdevmapper", there: || program("pkg-config") },
+    Package { name: "pkg-config", why: "to find libdevmapper", there: || has("pkg-config") },
     Package {
         name: "libdevmapper-dev",
         why: "its header, for the dm ioctls",
@@ -27,41 +28,35 @@ const FOR_BUILDING: &[Package] = &[
 const FOR_TESTS: &[Package] = &[Package {
     name: "qemu-utils",
     why: "a client for the disk server's tests",
-    there: || program("qemu-io") && program("qemu-img"),
+    there: || has("qemu-io") && has("qemu-img"),
 }];
 
-const FOR_THE_VM: &[Package] = &[Package {
-    name: "qemu-system-x86",
-    why: "the test VM",
-    there: || program(crate::qemu::PROGRAM),
-}];
+const FOR_THE_VM: &[Package] =
+    &[Package { name: "qemu-system-x86", why: "the test VM", there: || has(emulator::PROGRAM) }];
 
 const FOR_DEBIAN: &[Package] = &[
     Package {
         name: "debootstrap",
         why: "to make a Debian for the test VM",
-        there: || program("debootstrap") || Path::new("/usr/sbin/debootstrap").exists(),
+        there: || has("debootstrap") || Path::new("/usr/sbin/debootstrap").exists(),
     },
     Package {
         name: "qemu-utils",
         why: "to give each of its runs a root",
-        there: || program("qemu-img"),
+        there: || has("qemu-img"),
     },
 ];
 
-const FOR_CHECKING_PACKAGES: &[Package] = &[Package {
-    name: "lintian",
-    why: "to look for errors in the .deb",
-    there: || program("lintian"),
-}];
+const FOR_CHECKING_PACKAGES: &[Package] =
+    &[Package { name: "lintian", why: "to look for errors in the .deb", there: || has("lintian") }];
 
 const FOR_FUZZING: &[Package] =
-    &[Package { name: "g++", why: "to build libFuzzer", there: || program("c++") }];
+    &[Package { name: "g++", why: "to build libFuzzer", there: || has("c++") }];
 
 const FOR_THE_BENCH: &[Package] = &[Package {
     name: "qemu-system-common",
     why: "qemu-storage-daemon, to be measured against",
-    there: || program("qemu-storage-daemon"),
+    there: || has("qemu-storage-daemon"),
 }];
 
 /// Everything any command needs.
@@ -154,7 +149,7 @@ fn install(packages: &[Package]) -> Result<()> {
         return Ok(());
     }
     let words = missing.join(" ");
-    if !program("apt-get") {
+    if !has("apt-get") {
         bail!("{words} missing, and this machine has no apt-get; install what they hold");
     }
     as_root(&format!(
@@ -166,33 +161,6 @@ fn install(packages: &[Package]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Runs a line of shell as root, or says which line to type.
-pub(crate) fn as_root(line: &str) -> Result<()> {
-    let sudo = if rustix::process::geteuid().is_root() {
-        None
-    } else if quiet(Command::new("sudo").args(["-n", "true"])) {
-        Some("sudo")
-    } else {
-        bail!("this needs root. Type:\n  sudo sh -c '{line}'");
-    };
-    println!("setup: {}sh -c '{line}'", sudo.map_or("", |_| "sudo "));
-    let mut words = sudo.into_iter().chain(["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c"]);
-    let program = words.next().expect("there are words");
-    let mut command = Command::new(program);
-    crate::run(command.args(words).arg(line).stdout(Stdio::null())).context("as root")
-}
-
-/// Whether a program is on PATH.
-pub(crate) fn program(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|dir| dir.join(name).exists())
-}
-
-fn quiet(command: &mut Command) -> bool {
-    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    quiet.status().is_ok_and(|status| status.success())
 }
 
 fn libclang() -> bool {

@@ -12,8 +12,8 @@ use lvshift_vm_tests::scenario::Frontend;
 use super::machine::Where;
 use super::results::Results;
 use super::{fio_root, libublk};
-use crate::accel::Accel;
 use crate::cpio::Archive;
+use crate::emulator::Accel;
 use crate::run_guest::{self, Setting};
 use crate::{Machine, guest_root, paths, vm_test};
 

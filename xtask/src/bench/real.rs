@@ -18,7 +18,7 @@ pub(super) fn measure(name: &str, quick: bool, disks: [&Path; 2], yes: bool) -> 
     let about = bench::find(name).with_context(|| format!("no benchmark {name}"))?.about;
     ensure!(rustix::process::geteuid().is_root(), "this needs root: disks are written to");
     for program in ["fio", "lvm", "dmsetup"] {
-        ensure!(crate::setup::program(program), "{program} is missing; install it first");
+        ensure!(crate::host::has(program), "{program} is missing; install it first");
     }
     warn(disks, yes)?;
     let binaries = guest::build()?;
