@@ -1,6 +1,7 @@
 //! How much a device's queues take, and which slots of their rings are whose.
 
 use lvshift_core::chunk::{MAX_QUEUES, MAX_WRITERS};
+use lvshift_core::device::MAX_DEVICES;
 
 use crate::platform::Slot;
 
@@ -18,3 +19,5 @@ pub(crate) const DEVICE: Slot = Slot(0);
 pub(crate) const WAKEUP: Slot = Slot(1);
 /// The first slot of a ring that names a PV's device.
 pub(crate) const FIRST_BACKING: u32 = 2;
+/// Files that a ring can name: its own two, and as many devices as a volume can have below.
+pub(crate) const FILES: u32 = FIRST_BACKING + MAX_DEVICES as u32;

@@ -11,6 +11,7 @@ mod fuzz;
 mod habits;
 mod honesty;
 mod host;
+mod listen;
 mod liveness;
 mod miri;
 mod mutants;

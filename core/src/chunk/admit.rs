@@ -1,12 +1,16 @@
 //! Letting write pieces in, and what their ends lead to.
 
+use core::mem;
+
 use super::cell::ChunkCell;
-use super::geometry::{ChunkIndex, Piece, RangeError};
+use super::effects::Effects;
+use super::geometry::{ChunkIndex, RangeError};
 use super::health::Authority;
+use super::piece::Piece;
 use super::queue::{QueueId, QueueMask};
 use super::step::{Event, Intent, Outcome, Route, Want, WritePolicy};
 use super::ticket::{AppResult, Completed, WriteOutcome, WriteTicket};
-use super::tracker::{Admission, AdmitError, Cells, Content, Effects, Parked, Tracker};
+use super::tracker::{Admission, AdmitError, Cells, Content, Parked, Tracker};
 use crate::{Leg, LegFault};
 
 /// Where else a read may go that has failed on the source.
@@ -20,6 +24,15 @@ pub enum Fallback {
     Later,
     /// Nowhere.
     None,
+}
+
+impl WriteTicket {
+    /// Ends the write. `tracker` is the one that gave the ticket.
+    pub fn complete<S: Cells>(self, tracker: &Tracker<S>, outcome: WriteOutcome) -> Completed {
+        let completed = tracker.end_write(&self, outcome);
+        mem::forget(self);
+        completed
+    }
 }
 
 impl<S: Cells> Tracker<S> {

@@ -1,13 +1,26 @@
 //! Copying chunks, and finding the next one.
 
+use core::mem;
+
+use super::effects::Effects;
 use super::geometry::ChunkIndex;
 use super::group::{GROUP_CHUNKS, Group};
 use super::queue::QueueMask;
 use super::step::{Event, Outcome};
 use super::ticket::{CopyOutcome, CopyTicket};
-use super::tracker::{Cells, Effects, Tracker};
+use super::tracker::{Cells, Tracker};
 use super::word::{Phase, Word};
 use crate::{Leg, LegFault};
+
+impl CopyTicket {
+    /// Ends the copy, when nothing of it is in flight any more. `tracker` is the one that gave the
+    /// ticket.
+    pub fn complete<S: Cells>(self, tracker: &Tracker<S>, outcome: CopyOutcome) -> Effects {
+        let effects = tracker.end_copy(&self, outcome);
+        mem::forget(self);
+        effects
+    }
+}
 
 impl<S: Cells> Tracker<S> {
     /// Takes a chunk for copying. `None` where it is not to be copied or writers are still in;

@@ -5,19 +5,11 @@ use core::fmt;
 use crate::units::Sectors;
 
 use super::guard::MAX_GUARDED_SECTORS;
+use super::piece::Piece;
 
 /// The index of a chunk in its part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkIndex(pub u32);
-
-/// A run of sectors of a part, counted from the part's start. Never empty where it is accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Piece {
-    /// The first sector.
-    pub first: Sectors,
-    /// How many.
-    pub count: Sectors,
-}
 
 /// A part's length and the length of its chunks; the last chunk may be shorter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

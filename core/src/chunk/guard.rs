@@ -6,7 +6,7 @@
 //! its words in rising order of sectors and gives back what it has when one is taken, so that a
 //! piece that parks holds nothing.
 
-use super::geometry::Piece;
+use super::piece::Piece;
 use super::queue::{QueueId, QueueMask};
 use crate::sync::{AtomicWide, Ordering, Wide};
 

@@ -12,11 +12,12 @@
 use core::cell::Cell;
 
 use super::cell::ChunkCell;
+use super::effects::Effects;
 use super::geometry::ChunkIndex;
 use super::group::{GROUP_CHUNKS, Group};
 use super::health::{Authority, Fault};
 use super::step::{Event, Outcome};
-use super::tracker::{Cells, Effects, Tracker};
+use super::tracker::{Cells, Tracker};
 use super::word::{Phase, Word};
 use crate::sync::Ordering;
 use crate::{Leg, LegFault};

@@ -2,9 +2,10 @@
 
 use core::mem;
 
-use super::geometry::{ChunkIndex, Piece};
+use super::effects::Effects;
+use super::geometry::ChunkIndex;
+use super::piece::Piece;
 use super::step::Route;
-use super::tracker::{Cells, Effects, Tracker};
 
 /// An admitted write piece. It must come back through [`WriteTicket::complete`] when nothing of it
 /// is in flight any more; dropping it leaves its chunk blocked and is a panic in debug builds.
@@ -38,7 +39,7 @@ pub enum AppResult {
     /// It failed (`EIO`).
     Failed,
     /// Not yet: the commit of `Moved` is under way. Once it is known, ask
-    /// [`Tracker::held_result`].
+    /// [`Tracker::held_result`](super::Tracker::held_result).
     Held,
 }
 
@@ -68,13 +69,6 @@ impl WriteTicket {
         self.chunk
     }
 
-    /// Ends the write. `tracker` is the one that gave the ticket.
-    pub fn complete<S: Cells>(self, tracker: &Tracker<S>, outcome: WriteOutcome) -> Completed {
-        let completed = tracker.end_write(&self, outcome);
-        mem::forget(self);
-        completed
-    }
-
     /// Gives the ticket up because the whole part is no longer served by this process.
     pub fn leave_in_flight(self) {
         mem::forget(self);
@@ -83,7 +77,7 @@ impl WriteTicket {
 
 impl Drop for WriteTicket {
     fn drop(&mut self) {
-        loud("an admitted write was dropped instead of completed");
+        panic_in_debug("an admitted write was dropped instead of completed");
     }
 }
 
@@ -125,14 +119,6 @@ impl CopyTicket {
         self.wanted
     }
 
-    /// Ends the copy, when nothing of it is in flight any more. `tracker` is the one that gave the
-    /// ticket.
-    pub fn complete<S: Cells>(self, tracker: &Tracker<S>, outcome: CopyOutcome) -> Effects {
-        let effects = tracker.end_copy(&self, outcome);
-        mem::forget(self);
-        effects
-    }
-
     /// Gives the ticket up because the whole part is no longer served by this process.
     pub fn leave_in_flight(self) {
         mem::forget(self);
@@ -141,11 +127,12 @@ impl CopyTicket {
 
 impl Drop for CopyTicket {
     fn drop(&mut self) {
-        loud("a chunk's copy was dropped instead of completed");
+        panic_in_debug("a chunk's copy was dropped instead of completed");
     }
 }
 
-fn loud(what: &str) {
+/// A ticket that is lost is a bug of the caller.
+fn panic_in_debug(what: &str) {
     #[cfg(test)]
     if std::thread::panicking() {
         return;

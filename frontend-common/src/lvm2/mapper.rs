@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use lvshift_core::units::DeviceNumber;
+use lvshift_driver::Wake;
 
 use super::table::Line;
 use crate::error::Result;
-use crate::front_end::Wake;
 
 /// A device as the kernel tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

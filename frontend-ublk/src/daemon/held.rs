@@ -6,8 +6,8 @@ use std::time::Duration;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
 use crate::backing::{BackingDevice, FENCE_LIMIT};
-use crate::limits::FIRST_BACKING;
-use crate::platform::{FILES, Slot};
+use crate::limits::{FILES, FIRST_BACKING};
+use crate::platform::Slot;
 use crate::protocol::{Dev, WirePv, WireTable};
 
 /// How long another holder may take to let go, outside of a recovery.

@@ -10,18 +10,12 @@ pub mod sim;
 use std::io;
 use std::time::Duration;
 
-use lvshift_core::device::MAX_DEVICES;
 use serde::{Deserialize, Serialize};
-
-use crate::limits::FIRST_BACKING;
 
 #[cfg(not(feature = "sim"))]
 pub(crate) use self::linux::*;
 #[cfg(feature = "sim")]
 pub(crate) use self::sim::*;
-
-/// Files that a ring can name: its own two, and as many devices as a volume can have below.
-pub(crate) const FILES: u32 = FIRST_BACKING + MAX_DEVICES as u32;
 
 /// A slot of a ring's table of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::results::Results;
-use super::stats;
-use super::table::number;
+use super::stats::{self, number};
 
 /// One goal: a contestant's metric, perhaps as a ratio to another's, below or above a bound.
 struct Goal {

@@ -40,6 +40,17 @@ pub(super) fn ratio(values: &[(u32, f64)], against: &[(u32, f64)]) -> Option<Spr
     })
 }
 
+/// Three digits that count.
+pub(super) fn number(value: f64) -> String {
+    let digits = match value.abs() {
+        v if v >= 99.95 || v == 0.0 => 0,
+        v if v >= 9.995 => 1,
+        v if v >= 0.9995 => 2,
+        _ => 3,
+    };
+    format!("{value:.digits$}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

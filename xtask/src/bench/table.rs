@@ -2,7 +2,7 @@
 
 use super::goals::{self, Verdict};
 use super::results::Results;
-use super::stats::{self, Spread};
+use super::stats::{self, Spread, number};
 
 /// One line.
 struct Row {
@@ -99,15 +99,4 @@ fn times(ratio: Spread, other: &str) -> String {
         number(ratio.least),
         number(ratio.most)
     )
-}
-
-/// Three digits that count.
-pub(super) fn number(value: f64) -> String {
-    let digits = match value.abs() {
-        v if v >= 99.95 || v == 0.0 => 0,
-        v if v >= 9.995 => 1,
-        v if v >= 0.9995 => 2,
-        _ => 3,
-    };
-    format!("{value:.digits$}")
 }

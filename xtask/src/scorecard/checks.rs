@@ -1,16 +1,16 @@
 //! The list of checks. A new one needs an entry here, a section in docs/testing/proofs.md, and to have
 //! been seen failing.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
 use super::Size;
-use super::figure::{self, Figure, Reached, Target};
+use super::figure::{Figure, Reached, Target};
+use super::listen::listen;
 use super::scenarios::Made;
 use super::{cuts, fuzz, habits, honesty, host, liveness, miri, mutants, panics};
-use crate::{paths, planted, power, sim};
+use crate::{planted, power, sim};
 
 /// One check.
 pub(super) struct Check {
@@ -475,20 +475,4 @@ impl Form {
             Scenarios(made) => made.run(),
         }
     }
-}
-
-/// Runs a command, shows what it prints, and picks the figures out.
-pub(super) fn listen(command: &mut Command, size: Size) -> Result<Vec<Reached>> {
-    command.current_dir(paths::root()).env("LVSHIFT_SCORECARD", size.word());
-    let mut child =
-        command.stdout(Stdio::piped()).spawn().with_context(|| format!("starting {command:?}"))?;
-    let mut reached = Vec::new();
-    let output = child.stdout.take().context("its output is a pipe")?;
-    for line in BufReader::new(output).split(b'\n') {
-        let line = String::from_utf8_lossy(&line?).into_owned();
-        println!("{line}");
-        figure::take(&line, &mut reached);
-    }
-    let status = child.wait()?;
-    if status.success() { Ok(reached) } else { bail!("{command:?}: {status}") }
 }

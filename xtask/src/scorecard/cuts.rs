@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use lvshift_vm_tests::scenario::Frontend;
 
 use super::Size;
-use super::checks::listen;
 use super::figure::Reached;
+use super::listen::listen;
 
 /// Records, checks images and boots some.
 pub(super) fn check(size: Size) -> Result<Vec<Reached>> {

@@ -1,15 +1,13 @@
 //! The way to the one daemon of the simulator.
 
-use std::io;
 use std::sync::Arc;
 
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::error::Result;
 
-use super::host::host;
+use super::process::Reached;
 use super::{files, process};
-use crate::channel::{Answers, Channel, Start};
-use crate::protocol::{Answer, Request};
+use crate::channel::{Channel, Start};
 
 pub(crate) fn connect(vg: Uuid, start: Start) -> Result<Option<Channel>> {
     loop {
@@ -33,35 +31,4 @@ pub(crate) fn shut_down(_vg: Uuid) -> Result<()> {
 
 pub(crate) fn wait_for_end(_vg: Uuid, _pid: u32) -> Result<()> {
     Ok(())
-}
-
-/// The daemon of this generation, whether it lives or not.
-pub(super) struct Reached(u64);
-
-impl Reached {
-    /// The one that lives now.
-    pub(super) fn now() -> Option<Reached> {
-        process::generation().map(Reached)
-    }
-}
-
-impl Answers for Reached {
-    fn is_gone(&self) -> bool {
-        process::generation() != Some(self.0)
-    }
-
-    fn answer(&self, request: &Request) -> io::Result<Answer> {
-        if self.is_gone() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        process::ask(request)
-    }
-
-    fn events(&self) -> Option<u64> {
-        if self.is_gone() { None } else { process::events() }
-    }
-
-    fn wants_client(&self) -> bool {
-        host().mover_is_wanted()
-    }
 }

@@ -12,10 +12,9 @@ use lvshift_frontend_common::error::Result;
 use lvshift_frontend_common::front_end::{Felt, FrontEnd, Pace};
 use lvshift_frontend_common::output;
 
-use super::connection::Reached;
 use super::files;
 use super::host::{Killed, host};
-use crate::channel::Answers as _;
+use crate::channel::Answers;
 use crate::client::Ublk;
 use crate::daemon::{Daemon, take_over};
 use crate::protocol::{Answer, Request};
@@ -145,5 +144,36 @@ fn survive<T>(done: std::thread::Result<T>) {
             Some(Killed::Daemon) if !STARTING.get() => kill(false),
             _ => resume_unwind(killed),
         }
+    }
+}
+
+/// The daemon of this generation, whether it lives or not.
+pub(super) struct Reached(u64);
+
+impl Reached {
+    /// The one that lives now.
+    pub(super) fn now() -> Option<Reached> {
+        generation().map(Reached)
+    }
+}
+
+impl Answers for Reached {
+    fn is_gone(&self) -> bool {
+        generation() != Some(self.0)
+    }
+
+    fn answer(&self, request: &Request) -> io::Result<Answer> {
+        if self.is_gone() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        ask(request)
+    }
+
+    fn events(&self) -> Option<u64> {
+        if self.is_gone() { None } else { events() }
+    }
+
+    fn wants_client(&self) -> bool {
+        host().mover_is_wanted()
     }
 }

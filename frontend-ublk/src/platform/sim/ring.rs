@@ -8,7 +8,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::host::{Completion, Io, IoOp, host};
-use crate::platform::{At, FILES, Slot};
+use crate::limits::FILES;
+use crate::platform::{At, Slot};
 use crate::uapi::{Descriptor, io_command};
 
 /// What a slot of a ring names.

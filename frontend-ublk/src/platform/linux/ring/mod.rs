@@ -25,7 +25,8 @@ use io_uring::{IoUring, opcode, squeue};
 pub(super) use command::CommandRing;
 pub(crate) use memory::{Descriptors, Memory};
 
-use crate::platform::{At, FILES, Slot};
+use crate::limits::FILES;
+use crate::platform::{At, Slot};
 use crate::uapi;
 
 /// `_IO(0x12, 0)`: discard as a ring command, of 6.12.
