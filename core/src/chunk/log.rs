@@ -27,14 +27,6 @@ use crate::{Leg, LegFault};
 #[derive(Debug)]
 pub struct SettleRound(());
 
-#[cfg(all(test, not(any(loom, shuttle))))]
-impl SettleRound {
-    /// For an explorer, whose tracker is made anew at every step: the round was begun on another.
-    pub(crate) const fn begun_elsewhere() -> SettleRound {
-        SettleRound(())
-    }
-}
-
 impl<S: Cells> Tracker<S> {
     /// Takes a piece of the log on disk over, before the part is served: bit 1 is clean, bit 0
     /// pending. `first` is a multiple of 8; bits past the last chunk do not count.

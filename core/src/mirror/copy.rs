@@ -20,7 +20,7 @@ const MIDDLE: usize = 32 << 10;
 const PATIENCE: u64 = 2_000_000_000;
 
 /// A place for one copy in flight, with a buffer of its own.
-pub(super) struct Slot {
+pub(crate) struct Slot {
     number: u8,
     job: Option<Job>,
 }
@@ -72,17 +72,17 @@ enum State {
 }
 
 /// A copy that has ended.
-pub(super) struct Copied {
+pub(crate) struct Copied {
     pub(super) part: PartIndex,
-    pub(super) ticket: CopyTicket,
-    pub(super) outcome: CopyOutcome,
+    pub(crate) ticket: CopyTicket,
+    pub(crate) outcome: CopyOutcome,
     /// Bytes written as data, and as zeroes.
     pub(super) data: u64,
     pub(super) zeroed: u64,
 }
 
 impl Slot {
-    pub(super) const fn new(number: u8) -> Slot {
+    pub(crate) const fn new(number: u8) -> Slot {
         Slot { number, job: None }
     }
 
@@ -92,7 +92,7 @@ impl Slot {
 
     /// Begins a copy; ask [`Slot::next_operation`] next. A slot that is not free leaves its old copy
     /// unfinished.
-    pub(super) fn begin(&mut self, part: PartIndex, ticket: CopyTicket, least: u32) {
+    pub(crate) fn begin(&mut self, part: PartIndex, ticket: CopyTicket, least: u32) {
         let least = usize::try_from(least).unwrap_or(SECTOR).clamp(SECTOR, COPY_BLOCK);
         let mut job = Job {
             part,
@@ -112,7 +112,7 @@ impl Slot {
     }
 
     /// The next I/O, or what could not be read; `None` while everything is in flight or the copy is over.
-    pub(super) fn next_operation<V: Volume + ?Sized>(&mut self, volume: &V) -> Option<Operation> {
+    pub(crate) fn next_operation<V: Volume + ?Sized>(&mut self, volume: &V) -> Option<Operation> {
         let number = self.number;
         let job = self.job.as_mut()?;
         let buffer = Buffer::Copy(number);
@@ -154,7 +154,7 @@ impl Slot {
     }
 
     /// The copy if it is over, after [`Slot::next_operation`] has nothing more; the slot is free then.
-    pub(super) fn take_over(&mut self) -> Option<Copied> {
+    pub(crate) fn take_over(&mut self) -> Option<Copied> {
         let Doing::Over(outcome) = self.job.as_ref()?.doing else { return None };
         let job = self.job.take()?;
         let data = job.done.saturating_mul(SECTOR as u64).saturating_sub(job.zeroed);
@@ -162,7 +162,7 @@ impl Slot {
     }
 
     /// The read has ended.
-    pub(super) fn was_read<V: Volume + ?Sized>(
+    pub(crate) fn was_read<V: Volume + ?Sized>(
         &mut self,
         ended: Ended,
         volume: &V,
@@ -204,7 +204,7 @@ impl Slot {
     }
 
     /// The write of a run has ended.
-    pub(super) fn was_written(&mut self, run: u8, ended: Ended) {
+    pub(crate) fn was_written(&mut self, run: u8, ended: Ended) {
         let Some(job) = &mut self.job else { return };
         let Doing::Write { failed } = &mut job.doing else { return };
         let Some(writing) = job.runs.get_mut(usize::from(run)) else { return };

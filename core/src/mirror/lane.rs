@@ -20,7 +20,7 @@ const BATCH: usize = 256;
 /// The log writer of one part: one write at a time, so that writes of a block do not overtake each
 /// other.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(crate) struct Lane {
     /// Chunks to be marked, of any block.
     marks: Vec<ChunkIndex, BATCH>,
     /// Chunks that the write under way marks.
@@ -47,7 +47,7 @@ enum Doing {
 }
 
 impl Lane {
-    pub(super) const fn new() -> Lane {
+    pub(crate) const fn new() -> Lane {
         Lane {
             marks: Vec::new(),
             marking: Vec::new(),
@@ -58,12 +58,12 @@ impl Lane {
     }
 
     /// Whether nothing of it is in flight.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.doing == Doing::Nothing
     }
 
     /// The next write of a block, if one is due and none is under way.
-    pub(super) fn next_operation<V: Volume + ?Sized>(
+    pub(crate) fn next_operation<V: Volume + ?Sized>(
         &mut self,
         number: PartIndex,
         volume: &V,
@@ -143,12 +143,12 @@ impl Lane {
     }
 
     /// Chunks of the part have become clean: their bits are to be set, without hurry.
-    pub(super) const fn cleaned(&mut self) {
+    pub(crate) const fn cleaned(&mut self) {
         self.has_stale = true;
     }
 
     /// The write of a block has ended; says how many chunks it has marked.
-    pub(super) fn was_written<V: Volume + ?Sized>(
+    pub(crate) fn was_written<V: Volume + ?Sized>(
         &mut self,
         number: PartIndex,
         ended: Ended,

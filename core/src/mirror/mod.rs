@@ -20,6 +20,9 @@ mod zeroes;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
+/// For the explorer of a whole move, which takes their steps in every order.
+#[cfg(all(test, not(any(loom, shuttle))))]
+pub(crate) use self::{copy::Slot, lane::Lane, settle::Settle};
 pub use copier::Copier;
 pub use load::LogLoad;
 pub use operation::{Buffer, Buffers, COPY_BLOCK, COPY_SLOTS, Ended, Next, Operation, Tag};

@@ -14,7 +14,7 @@ const LOOK_AGAIN: u64 = 5_000_000;
 
 /// The settle rounds of one volume: all its parts together, so that no device is flushed twice in one.
 #[derive(Debug)]
-pub(super) struct Settle {
+pub(crate) struct Settle {
     pace: SettlePace,
     /// Devices that this round flushes: those to be asked yet,
     to_flush: DeviceSet,
@@ -27,7 +27,7 @@ pub(super) struct Settle {
 }
 
 impl Settle {
-    pub(super) const fn new(now: Nanos) -> Settle {
+    pub(crate) const fn new(now: Nanos) -> Settle {
         Settle {
             pace: SettlePace::new(now),
             to_flush: DeviceSet::EMPTY,
@@ -38,7 +38,7 @@ impl Settle {
     }
 
     /// Whether no round is under way.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.to_flush.is_empty() && self.flushing.is_empty() && self.turn.is_none()
     }
 
@@ -49,7 +49,7 @@ impl Settle {
 
     /// Begins a round where one is due and brings something. Says when to look again; `None`: when
     /// something has happened.
-    pub(super) fn begin<V: Volume + ?Sized>(
+    pub(crate) fn begin<V: Volume + ?Sized>(
         &mut self,
         now: Nanos,
         volume: &V,
@@ -83,14 +83,14 @@ impl Settle {
     }
 
     /// The next flush of the round under way.
-    pub(super) fn next_operation(&mut self) -> Option<Operation> {
+    pub(crate) fn next_operation(&mut self) -> Option<Operation> {
         let device = self.to_flush.pop()?;
         self.flushing.insert(device);
         Some(Operation::Flush { tag: Tag::new(Of::Flush(device)), device })
     }
 
     /// A device has answered its flush.
-    pub(super) fn was_flushed<V: Volume + ?Sized>(
+    pub(crate) fn was_flushed<V: Volume + ?Sized>(
         &mut self,
         device: DeviceIndex,
         ended: Ended,
@@ -112,7 +112,7 @@ impl Settle {
     }
 
     /// Ends the round where everything it waits for is answered.
-    pub(super) fn end<V: Volume + ?Sized>(
+    pub(crate) fn end<V: Volume + ?Sized>(
         &mut self,
         now: Nanos,
         volume: &V,

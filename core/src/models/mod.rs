@@ -3,7 +3,7 @@
 //! | which | explores what |
 //! |---|---|
 //! | [`explore_chunks`] | the chunk protocol, [`step()`](crate::chunk::step()): every interleaving, a crash in every state |
-//! | [`explore_move`] | a whole move of a few chunks by mover, tracker and plans: every interleaving, every crash, every recovery |
+//! | [`explore_move`] | a whole move of a few chunks by mover, tracker, plans and the copier's parts: every interleaving, every crash, every recovery |
 //! | `loom_cells` | cells, guard and health: every execution of a few threads, every memory order |
 //! | `shuttle_part` | a mirrored part at the size of a system: random and PCT schedules |
 

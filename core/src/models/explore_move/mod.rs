@@ -1,6 +1,6 @@
 //! Every interleaving of a whole small world: one move from *Queued* to its end by the real mover, its
-//! chunks kept equal by the real tracker and write plans, over two PVs with volatile caches, while
-//! clients write and flush; the power fails in every state, of the unflushed sectors any set
+//! chunks kept equal by the real tracker, write plans, copy, settle rounds and log writer, over two PVs
+//! with volatile caches, while clients write and flush; the power fails in every state, of the unflushed sectors any set
 //! survives, and the real recovery goes on from there, again and again.
 //!
 //! States are met once: the walk is over the graph of all that can be reached, not over paths. What is
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::vec::Vec;
 
+mod copier;
 mod moves;
 mod rig;
 mod scenario;

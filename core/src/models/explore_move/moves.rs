@@ -88,12 +88,12 @@ impl World {
                 self.swap(ground)
             }
             Phase::AwaitCopy => {
-                let left = self.with_tracker(ground, |rig| (rig.tracker.left(), Effects::NONE));
+                let left = self.with_tracker(ground, |rig| (rig.tracker().left(), Effects::NONE));
                 (left == 0).then_some(Act::Answer(Event::CopyEqual))
             }
             Phase::Check | Phase::CheckFlushed if self.authority != Authority::Source => done,
             Phase::Check | Phase::CheckFlushed => {
-                match self.with_tracker(ground, |rig| rig.tracker.seal()) {
+                match self.with_tracker(ground, |rig| rig.tracker().seal()) {
                     Sealed::Sealed => done,
                     Sealed::NotEqual => Some(Act::Answer(Event::NotEqual)),
                     Sealed::Unhealthy(_) => panic!("nothing fails here"),
@@ -121,7 +121,7 @@ impl World {
 
     fn decided(&mut self, authority: Authority, ground: &Ground<'_>) {
         if self.live == Some(Mapping::Mirrored) {
-            self.with_tracker(ground, |rig| ((), rig.tracker.decided(authority)));
+            self.with_tracker(ground, |rig| ((), rig.tracker().decided(authority)));
         }
     }
 
@@ -152,7 +152,7 @@ impl World {
             let bits: u8 =
                 self.chunks[..ground.scenario.chunks].iter().enumerate().map(clean).sum();
             self.with_tracker(ground, |rig| {
-                rig.tracker.load_log_bits(ChunkIndex(0), &[bits]);
+                rig.tracker().load_log_bits(ChunkIndex(0), &[bits]);
                 ((), Effects::NONE)
             });
         }

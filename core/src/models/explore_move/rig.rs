@@ -3,22 +3,24 @@
 use std::boxed::Box;
 use std::vec::Vec;
 
+use super::copier::Small;
 use super::scenario::Scenario;
 use super::world::{CHUNKS, World};
 use crate::chunk::{
     Borrowed, Cells, ChunkCell, ChunkIndex, Geometry, Group, Piece, QueueId, Tracker,
 };
+use crate::mirror::Volume as _;
 use crate::sync::Ordering;
 use crate::units::Sectors;
 
 /// Sectors of a block, the smallest that the overlap guard tells apart.
-const BLOCK: u64 = 8;
+pub(super) const BLOCK: u64 = 8;
 /// Sectors of a chunk.
-const CHUNK: u64 = 16;
+pub(super) const CHUNK: u64 = 16;
 
-/// One tracker for all states.
+/// One tracker for all states, as that of a volume's one part.
 pub(super) struct Rig {
-    pub(super) tracker: Tracker<Borrowed<'static>>,
+    pub(super) volume: Small,
     chunks: usize,
 }
 
@@ -31,7 +33,11 @@ impl Rig {
         let geometry = Geometry::new(Sectors(CHUNK * scenario.chunks as u64), CHUNK as u32)
             .expect("a small part");
         let tracker = Tracker::new(geometry, Borrowed { cells, groups }).expect("room for all");
-        Rig { tracker, chunks: scenario.chunks }
+        Rig { volume: Small::new(tracker), chunks: scenario.chunks }
+    }
+
+    pub(super) fn tracker(&self) -> &Tracker<Borrowed<'static>> {
+        self.volume.parts()[0].tracker()
     }
 
     fn all(&self) -> Piece {
@@ -40,7 +46,7 @@ impl Rig {
 
     /// The tracker as it is in this world.
     pub(super) fn load(&self, world: &World, scenario: &Scenario) {
-        let tracker = &self.tracker;
+        let tracker = self.tracker();
         let mut left = 0;
         for (cell, chunk) in tracker.storage.cells().iter().zip(&world.chunks) {
             cell.reset(chunk.word);
@@ -53,6 +59,12 @@ impl Rig {
         }
         if world.log_stale {
             group.log_is_stale();
+        }
+        while tracker.next_marking().is_some() {}
+        for (chunk, at) in world.chunks[..self.chunks].iter().zip(0u32..) {
+            if chunk.mark {
+                tracker.marks.put(ChunkIndex(at));
+            }
         }
         tracker.health.set_authority(world.authority);
         tracker.settling.store(u32::from(world.settle.is_some()), Ordering::SeqCst);
@@ -74,7 +86,7 @@ impl Rig {
 
     /// The world with what became of the tracker.
     pub(super) fn store(&self, world: &mut World) {
-        let tracker = &self.tracker;
+        let tracker = self.tracker();
         for (cell, chunk) in tracker.storage.cells().iter().zip(&mut world.chunks) {
             chunk.word = cell.load();
         }
@@ -84,6 +96,7 @@ impl Rig {
         world.authority = tracker.authority();
         // The copier looks at every chunk anyway.
         while tracker.next_wanted().is_some() {}
+        world.chunks.iter_mut().for_each(|chunk| chunk.mark = false);
         while let Some(chunk) = tracker.next_marking() {
             world.chunks[chunk.0 as usize].mark = true;
         }

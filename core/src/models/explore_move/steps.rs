@@ -1,14 +1,13 @@
-//! Every step that a client, the copier or the log writer may do next.
+//! Every step that a client may do next.
 
 use std::vec::Vec;
 
 use super::rig::{Rig, piece};
 use super::scenario::{Op, Scenario};
-use super::world::{Client, Copying, Flusher, World};
+use super::world::{Client, Flusher, World};
 use crate::Leg;
 use crate::chunk::{
-    Admission, AppResult, CopyOutcome, CopyTicket, Effects, Parked, QueueId, QueueMask, Route,
-    SettleRound, WriteOutcome, WriteTicket,
+    Admission, AppResult, Effects, Parked, QueueId, QueueMask, Route, WriteOutcome, WriteTicket,
 };
 use crate::io::{Discards, WriteOp, WriteProgress, plan_write};
 use crate::mover::Mapping;
@@ -108,7 +107,7 @@ impl World {
                 self.clients[client] = Client::Idle;
                 let who = queue(client as u8);
                 self.with_tracker(ground, |rig| {
-                    match rig.tracker.admit(piece, content, who, policy) {
+                    match rig.tracker().admit(piece, content, who, policy) {
                         Ok(Admission::Admitted(ticket, effects)) => {
                             let (route, guarded) = (ticket.route(), ticket.guarded);
                             ticket.leave_in_flight();
@@ -154,7 +153,7 @@ impl World {
             let app = world.with_tracker(ground, |rig| {
                 let chunk = crate::chunk::ChunkIndex(chunk as u32);
                 let ticket = WriteTicket { chunk, piece, route, guarded };
-                let completed = ticket.complete(&rig.tracker, outcome);
+                let completed = ticket.complete(rig.tracker(), outcome);
                 (completed.app, completed.effects)
             });
             assert_eq!(app, AppResult::Done, "nothing fails here");
@@ -194,121 +193,6 @@ impl World {
             world.answer_flush(ground.scenario, client, covers);
             all.push(world);
         }
-    }
-
-    /// Any chunk that may be copied may be the next; one at a time.
-    fn copier_steps(&self, ground: &Ground<'_>, all: &mut Vec<World>) {
-        let busy = self.chunks.iter().position(|chunk| chunk.copying != Copying::No);
-        let Some(at) = busy else {
-            for chunk in ground.rig.chunks() {
-                let mut world = self.clone();
-                let begun = world.with_tracker(ground, |rig| {
-                    let ticket = rig.tracker.begin_copy(chunk, true);
-                    let begun = ticket.is_some();
-                    ticket.into_iter().for_each(CopyTicket::leave_in_flight);
-                    (begun, Effects::NONE)
-                });
-                if begun {
-                    world.chunks[chunk.0 as usize].copying = Copying::Begun;
-                }
-                if world != *self {
-                    all.push(world);
-                }
-            }
-            return;
-        };
-        let mut world = self.clone();
-        world.chunks[at].copying = match self.chunks[at].copying {
-            Copying::Begun => Copying::Read(self.chunks[at].legs[0].map(|block| block.now)),
-            Copying::Read(values) => {
-                world.put_copy(at, values);
-                Copying::Written
-            }
-            _ => {
-                world.with_tracker(ground, |rig| {
-                    let chunk = crate::chunk::ChunkIndex(at as u32);
-                    let piece =
-                        rig.tracker.geometry().piece_of(chunk).expect("a chunk of the part");
-                    let ticket = CopyTicket { chunk, piece, wanted: true };
-                    ((), ticket.complete(&rig.tracker, CopyOutcome::Copied))
-                });
-                Copying::No
-            }
-        };
-        all.push(world);
-    }
-
-    fn settle_steps(&self, ground: &Ground<'_>, all: &mut Vec<World>) {
-        let Some(legs) = self.settle else {
-            let mut world = self.clone();
-            let begun = world
-                .with_tracker(ground, |rig| (rig.tracker.begin_settle().is_some(), Effects::NONE));
-            if begun {
-                world.settle = Some([0; 2]);
-            }
-            if world != *self {
-                all.push(world);
-            }
-            return;
-        };
-        // The source's flush first: which leg is first makes no difference to the tracker.
-        let Some(leg) = (0..2).find(|leg| legs[*leg] < 2) else {
-            let mut world = self.clone();
-            world.with_tracker(ground, |rig| {
-                ((), rig.tracker.finish_settle(SettleRound::begun_elsewhere(), Ok(())).1)
-            });
-            world.settle = None;
-            all.push(world);
-            return;
-        };
-        let mut world = self.clone();
-        let mut now = legs;
-        now[leg] += 1;
-        match legs[leg] {
-            0 if world.begin_flush(leg, Flusher::Settle) => {}
-            1 => world.end_flush(leg),
-            _ => return,
-        }
-        world.settle = Some(now);
-        all.push(world);
-    }
-
-    /// The log's one block: with the marks that are wanted, or when bits are to be set.
-    fn log_steps(&self, ground: &Ground<'_>, all: &mut Vec<World>) {
-        let mut world = self.clone();
-        let used = ground.scenario.chunks;
-        if self.chunks[..used].iter().any(|chunk| chunk.writing.is_some()) {
-            let mut marked = Vec::new();
-            for (chunk, at) in world.chunks[..used].iter_mut().zip(0u32..) {
-                if let Some(bit) = chunk.writing.take() {
-                    chunk.bit = 1 << u8::from(bit);
-                }
-                if std::mem::take(&mut chunk.marking) {
-                    marked.push(crate::chunk::ChunkIndex(at));
-                }
-            }
-            world.with_tracker(ground, |rig| {
-                let wake = |all: Effects, chunk| all.and(rig.tracker.marked(chunk));
-                ((), marked.iter().fold(Effects::NONE, |all, chunk| wake(all, *chunk)))
-            });
-            all.push(world);
-            return;
-        }
-        let marks = self.chunks[..used].iter().any(|chunk| chunk.mark);
-        let bits = world.with_tracker(ground, |rig| {
-            let stale = rig.tracker.take_stale_group(0).is_some();
-            let mut bits = [0];
-            rig.tracker.fill_log_bits(crate::chunk::ChunkIndex(0), &mut bits);
-            ((marks || stale).then_some(bits[0]), Effects::NONE)
-        });
-        let Some(bits) = bits else { return };
-        for (at, chunk) in world.chunks[..used].iter_mut().enumerate() {
-            let clean = bits >> at & 1 == 1;
-            chunk.writing = Some(clean);
-            chunk.bit |= 1 << u8::from(clean);
-            chunk.marking = std::mem::take(&mut chunk.mark);
-        }
-        all.push(world);
     }
 }
 

@@ -42,7 +42,7 @@ impl Block {
         Block { now: value, keep: 1 << value, kept: 0 }
     }
 
-    fn write(&mut self, value: u8) {
+    pub(super) fn write(&mut self, value: u8) {
         self.now = value;
         self.keep |= 1 << value;
         if self.kept != 0 {
@@ -183,13 +183,6 @@ impl World {
             if blocks >> index & 1 == 1 {
                 block.write(value(client));
             }
-        }
-    }
-
-    /// Puts what the copier has read onto the destination.
-    pub(super) fn put_copy(&mut self, chunk: usize, values: [u8; BLOCKS]) {
-        for (block, value) in self.chunks[chunk].legs[1].iter_mut().zip(values) {
-            block.write(value);
         }
     }
 
