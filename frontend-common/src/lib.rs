@@ -6,7 +6,6 @@
 pub mod activation;
 pub mod cli;
 pub mod commands;
-pub mod control;
 pub mod device;
 pub mod drive;
 pub mod error;
@@ -23,6 +22,7 @@ pub mod program;
 pub mod progress;
 pub mod pv;
 pub mod report;
+pub mod requests;
 pub mod signature;
 #[cfg(feature = "sim")]
 pub mod simulation;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use lvshift_frontend_common::control;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::Wake;
+use lvshift_frontend_common::requests;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -14,7 +14,7 @@ use crate::kernel::Kernel;
 pub(crate) fn wait(kernel: &Kernel, timeout: Option<Duration>) -> Result<Wake> {
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
     let mut fds = vec![PollFd::new(kernel.events(), PollFlags::IN)];
-    let wake = control::wake();
+    let wake = requests::wake();
     if let Some(wake) = &wake {
         fds.push(PollFd::new(wake, PollFlags::IN));
     }

@@ -131,7 +131,7 @@ impl FrontEnd for Dm {
             .find(&uuid)?
             .ok_or_else(|| Error::new(Kind::Kernel, "the LV's device went away again"))?;
         if !private {
-            kernel.settle();
+            kernel.wait_for_udev();
         }
         nodes::make_node(&info.name, info.number)?;
         if !private {
@@ -148,7 +148,7 @@ impl FrontEnd for Dm {
             kernel
                 .remove(&uuid, &info.name)
                 .map_err(|error| error.state("the LV is still active"))?;
-            kernel.settle();
+            kernel.wait_for_udev();
             nodes::remove_node(&info.name)?;
         }
         let Some((lv_uuid, name)) = record else { return Ok(()) };
@@ -178,7 +178,7 @@ impl FrontEnd for Dm {
         let Some(info) = kernel.find(&uuid)? else { return Ok(()) };
         if info.name != name {
             kernel.rename(&info.name, &name)?;
-            kernel.settle();
+            kernel.wait_for_udev();
             nodes::remove_node(&info.name)?;
         }
         nodes::make_node(&name, info.number)?;

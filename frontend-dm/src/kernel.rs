@@ -234,9 +234,9 @@ impl Kernel {
     }
 
     /// Waits for a while until udev has seen to all changes so far. Not for a move.
-    pub(crate) fn settle(&self) {
+    pub(crate) fn wait_for_udev(&self) {
         if let Some(cookie) = self.cookie.get().and_then(Option::as_ref) {
-            cookie.settle();
+            cookie.wait_for_udev();
         }
     }
 

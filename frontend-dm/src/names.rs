@@ -79,7 +79,7 @@ pub(crate) fn is_helper_of(dm_uuid: &str, vg: Uuid, lv: Uuid) -> bool {
 /// The VG that a dm UUID of ours names.
 pub(crate) fn vg_of(dm_uuid: &str) -> Option<Uuid> {
     let text = dm_uuid.strip_prefix(OWN_DM_PREFIX)?.get(..36)?;
-    lvshift_frontend_common::control::parse_uuid(text)
+    lvshift_frontend_common::requests::parse_uuid(text)
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ impl Cookie {
 
     /// Waits until udev has seen to all events, for a while. After having waited in vain once, no
     /// more.
-    pub(crate) fn settle(&self) {
+    pub(crate) fn wait_for_udev(&self) {
         let start = Instant::now();
         while self.patient.get() {
             // SAFETY: GETVAL takes no fourth argument.

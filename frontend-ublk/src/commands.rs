@@ -16,7 +16,7 @@ use crate::protocol::{Dev, Request, Tuning, WireTable};
 
 /// Does one of them.
 pub(crate) fn run(command: OwnCommand) -> ExitCode {
-    let work: Box<Work> = match command {
+    let action: Box<dyn FnOnce() -> Result<()>> = match command {
         OwnCommand::Daemon(args) => {
             #[cfg(feature = "failpoints")]
             if args.failpoints {
@@ -31,7 +31,7 @@ pub(crate) fn run(command: OwnCommand) -> ExitCode {
         OwnCommand::Tables(args) => Box::new(move || tables(&args.lv)),
         OwnCommand::Tune(args) => Box::new(move || tune(&args)),
     };
-    match work() {
+    match action() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::err(&format!("  lvshift-ublk: {error}\n"));
@@ -39,8 +39,6 @@ pub(crate) fn run(command: OwnCommand) -> ExitCode {
         }
     }
 }
-
-type Work = dyn FnOnce() -> Result<()>;
 
 /// Replaces the daemon of one VG or of all by this version.
 fn upgrade(only: Option<&str>) -> Result<()> {

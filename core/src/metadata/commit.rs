@@ -72,7 +72,8 @@ pub enum CommitResult {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    Settling,
+    /// What it holds may not be durable.
+    Unflushed,
     /// Not as far as the others.
     Behind,
     CaughtUp,
@@ -97,7 +98,7 @@ impl Commit {
     pub fn new(targets: &[CommitTarget]) -> Option<Commit> {
         let targets: Result<Bounded<_, MAX_PVS>, ()> =
             targets.iter().try_fold(Bounded::new(), |mut all, &target| {
-                all.push((target, Progress::Settling)).map_err(|_| ())?;
+                all.push((target, Progress::Unflushed)).map_err(|_| ())?;
                 Ok(all)
             });
         targets
@@ -110,7 +111,7 @@ impl Commit {
     /// all flushes; `None` when there is none any more, and then [`Commit::result`] has one. Asking again before [`Commit::handle`] gives the same.
     pub fn poll_action(&mut self) -> Option<CommitAction> {
         let find = |wanted| self.targets.iter().position(|(_, progress)| *progress == wanted);
-        let index = find(Progress::Settling)
+        let index = find(Progress::Unflushed)
             .or_else(|| find(Progress::Behind))
             .or_else(|| find(Progress::CaughtUp))
             .or_else(|| find(Progress::Writing))
@@ -136,13 +137,13 @@ impl Commit {
                 target.slot = target.slot.other();
             }
             *progress = match progress {
-                Progress::Settling if !done => Progress::Doubtful,
+                Progress::Unflushed if !done => Progress::Doubtful,
                 Progress::Doubtful if done => Progress::DoubtfulWritten,
                 _ if !done => Progress::Failed,
                 Progress::DoubtfulWritten => Progress::Failed,
-                Progress::Settling if target.lags => Progress::Behind,
+                Progress::Unflushed if target.lags => Progress::Behind,
                 Progress::Behind => Progress::CaughtUp,
-                Progress::Settling | Progress::CaughtUp => Progress::Writing,
+                Progress::Unflushed | Progress::CaughtUp => Progress::Writing,
                 Progress::Writing => Progress::Written,
                 _ => Progress::Flushed,
             };
@@ -153,7 +154,7 @@ impl Commit {
     pub fn result(&self) -> Option<CommitResult> {
         let count = |wanted| self.targets.iter().filter(|(_, p)| *p == wanted).count();
         let unfinished = [
-            Progress::Settling,
+            Progress::Unflushed,
             Progress::Behind,
             Progress::CaughtUp,
             Progress::Writing,

@@ -33,7 +33,7 @@ pub fn start(recorded: MoveState, live: &[Live]) -> State {
         log_kept: LvSet::default(),
         attached: LvSet::default(),
         touched: LvSet::default(),
-        settled: LvSet::default(),
+        switched: LvSet::default(),
     };
     for (lv, &live) in (0u8..).zip(live) {
         state.lvs = lv + 1;
@@ -53,7 +53,7 @@ pub fn start(recorded: MoveState, live: &[Live]) -> State {
                 state.attached = state.attached.with(lv);
             }
             (MoveState::Moved, Live::Absent | Live::Is(Mapping::Final)) => {
-                state.settled = state.settled.with(lv);
+                state.switched = state.switched.with(lv);
             }
             (_, Live::Foreign)
             | (MoveState::Queued, Live::Is(Mapping::Mirrored | Mapping::Final))

@@ -22,7 +22,7 @@ pub enum InCharge {
     Source,
     /// The destination; the record says so.
     Destination,
-    /// The PVs may disagree: a commit failed half-way, and so did every try to settle it.
+    /// The PVs may disagree: a commit failed half-way, and so did every try to end that.
     /// Whichever record a later run reads is right, since nothing was done that favours one.
     Either,
 }
@@ -152,5 +152,5 @@ pub struct State {
     /// Their device may hold a table of this move, live or loaded: the way back loads and swaps.
     pub touched: LvSet,
     /// They were found on the destination, or without a device: nothing to switch.
-    pub settled: LvSet,
+    pub switched: LvSet,
 }

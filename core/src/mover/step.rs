@@ -230,7 +230,7 @@ fn build(state: State, from: u8) -> Phase {
 
 /// The next LV to switch to the destination, or the first shadow to remove.
 fn load_final(state: State, from: u8) -> Phase {
-    match (from..state.lvs).find(|&lv| !state.settled.has(lv)) {
+    match (from..state.lvs).find(|&lv| !state.switched.has(lv)) {
         Some(lv) => Phase::LoadFinal(lv),
         None => remove_shadow(state, 0),
     }

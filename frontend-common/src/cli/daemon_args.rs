@@ -7,7 +7,7 @@ use lvshift_core::units::Uuid;
 
 use super::pv_args::WritePolicy;
 use super::values::{OrNone, factor_or_none};
-use crate::control::parse_uuid;
+use crate::requests::parse_uuid;
 use crate::size::Size;
 
 /// The commands that stand beside LVM's in `lvshift-ublk`.

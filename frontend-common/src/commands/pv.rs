@@ -7,12 +7,12 @@ use lvshift_core::units::Uuid;
 use super::Context;
 use super::lookup::{device_number, or_lvm2s, refuse};
 use crate::cli::pv_args::{Pvcreate, Pvremove};
-use crate::control::parse_uuid;
 use crate::device::users::in_use;
 use crate::device::{Access, BlockDevice, filter};
 use crate::error::{Error, Kind, Result};
 use crate::lvm2;
 use crate::pv::{self, CreateOptions, Scan};
+use crate::requests::parse_uuid;
 use crate::signature;
 
 pub(super) fn create(context: &mut Context<'_>, args: &Pvcreate) -> Result<()> {

@@ -7,11 +7,11 @@ use super::Context;
 use super::lookup::{self, full_name, refuse};
 use super::vg::not_lvm2s;
 use crate::cli::day_args::Vgrename;
-use crate::control::parse_uuid;
 use crate::error::{Error, Kind, Result};
 use crate::exclusive;
 use crate::links;
 use crate::pv::Scan;
+use crate::requests::parse_uuid;
 use crate::vg::{Hold, OpenVg};
 
 pub(super) fn run(context: &mut Context<'_>, args: &Vgrename) -> Result<()> {

@@ -15,10 +15,10 @@ use super::summary::Names;
 use super::ticker::Place;
 use super::wishes::Wishes;
 use super::{MoveReport, Report, diagnose, log, record};
-use crate::control::Requests;
 use crate::error::{Error, Result};
 use crate::front_end::FrontEnd;
 use crate::journal::Journal;
+use crate::requests::Requests;
 use crate::vg::OpenVg;
 
 /// What the moves of a command have in common.

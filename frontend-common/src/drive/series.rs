@@ -11,9 +11,9 @@ use rustix::mm::{MlockAllFlags, mlockall};
 use super::ticker::Place;
 use super::wishes::Wishes;
 use super::{MoveReport, Options, Report};
-use crate::control::{self, Control, Requests};
 use crate::error::{Kind, Result};
 use crate::lock::{self, Lock};
+use crate::requests::{self, Listener, Requests};
 
 /// The recorded moves of one VG.
 pub(crate) trait Moves {
@@ -58,7 +58,7 @@ pub(crate) fn run_all(
     options: Options<'_>,
     abort: bool,
 ) -> Result<Vec<MoveReport>> {
-    let mut control = Control::new(vg.vg())?;
+    let mut listener = Listener::new(vg.vg())?;
     keep_alive();
     let bytes: Vec<u64> = moves.iter().map(|of| vg.bytes(*of)).collect();
     let mut place = Place { number: 0, count: moves.len(), before: 0, total: bytes.iter().sum() };
@@ -71,7 +71,7 @@ pub(crate) fn run_all(
         let turn = Turn {
             place,
             interval: options.interval,
-            requests: &mut control,
+            requests: &mut listener,
             wishes: &mut wishes,
             tell: &mut *options.report,
         };
@@ -99,7 +99,7 @@ pub(crate) fn run_all(
 pub(crate) fn lock_to_abort(vg: Uuid, moves: &[Uuid]) -> Result<Lock> {
     match lock::mover(vg, "pvmove --abort") {
         Err(error) if error.kind == Kind::Locked => {
-            control::ask_to_abort(vg, moves)?;
+            requests::ask_to_abort(vg, moves)?;
             lock::mover_after_others(vg)
         }
         other => other,

@@ -7,11 +7,11 @@ use super::host::{self, Means};
 use super::ticker::Place;
 use super::wishes::Wishes;
 use super::{MoveReport, Report};
-use crate::control::Requests;
 use crate::error::Result;
 use crate::front_end::FrontEnd;
 use crate::journal::Journal;
 use crate::lock;
+use crate::requests::Requests;
 use crate::vg::OpenVg;
 
 /// Drives the move to its end, or with `abort` back to its source.

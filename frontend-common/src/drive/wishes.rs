@@ -4,7 +4,7 @@ use lvshift_core::units::Uuid;
 use lvshift_driver::Request as OfMove;
 
 use super::Report;
-use crate::control::{Request, Requests};
+use crate::requests::{Request, Requests};
 
 /// What was asked for since the command began.
 #[derive(Debug, Default)]

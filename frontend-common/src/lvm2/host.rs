@@ -14,11 +14,11 @@ use super::stack::Stack;
 use super::text::{Record, State};
 use super::vg::LvmVg;
 use super::{id, vg};
-use crate::control::Requests;
 use crate::device::Aligned;
 use crate::drive::{Account, Facts, MoveReport, Names, Place, Report, Wishes};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
+use crate::requests::Requests;
 
 /// What the moves of a command have in common.
 pub(super) struct Means<'a> {

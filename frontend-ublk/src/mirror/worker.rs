@@ -22,7 +22,7 @@ use super::confirm::Confirm;
 use crate::events::Events;
 use crate::limits::WAKEUP;
 use crate::live::{LiveTable, at as at_ring, slot};
-use crate::platform::{self, Instant, Memory, Ring, Thread, Wakeup, Work, read_at};
+use crate::platform::{self, Instant, Memory, Ring, RingLoop, Thread, Wakeup, read_at};
 use crate::protocol::Tuning;
 use crate::queues::Queues;
 
@@ -115,7 +115,7 @@ struct Running {
     start: Instant,
 }
 
-impl Work for Running {
+impl RingLoop for Running {
     fn before_wait(&mut self) -> io::Result<Option<Option<Duration>>> {
         let tuning = self.shared.tuning.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(tuning) = tuning {

@@ -38,7 +38,7 @@ pub(crate) struct Note {
 }
 
 /// What a thread with a ring does, cut where it waits.
-pub trait Work {
+pub trait RingLoop {
     /// All that can be done now; then how long to wait at most (`None`: until something ends), or
     /// `None` where the thread's work is done.
     ///

@@ -18,7 +18,7 @@ use self::tag::{Asked, User, What, buffer, data};
 use crate::latency::QueueLatencies;
 use crate::limits::{DEPTH, DEVICE, MAX_IO_BYTES, WAKEUP};
 use crate::live::{LiveTable, at, slot};
-use crate::platform::{Descriptors, Handle, Instant, Ring, Slot, Wakeup, Work};
+use crate::platform::{Descriptors, Handle, Instant, Ring, RingLoop, Slot, Wakeup};
 use crate::queues::Queues;
 use crate::quiesce::Quiesce;
 use crate::uapi::io_command;
@@ -53,7 +53,7 @@ pub(crate) struct Queue {
     now: u64,
 }
 
-impl Work for Queue {
+impl RingLoop for Queue {
     /// Serves until the device is stopped.
     fn before_wait(&mut self) -> io::Result<Option<Option<Duration>>> {
         Ok((self.dead < DEPTH || !self.requests.is_drained()).then_some(None))

@@ -45,7 +45,7 @@ fn one_sequence_number_over_two_contents_is_refused() {
     ];
     let error = ChooseError::SplitBrain { sequence: 6, first: 0, second: 1 };
     assert_eq!(choose(uuid(1), &devices), Err(error));
-    // Older quarrels are settled.
+    // Older quarrels are over.
     let devices = [
         found(1000, [slot(1000, 6, 1), slot(1000, 7, 7)]),
         found(1001, [slot(1001, 6, 2), slot(1001, 7, 7)]),

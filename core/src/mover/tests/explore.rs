@@ -72,7 +72,7 @@ impl Walk {
             self.crash(&after);
             if event == Event::Done {
                 after.unseal_after(&state);
-                after = after.settle();
+                after = after.with_writes();
             }
             self.node(after, step(state, event));
         }
@@ -96,7 +96,7 @@ fn recovers(world: &World, mut state: State) {
         let (mut after, event) =
             best.unwrap_or_else(|| panic!("no way on from {state:?} in {world:?}")).clone();
         after.unseal_after(&state);
-        world = after.settle();
+        world = after.with_writes();
         state = step(state, event);
     }
     panic!("no end in sight: {state:?} in {world:?}");

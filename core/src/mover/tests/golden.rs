@@ -143,10 +143,10 @@ fn plain(mut state: State) -> State {
         if state.recorded == MoveState::Queued {
             state.recorded = MoveState::Copying;
         }
-        (state.moved_failures, state.settled) = (0, LvSet::default());
+        (state.moved_failures, state.switched) = (0, LvSet::default());
     }
     if matches!(state.phase, Phase::RemoveShadow(_) | Phase::Diagnose | Phase::Forget) {
-        (state.touched, state.settled) = (LvSet::default(), LvSet::default());
+        (state.touched, state.switched) = (LvSet::default(), LvSet::default());
         (state.moved_failures, state.unsure) = (0, false);
     }
     state

@@ -123,7 +123,7 @@ impl World {
     }
 
     /// What the application's writes make of the world, and what must hold in it always.
-    pub(super) fn settle(mut self) -> World {
+    pub(super) fn with_writes(mut self) -> World {
         for lv in &mut self.lvs {
             match lv.live {
                 Some(Mapping::Source) => {
@@ -176,7 +176,7 @@ impl World {
         let mut add = |change: &dyn Fn(&mut World), event| {
             let mut world = self.clone();
             change(&mut world);
-            all.push((world.settle(), event));
+            all.push((world.with_writes(), event));
         };
         let equal = !self.bad && self.lvs.iter().all(|lv| lv.destination);
         match state.phase {
@@ -281,7 +281,7 @@ impl World {
 
     /// What happens by itself while something is mirrored.
     pub(super) fn destination_fails(&self) -> World {
-        World { bad: self.any(Mapping::Mirrored), ..self.clone() }.settle()
+        World { bad: self.any(Mapping::Mirrored), ..self.clone() }.with_writes()
     }
 
     /// The seal may go where the front end is told that it may.
@@ -302,7 +302,7 @@ impl World {
                 lv.loaded = None; // A device without a live table is taken down.
             }
         }
-        world.settle()
+        world.with_writes()
     }
 
     /// The host is gone: no device, no volatile cache.
@@ -312,7 +312,7 @@ impl World {
             (lv.live, lv.loaded, lv.shadow) = (None, None, false);
             lv.destination &= lv.durable;
         }
-        world.settle()
+        world.with_writes()
     }
 
     /// What activation by `vgchange` does after reading each possible record: confirm it, then
@@ -331,7 +331,7 @@ impl World {
                 if record.has(Records::SOURCE_SIDE) { Mapping::Source } else { Mapping::Final };
             let mut world = World { records: record, ..self.clone() };
             world.lvs.iter_mut().for_each(|lv| lv.live = Some(mapping));
-            all.push(world.settle());
+            all.push(world.with_writes());
         }
         all
     }

@@ -11,9 +11,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lvshift_core::units::Uuid;
-use lvshift_frontend_common::control as requests;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::Wake;
+use lvshift_frontend_common::requests;
 use lvshift_frontend_common::systemd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 

@@ -8,7 +8,7 @@ pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 pub(crate) use std::thread::sleep;
 pub(crate) use std::time::Instant;
 
-use crate::platform::Work;
+use crate::platform::RingLoop;
 
 /// A running thread.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Thread {
 }
 
 /// Starts a thread over what `make` makes there.
-pub(crate) fn spawn<W: Work>(
+pub(crate) fn spawn<W: RingLoop>(
     name: String,
     make: impl FnOnce() -> io::Result<W> + Send + 'static,
 ) -> io::Result<Thread> {
@@ -39,7 +39,7 @@ pub(crate) fn spawn<W: Work>(
     Ok(Thread { started, handle })
 }
 
-fn run(work: &mut impl Work) -> io::Result<()> {
+fn run(work: &mut impl RingLoop) -> io::Result<()> {
     while let Some(limit) = work.before_wait()? {
         work.wait(limit)?;
         work.after_wait()?;

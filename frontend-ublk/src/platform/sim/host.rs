@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::platform::Handle;
-use crate::platform::Work;
+use crate::platform::RingLoop;
 
 /// Why a simulated process ends in the middle of what it does; thrown with `resume_unwind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +122,7 @@ pub trait Host {
     /// Takes an end out of it.
     fn completion(&self, ring: u32) -> Option<Completion>;
     /// A new thread of the daemon; it owns the ring made last.
-    fn spawn(&self, name: String, work: Box<dyn Work>) -> u32;
+    fn spawn(&self, name: String, work: Box<dyn RingLoop>) -> u32;
     /// Whether a thread has ended.
     fn has_ended(&self, thread: u32) -> bool;
     /// Opens a disk, `alone` as with `O_EXCL`: how many sectors it has. `None` while somebody else holds it, or has

@@ -23,7 +23,7 @@ pub use self::ring::Handle;
 pub(crate) use self::ring::{Descriptors, Memory, Ring, read_at};
 pub(crate) use self::threads::{Condvar, Instant, Mutex, MutexGuard, Thread, cpus, sleep, spawn};
 pub(crate) use self::wakeup::Wakeup;
-pub use super::Work;
+pub use super::RingLoop;
 
 /// Requests that a queue takes at once.
 pub const DEPTH: u16 = crate::limits::DEPTH;

@@ -6,12 +6,12 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::host::host;
-use crate::platform::Work;
+use crate::platform::RingLoop;
 
 #[derive(Debug)]
 pub(crate) struct Thread(u32);
 
-pub(crate) fn spawn<W: Work + 'static>(
+pub(crate) fn spawn<W: RingLoop + 'static>(
     name: String,
     make: impl FnOnce() -> io::Result<W> + 'static,
 ) -> io::Result<Thread> {

@@ -7,10 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use lvshift_core::units::{Sectors, Uuid};
-use lvshift_frontend_common::control::{Request as Wish, Requests};
 use lvshift_frontend_common::device::{BlockDevice, Medium};
+use lvshift_frontend_common::requests::{Request as Wish, Requests};
 use lvshift_frontend_common::simulation;
-use lvshift_ublk::platform::sim::{Completion, Host, Io, IoOp, Killed, Request, Work};
+use lvshift_ublk::platform::sim::{Completion, Host, Io, IoOp, Killed, Request, RingLoop};
 
 use super::disk::io_error;
 use super::steps::Next;
@@ -143,7 +143,7 @@ impl World {
     fn put_back(
         &self,
         at: usize,
-        mut work: Box<dyn Work>,
+        mut work: Box<dyn RingLoop>,
         went: io::Result<Option<Option<std::time::Duration>>>,
     ) {
         match went {
@@ -211,7 +211,7 @@ impl Host for World {
     fn completion(&self, ring: u32) -> Option<Completion> {
         self.inner.borrow_mut().rings[ring as usize].pop_front()
     }
-    fn spawn(&self, name: String, mut work: Box<dyn Work>) -> u32 {
+    fn spawn(&self, name: String, mut work: Box<dyn RingLoop>) -> u32 {
         let at = {
             let mut inner = self.inner.borrow_mut();
             let ring = inner.rings.len() as u32 - 1;

@@ -191,7 +191,7 @@ impl Oracle {
     }
 
     /// After a power cut: the sector holds this for certain.
-    pub fn settle(&mut self, sector: usize, value: u64) {
+    pub fn found(&mut self, sector: usize, value: u64) {
         self.sectors[sector].clear();
         self.sectors[sector].push(Entry::certain(value));
     }

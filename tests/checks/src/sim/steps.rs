@@ -304,7 +304,7 @@ impl Inner {
     }
 
     fn wish(&mut self) -> bool {
-        use lvshift_frontend_common::control::Request;
+        use lvshift_frontend_common::requests::Request;
         if self.plan.wishes == 0 || !self.mover || !self.rng.one_in(self.plan.wishes) {
             return false;
         }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use lvshift_core::metadata::MoveState;
 use lvshift_frontend_common::vg::Vg;
-use lvshift_ublk::platform::sim::{Completion, Io, IoOp, Work};
+use lvshift_ublk::platform::sim::{Completion, Io, IoOp, RingLoop};
 
 use super::client::Op;
 use super::disk::Disk;
@@ -62,7 +62,7 @@ pub struct Pending {
 pub struct Thread {
     pub(super) ring: u32,
     pub(super) name: String,
-    pub(super) work: Option<Box<dyn Work>>,
+    pub(super) work: Option<Box<dyn RingLoop>>,
     /// When it looks up by itself.
     pub(super) timer: Option<u64>,
     pub(super) ended: bool,
@@ -113,7 +113,7 @@ pub struct Inner {
     pub(super) ops: Vec<Op>,
     pub(super) next_op: u32,
     pub(super) left: u32,
-    pub(super) requests: VecDeque<lvshift_frontend_common::control::Request>,
+    pub(super) requests: VecDeque<lvshift_frontend_common::requests::Request>,
     pub(super) in_daemon: u32,
     /// The mover's process is there.
     pub(super) mover: bool,
@@ -394,7 +394,7 @@ impl Inner {
                 let complaint = self.oracle.complaint(sector, value);
                 self.fail(format!("the power cut has lost what was flushed: {complaint}"));
             }
-            self.oracle.settle(sector, value);
+            self.oracle.found(sector, value);
         }
     }
 

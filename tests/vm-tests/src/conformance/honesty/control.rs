@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use super::lvm2::{EXTENTS, HEAD, Lvm2};
-use super::space::{BLOCK, Pool, settle};
+use super::space::{BLOCK, Pool, provision};
 use crate::conformance::honesty::{Extent, Fault};
 use crate::guest::{Faulty, Guest, Run};
 use crate::writer::Writer;
@@ -155,7 +155,7 @@ impl<'g> Control<'g> {
     fn thin(&self, extent: Extent) -> Result<Pool<'g>> {
         let data = if extent == Extent::Eight { EXTENTS * 2048 - BLOCK } else { 0 };
         let pool = Pool::on(self.guest, &self.two.arg(), HEAD + data)?;
-        settle(self.guest, "/dev/mapper/thin", HEAD)?;
+        provision(self.guest, "/dev/mapper/thin", HEAD)?;
         Ok(pool)
     }
 }

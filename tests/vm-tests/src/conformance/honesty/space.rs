@@ -54,7 +54,7 @@ impl<'g> Pool<'g> {
 }
 
 /// Gives every block of a device's first sectors its place: they have room from now on.
-pub(super) fn settle(guest: &Guest, device: &str, sectors: u64) -> Result<()> {
+pub(super) fn provision(guest: &Guest, device: &str, sectors: u64) -> Result<()> {
     let count = sectors / BLOCK;
     let bytes = BLOCK * 512;
     guest.sh(&format!("dd if=/dev/zero of={device} bs={bytes} count={count} oflag=direct"))?;
@@ -64,7 +64,7 @@ pub(super) fn settle(guest: &Guest, device: &str, sectors: u64) -> Result<()> {
 pub(super) fn space(guest: &mut Guest) -> Result<()> {
     let needed = u64::from(EXTENTS) * fixture::EXTENT;
     let pool = Pool::on(guest, &guest.disk("pv2")?.display().to_string(), DATA)?;
-    settle(guest, "/dev/mapper/thin", DATA)?;
+    provision(guest, "/dev/mapper/thin", DATA)?;
     let rig = Rig::over(guest, vec![guest.disk("pv1")?, "/dev/mapper/thin".into()])?;
     let lv = rig.lv("lv", EXTENTS, &[rig.pv(1)])?;
     let writer = fixture::writer(&lv, 1531)?;

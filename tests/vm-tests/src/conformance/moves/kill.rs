@@ -143,7 +143,7 @@ impl<'g> Bench<'g> {
     }
 
     /// Both LVs on one PV, which PV it is, all at rest, the application served without an error.
-    fn settled(&self) -> Result<usize> {
+    fn home_at_rest(&self) -> Result<usize> {
         self.rig.at_rest()?;
         let home = self.rig.home("a")?;
         ensure!(self.rig.home("b")? == home, "the LVs lie on different PVs");
@@ -160,7 +160,7 @@ impl<'g> Bench<'g> {
     }
 
     fn end(self) -> Result<()> {
-        self.settled()?;
+        self.home_at_rest()?;
         for writer in self.writers {
             writer.stop()?.clean()?;
         }
@@ -172,7 +172,7 @@ impl<'g> Bench<'g> {
 fn forward(guest: &Guest, then: &[&str], end: End) -> Result<()> {
     let bench = Bench::new(guest, 201)?;
     let rig = &bench.rig;
-    let mut from = bench.settled()?;
+    let mut from = bench.home_at_rest()?;
     for point in points(guest)? {
         let to = 3 - from;
         let (source, destination) = (rig.pv(from), rig.pv(to));
@@ -181,7 +181,7 @@ fn forward(guest: &Guest, then: &[&str], end: End) -> Result<()> {
             bench.served()?;
             let states = states_after_kill(rig)?;
             rig.pvmove(then)?.ok()?;
-            from = bench.settled()?;
+            from = bench.home_at_rest()?;
             let home = from;
             let expected = match (&states[..], end) {
                 ([], _) | ([MoveState::Moved], _) | (_, End::Destination) => to,
@@ -206,7 +206,7 @@ fn way_back(guest: &mut Guest) -> Result<()> {
     let rig = &bench.rig;
     for step in BACK {
         for point in [format!("before:{step}"), format!("after:{step}")] {
-            let from = bench.settled()?;
+            let from = bench.home_at_rest()?;
             let (source, destination) = (rig.pv(from), rig.pv(3 - from));
             let trial = || -> Result<()> {
                 killed(
@@ -218,7 +218,7 @@ fn way_back(guest: &mut Guest) -> Result<()> {
                 // An abort that is recorded is finished by whatever comes next.
                 let args: &[&str] = if states == [MoveState::Copying] { &["--abort"] } else { &[] };
                 rig.pvmove(args)?;
-                ensure!(bench.settled()? == from, "an abort ended on the destination");
+                ensure!(bench.home_at_rest()? == from, "an abort ended on the destination");
                 Ok(())
             };
             trial().with_context(|| format!("killed at {point}"))?;
@@ -240,7 +240,7 @@ const RECOVERY: &[(&str, &[&str])] = &[
 fn recovery(guest: &mut Guest) -> Result<()> {
     let bench = Bench::new(guest, 221)?;
     let rig = &bench.rig;
-    let mut from = bench.settled()?;
+    let mut from = bench.home_at_rest()?;
     for (first, step) in RECOVERY.iter().flat_map(|(f, steps)| steps.iter().map(move |s| (f, s))) {
         let (source, destination) = (rig.pv(from), rig.pv(3 - from));
         let mut trial = || -> Result<()> {
@@ -259,7 +259,7 @@ fn recovery(guest: &mut Guest) -> Result<()> {
             bench.served()?;
             rig.pvmove(&[])?.ok()?;
             let to = 3 - from;
-            from = bench.settled()?;
+            from = bench.home_at_rest()?;
             ensure!(from == to, "it did not arrive");
             Ok(())
         };
@@ -273,7 +273,7 @@ fn recovery(guest: &mut Guest) -> Result<()> {
 fn same_slot(guest: &mut Guest) -> Result<()> {
     let bench = Bench::new(guest, 241)?;
     let rig = &bench.rig;
-    let from = bench.settled()?;
+    let from = bench.home_at_rest()?;
     let (source, destination) = (rig.pv(from), rig.pv(3 - from));
     let first = rig.pvmove_at("after:commit-begin-slot1", &["--atomic", &source, &destination])?;
     killed(&first)?;
@@ -282,7 +282,7 @@ fn same_slot(guest: &mut Guest) -> Result<()> {
         bench.served()?;
     }
     rig.pvmove(&[])?.ok()?;
-    ensure!(bench.settled()? == 3 - from, "it did not arrive");
+    ensure!(bench.home_at_rest()? == 3 - from, "it did not arrive");
     bench.end()
 }
 
@@ -290,7 +290,7 @@ fn step_fails(guest: &mut Guest) -> Result<()> {
     let bench = Bench::new(guest, 231)?;
     let rig = &bench.rig;
     for step in FORWARD {
-        let from = bench.settled()?;
+        let from = bench.home_at_rest()?;
         let (source, destination) = (rig.pv(from), rig.pv(3 - from));
         let trial = || -> Result<()> {
             let run =
@@ -298,15 +298,20 @@ fn step_fails(guest: &mut Guest) -> Result<()> {
             bench.served()?;
             match run.status {
                 // The step was tried again and the move went well.
-                Some(0) => ensure!(bench.settled()? == 3 - from, "status 0 and not moved: {run}"),
+                Some(0) => {
+                    ensure!(bench.home_at_rest()? == 3 - from, "status 0 and not moved: {run}")
+                }
                 Some(5) => {
                     ensure!(run.stderr.contains("in charge"), "says not what is true now: {run}");
                     let handed_over = FORWARD.iter().position(|s| s == step)
                         > FORWARD.iter().position(|s| *s == "commit-moved");
                     if !handed_over {
-                        ensure!(bench.settled()? == from, "failed and not on the source: {run}");
+                        ensure!(
+                            bench.home_at_rest()? == from,
+                            "failed and not on the source: {run}"
+                        );
                     } else if rig.newest_meta()?.moves.is_empty() {
-                        ensure!(bench.settled()? == 3 - from, "switched and not there: {run}");
+                        ensure!(bench.home_at_rest()? == 3 - from, "switched and not there: {run}");
                         return Ok(());
                     }
                     // A retry: what is recorded first, else the same again.
@@ -315,7 +320,7 @@ fn step_fails(guest: &mut Guest) -> Result<()> {
                     } else {
                         rig.pvmove(&[])?.ok()?;
                     }
-                    ensure!(bench.settled()? == 3 - from, "the retry did not move it");
+                    ensure!(bench.home_at_rest()? == 3 - from, "the retry did not move it");
                 }
                 _ => bail!("neither 0 nor 5: {run}"),
             }

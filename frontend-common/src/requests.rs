@@ -48,7 +48,7 @@ pub fn wake() -> Option<BorrowedFd<'static>> {
 
 /// The ears of a mover. Make it while holding the mover lock.
 #[derive(Debug)]
-pub struct Control {
+pub struct Listener {
     signals: SignalFd,
     mask: SigSet,
     listener: UnixListener,
@@ -59,12 +59,12 @@ fn socket_of(vg: Uuid) -> Result<PathBuf> {
     Ok(run_directory()?.join(format!("{vg}.socket")))
 }
 
-impl Control {
+impl Listener {
     /// Blocks TERM, INT and HUP for ordinary delivery and listens.
     ///
     /// # Errors
     /// `Kind::Kernel`.
-    pub fn new(vg: Uuid) -> Result<Control> {
+    pub fn new(vg: Uuid) -> Result<Listener> {
         let failed = |error: std::io::Error| {
             Error::new(Kind::Kernel, "the mover cannot listen for requests")
                 .because(error)
@@ -91,19 +91,19 @@ impl Control {
                 epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| failed(error.into()))?;
             WAKE.get_or_init(|| made);
         }
-        let control = Control { signals, mask, listener, socket };
+        let ears = Listener { signals, mask, listener, socket };
         if let Some(wake) = WAKE.get() {
             let add = |fd: BorrowedFd<'_>, data| {
                 epoll::add(wake, fd, epoll::EventData::new_u64(data), epoll::EventFlags::IN)
             };
-            add(control.signals.as_fd(), 0).map_err(|error| failed(error.into()))?;
-            add(control.listener.as_fd(), 1).map_err(|error| failed(error.into()))?;
+            add(ears.signals.as_fd(), 0).map_err(|error| failed(error.into()))?;
+            add(ears.listener.as_fd(), 1).map_err(|error| failed(error.into()))?;
         }
-        Ok(control)
+        Ok(ears)
     }
 }
 
-impl Requests for Control {
+impl Requests for Listener {
     fn requests(&mut self) -> Vec<Request> {
         let mut requests = Vec::new();
         while let Ok(Some(signal)) = self.signals.read_signal() {
@@ -123,7 +123,7 @@ impl Requests for Control {
     }
 }
 
-impl Drop for Control {
+impl Drop for Listener {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.socket);
         if let Some(wake) = WAKE.get() {
