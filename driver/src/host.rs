@@ -45,7 +45,7 @@ pub enum Report<E> {
         /// It was begun before.
         again: bool,
     },
-    /// The copy was looked at. Told at every look; how often a person hears of it is the host's choice.
+    /// The copy was looked at. Reported at every look; how often a person hears of it is the host's choice.
     Copied(CopyStatus),
     /// A leg failed, and the way back begins. The LV is still mirrored: whoever made the copy can be
     /// asked now which sectors it was, and will have forgotten once the LV is switched back.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lvshift_core::mover::{Action, Event, Outcome};
 use lvshift_core::units::Uuid;
-use lvshift_driver::Report as Told;
+use lvshift_driver::Report as Driven;
 
 use super::facts::Facts;
 use super::summary::{Failures, Names, summary};
@@ -46,24 +46,24 @@ impl Account {
     /// Hears what the driver reports, and tells what a person wants to know of it. `facts` are those of now.
     pub(crate) fn hear(
         &mut self,
-        report: Told<Error>,
+        report: Driven<Error>,
         facts: impl FnOnce() -> Facts,
         tell: &mut dyn FnMut(Report<'_>),
     ) {
         match report {
-            Told::Started { again } => {
+            Driven::Started { again } => {
                 let Facts { from, to, .. } = facts();
                 tell(Report::Started { of: self.of, again, from: &from, to: &to });
             }
-            Told::Copied(status) => {
+            Driven::Copied(status) => {
                 if let Some(progress) = self.ticker.look(&status) {
                     tell(Report::Copied(&progress));
                 }
             }
-            Told::LegFailed(leg, fault) => {
+            Driven::LegFailed(leg, fault) => {
                 self.failures.leg.get_or_insert((leg, fault));
             }
-            Told::Failed { action, error } => {
+            Driven::Failed { action, error } => {
                 let action = action.map_or("begin", |action| action.name());
                 tracing::debug!(action, %error, "failed");
                 self.failures.errors.push(error);

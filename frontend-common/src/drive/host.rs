@@ -6,7 +6,7 @@ use std::time::Duration;
 use lvshift_core::metadata::{Change, MoveState};
 use lvshift_core::mover::{Action, Event, Mapping, Outcome};
 use lvshift_core::units::{LvIndex, MoveIndex, Uuid};
-use lvshift_driver::{CopyStatus, Goal, Host, Observed, Report as Told, Request, Wake, drive};
+use lvshift_driver::{CopyStatus, Goal, Host, Observed, Report as Driven, Request, Wake, drive};
 
 use super::account::Account;
 use super::facts::Facts;
@@ -202,8 +202,8 @@ impl Host for VgHost<'_> {
         wishes.hear(self.of, *requests, *tell, each);
     }
 
-    fn report(&mut self, report: Told<Error>) {
-        let failed = matches!(report, Told::LegFailed(..));
+    fn report(&mut self, report: Driven<Error>) {
+        let failed = matches!(report, Driven::LegFailed(..));
         let Means { vg, tell, .. } = &mut self.means;
         self.account.hear(report, || Facts::of(vg, self.of), *tell);
         if failed {

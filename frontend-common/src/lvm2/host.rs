@@ -6,7 +6,7 @@ use lvshift_core::metadata::{Change, MoveState};
 use lvshift_core::mover::{Action, Event, Live, Mapping};
 use lvshift_core::table::dm::{Judgement, MirrorStatus};
 use lvshift_core::units::{Sectors, Uuid};
-use lvshift_driver::{CopyStatus, Goal, Host, Observed, Report as Told, Request, Wake, drive};
+use lvshift_driver::{CopyStatus, Goal, Host, Observed, Report as Driven, Request, Wake, drive};
 use lvshift_on_disk_format::dirty_log;
 
 use super::mapper::Mapper;
@@ -241,7 +241,7 @@ impl Host for LvmHost<'_> {
         wishes.hear(self.of, *requests, *tell, each);
     }
 
-    fn report(&mut self, report: Told<Error>) {
+    fn report(&mut self, report: Driven<Error>) {
         let Means { vg, tell, .. } = &mut self.means;
         self.account.hear(report, || facts(vg, self.of), *tell);
     }

@@ -1,6 +1,6 @@
 //! The made-up disks: two legs with volatile caches, a log, and what must survive a power cut.
 //!
-//! Nothing here is a scheduling point: the threads change only at the tracker's atomics, at bells,
+//! Nothing here is a scheduling point: the threads change only at the tracker's atomics, at wakeups,
 //! and where they yield.
 
 use std::string::String;

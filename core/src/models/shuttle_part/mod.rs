@@ -30,11 +30,11 @@ use disks::{CHUNK, Disks, LENGTH};
 use plan::Plan;
 
 mod disks;
-mod gate;
 mod mirror;
 mod mover;
 mod plan;
 mod queues;
+mod quiesce;
 
 /// Queue threads.
 const QUEUES: u8 = 4;
@@ -60,14 +60,14 @@ impl Cells for Memory {
 }
 
 /// How a thread is told that it has something to do.
-struct Bell {
+struct Wakeup {
     rung: SharedMutex<bool>,
     changed: Condvar,
 }
 
-impl Bell {
-    fn new() -> Bell {
-        Bell { rung: SharedMutex::new(false), changed: Condvar::new() }
+impl Wakeup {
+    fn new() -> Wakeup {
+        Wakeup { rung: SharedMutex::new(false), changed: Condvar::new() }
     }
 
     fn ring(&self) {
@@ -100,10 +100,10 @@ struct System {
     tables: [StoredTable<[Segment<DeviceIndex>; 1], DeviceIndex>; 3],
     /// Flushes of the destination that are under way or not told of yet.
     flushing: AtomicU32,
-    gate: gate::Gate,
-    queues: [Bell; QUEUES as usize],
-    copier: Bell,
-    mover: Bell,
+    quiesce: quiesce::Quiesce,
+    queues: [Wakeup; QUEUES as usize],
+    copier: Wakeup,
+    mover: Wakeup,
     /// 1: the copier is to end; 2: it has.
     copier_stops: AtomicU32,
     /// The number of the last look that the mover asks for, and of the one that is done.
@@ -153,10 +153,10 @@ impl System {
             flushes: FlushGate::new(),
             tables,
             flushing: AtomicU32::new(0),
-            gate: gate::Gate::new(),
-            queues: std::array::from_fn(|_| Bell::new()),
-            copier: Bell::new(),
-            mover: Bell::new(),
+            quiesce: quiesce::Quiesce::new(),
+            queues: std::array::from_fn(|_| Wakeup::new()),
+            copier: Wakeup::new(),
+            mover: Wakeup::new(),
             copier_stops: AtomicU32::new(0),
             confirm_asked: AtomicU32::new(0),
             confirmed: AtomicU32::new(0),
@@ -173,8 +173,8 @@ impl System {
 
     fn wake(&self, queues: QueueMask) {
         for queue in queues.iter() {
-            if let Some(bell) = self.queues.get(usize::from(queue.number())) {
-                bell.ring();
+            if let Some(wakeup) = self.queues.get(usize::from(queue.number())) {
+                wakeup.ring();
             }
         }
     }
@@ -217,14 +217,14 @@ impl Volume for System {
 /// The LV as one table has it.
 struct Mapped<'a> {
     system: &'a System,
-    table: gate::Table,
+    table: quiesce::Table,
 }
 
 impl Volume for Mapped<'_> {
     type Cells = Memory;
 
     fn parts(&self) -> &[Part<Memory>] {
-        if self.table == gate::Table::Mirror { &self.system.parts } else { &[] }
+        if self.table == quiesce::Table::Mirror { &self.system.parts } else { &[] }
     }
 
     fn device(&self, device: DeviceIndex) -> Option<&Device> {
@@ -240,9 +240,9 @@ impl Served for Mapped<'_> {
     fn table(&self) -> Table<'_, DeviceIndex> {
         let [mirror, source, destination] = &self.system.tables;
         match self.table {
-            gate::Table::Mirror => mirror.table(),
-            gate::Table::Plain(Leg::Source) => source.table(),
-            gate::Table::Plain(Leg::Destination) => destination.table(),
+            quiesce::Table::Mirror => mirror.table(),
+            quiesce::Table::Plain(Leg::Source) => source.table(),
+            quiesce::Table::Plain(Leg::Destination) => destination.table(),
         }
     }
 

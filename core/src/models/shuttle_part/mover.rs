@@ -4,14 +4,14 @@ use shuttle::sync::atomic::Ordering;
 use shuttle::thread;
 
 use super::disks::CHUNKS;
-use super::gate::Table;
 use super::plan::{Ending, Fault};
+use super::quiesce::Table;
 use super::{Authority, Sealed, System};
 use crate::Leg;
 
 pub(super) fn run(system: &System) {
     if system.plan.patient {
-        system.gate.wait_for_all_to_leave();
+        system.quiesce.wait_for_all_to_leave();
     }
     let moved = match system.plan.ending {
         Ending::Abort(after) => {
@@ -30,7 +30,7 @@ pub(super) fn run(system: &System) {
 
 /// Nothing is on its way and the copier has ended before the LV is served from one leg.
 fn swap(system: &System, leg: Leg, check: impl FnOnce()) {
-    system.gate.swap(&system.queues, Table::Plain(leg), || {
+    system.quiesce.swap(&system.queues, Table::Plain(leg), || {
         system.copier_stops.store(1, Ordering::SeqCst);
         system.copier.ring();
         while system.copier_stops.load(Ordering::SeqCst) == 1 {

@@ -49,7 +49,7 @@ pub(super) struct Plan {
     pub(super) scans: bool,
     pub(super) settles: u64,
     pub(super) fault: Fault,
-    /// The mover begins when all requests are answered: its gate would wake who is forgotten.
+    /// The mover begins when all requests are answered: its quiesce would wake who is forgotten.
     pub(super) patient: bool,
     pub(super) ending: Ending,
     /// For the threads' own choices.

@@ -6,8 +6,8 @@ use shuttle::sync::atomic::Ordering;
 use shuttle::thread;
 
 use super::disks::{Flush, Promise, Span};
-use super::gate::Table;
 use super::plan::{Dice, Fault, Request};
+use super::quiesce::Table;
 use super::{Authority, Content, LEGS, Mapped, QueueId, System};
 use crate::Leg;
 use crate::device::DeviceIndex;
@@ -84,7 +84,7 @@ pub(super) fn run(system: &System, number: u8) {
     while !queue.is_done() {
         queue.turn();
     }
-    system.gate.left(queue.epoch);
+    system.quiesce.left(queue.epoch);
 }
 
 impl Queue<'_> {
@@ -93,9 +93,9 @@ impl Queue<'_> {
     }
 
     fn turn(&mut self) {
-        self.look_at_gate();
+        self.look_at_quiesce();
         if self.system.queues[self.number].take() {
-            self.look_at_gate();
+            self.look_at_quiesce();
             self.woken();
             // A piece that the guard has stopped at its second word may wake its own queue, so
             // others must get on before the next look.
@@ -120,19 +120,19 @@ impl Queue<'_> {
             self.go_on();
         } else if !self.is_done() {
             self.system.queues[self.number].wait();
-            self.look_at_gate();
+            self.look_at_quiesce();
             self.woken();
         }
     }
 
-    fn look_at_gate(&mut self) {
-        let epoch = self.system.gate.epoch();
+    fn look_at_quiesce(&mut self) {
+        let epoch = self.system.quiesce.epoch();
         if epoch == self.epoch {
             return;
         }
         if epoch.is_multiple_of(2) {
             (self.epoch, self.open) = (epoch, true);
-            let before = std::mem::replace(&mut self.table, self.system.gate.table());
+            let before = std::mem::replace(&mut self.table, self.system.quiesce.table());
             self.queue.leave(&Mapped { system: self.system, table: before });
             self.queue.resume();
             self.carry_out();
@@ -143,7 +143,7 @@ impl Queue<'_> {
         self.queue.suspend();
         if self.queue.is_drained() {
             self.epoch = epoch;
-            self.system.gate.drained();
+            self.system.quiesce.drained();
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use lvshift_checks::sim::{Told, Worlds};
+use lvshift_checks::sim::{Findings, Worlds};
 
 fn main() -> ExitCode {
     let mut points = 1_000_000u64;
@@ -55,11 +55,11 @@ fn replay(seed: u64) -> ExitCode {
 }
 
 /// Runs seeds until so many points were looked at or one fails.
-fn many(wanted: u64, first: u64, threads: u8) -> Told {
+fn many(wanted: u64, first: u64, threads: u8) -> Findings {
     let start = Instant::now();
     let (next, points) = (AtomicU64::new(first), AtomicU64::new(0));
     let failed = AtomicBool::new(false);
-    let all = Mutex::new(Told::default());
+    let all = Mutex::new(Findings::default());
     std::thread::scope(|scope| {
         for salt in 0..threads {
             let (next, points, failed, all) = (&next, &points, &failed, &all);

@@ -16,4 +16,4 @@ pub mod view;
 mod words;
 pub mod world;
 
-pub use run::{Told, Worlds};
+pub use run::{Findings, Worlds};

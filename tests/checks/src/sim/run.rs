@@ -15,7 +15,7 @@ use super::world::{Crash, Inner, Plan};
 
 /// What a run came to.
 #[derive(Clone, Debug, Default)]
-pub struct Told {
+pub struct Findings {
     /// Moments at which a power cut was looked at, with everything that may survive of it.
     pub points: u64,
     /// Steps of the world.
@@ -42,7 +42,7 @@ impl Worlds {
 
     /// Runs a seed.
     #[must_use]
-    pub fn run(&self, seed: u64, traced: bool) -> Told {
+    pub fn run(&self, seed: u64, traced: bool) -> Findings {
         let mut rng = Rng::new(!seed);
         let template = &self.0[rng.index(self.0.len())];
         let plan = Plan {
@@ -60,7 +60,7 @@ impl Worlds {
         let journal = lvshift_frontend_common::journal::Journal::open().expect("a journal");
         journal.remove(template.of).expect("a clean journal");
         let world = World::enter(inner, template.vg);
-        let mut told = Told::default();
+        let mut told = Findings::default();
         life(&world, template, &mut rng, &mut told);
         let mut inner = world.inner.borrow_mut();
         told.points = inner.points;
@@ -74,7 +74,7 @@ impl Worlds {
 }
 
 /// Boots, crashes, boots again, until the move has ended and the application is content.
-fn life(world: &World, template: &Template, rng: &mut Rng, told: &mut Told) {
+fn life(world: &World, template: &Template, rng: &mut Rng, told: &mut Findings) {
     let crashes = rng.below(4);
     for round in 0.. {
         {

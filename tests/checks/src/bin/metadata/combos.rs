@@ -5,8 +5,8 @@ use lvshift_frontend_common::vg::{Hold, OpenVg, Vg};
 use lvshift_on_disk_format::LabelCopy;
 
 use super::disk::{self, Disk, Op, SECTOR, SLOTS};
+use super::findings::Findings;
 use super::history::{History, PVS, Step, same};
-use super::told::Told;
 
 /// What became of a PV.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,21 +148,27 @@ fn named(error: &Error) -> bool {
 }
 
 /// All combinations over the disks of one base. `at` is the number of the commit.
-pub(crate) fn run(history: &History, at: usize, base: &Base, told: &mut Told) {
+pub(crate) fn run(history: &History, at: usize, base: &Base, findings: &mut Findings) {
     for index in 0..FATES.len().pow(PVS as u32) {
         let fates: [Fate; PVS] =
             std::array::from_fn(|pv| FATES[index / FATES.len().pow(pv as u32) % FATES.len()]);
-        combination(history, at, base, fates, told);
+        combination(history, at, base, fates, findings);
     }
 }
 
-fn combination(history: &History, at: usize, base: &Base, fates: [Fate; PVS], told: &mut Told) {
+fn combination(
+    history: &History,
+    at: usize,
+    base: &Base,
+    fates: [Fate; PVS],
+    findings: &mut Findings,
+) {
     let say = |what: String| {
         let step = &history.steps[at];
         let newest = base.newest;
         format!("{}, {}, newest slots {newest:?}, {fates:?}: {what}", history.name, step.name)
     };
-    told.add("metadata-combinations", 1);
+    findings.add("metadata-combinations", 1);
     let allowed = |vg: &Vg| base.allowed.iter().any(|right| same(right, vg));
     // A device that another PV was copied onto makes that PV a clone.
     let cloned = |pv: usize| fates[(pv + PVS - 1) % PVS] == Fate::BytesOfAnother;
@@ -171,44 +177,45 @@ fn combination(history: &History, at: usize, base: &Base, fates: [Fate; PVS], to
     let mut vg = match OpenVg::open("vg", Hold::Release) {
         Ok(vg) => vg,
         Err(error) => {
-            told.add("metadata-refused", 1);
+            findings.add("metadata-refused", 1);
             if !named(&error) {
-                told.broken(|| say(format!("refused without a reason: {:?} {error}", error.kind)));
+                findings
+                    .broken(|| say(format!("refused without a reason: {:?} {error}", error.kind)));
             }
             if fates == [Fate::Fine; PVS] {
-                told.broken(|| say(format!("refused: {error}")));
+                findings.broken(|| say(format!("refused: {error}")));
             }
             return;
         }
     };
     if known && !allowed(vg.vg()) {
-        return told.broken(|| say(format!("opens at {}", vg.vg().sequence())));
+        return findings.broken(|| say(format!("opens at {}", vg.vg().sequence())));
     }
     if !known && !allowed(vg.vg()) {
         // Every device that could know better is away: the newest that is there is all there is.
-        told.add("metadata-nobody-knew", 1);
+        findings.add("metadata-nobody-knew", 1);
     }
     let opened = vg.vg().clone();
     let _ = disk::done();
     match vg.commit(|_| Ok(())) {
         Ok(()) => {
-            told.add("metadata-committed", 1);
+            findings.add("metadata-committed", 1);
             // Whoever comes next must find what this one acted upon, on each PV.
             let again = OpenVg::open("vg", Hold::Release);
             let good = again.as_ref().is_ok_and(|again| {
                 same(again.vg(), &opened) && again.health().agrees_on(again.vg().sequence())
             });
             if !good || !vg.missing().is_empty() {
-                told.broken(|| say(format!("the commit does not stand: {again:?}")));
+                findings.broken(|| say(format!("the commit does not stand: {again:?}")));
             }
         }
         Err(error) => {
-            told.add("metadata-commit-refused", 1);
+            findings.add("metadata-commit-refused", 1);
             if !named(&error) {
-                told.broken(|| say(format!("no reason: {:?} {error}", error.kind)));
+                findings.broken(|| say(format!("no reason: {:?} {error}", error.kind)));
             }
             if !disk::done().is_empty() {
-                told.broken(|| say("it was refused and something was written".into()));
+                findings.broken(|| say("it was refused and something was written".into()));
             }
         }
     }

@@ -7,8 +7,8 @@ use lvshift_frontend_common::vg::{Hold, OpenVg};
 use lvshift_on_disk_format::{Label, LabelCopy};
 
 use super::disk::{self, Disk, SECTOR, SLOTS};
+use super::findings::Findings;
 use super::history::{History, PVS, Step, same};
-use super::told::Told;
 
 /// Bytes of a slot that the small VGs use.
 const SLOT: usize = 8192;
@@ -46,10 +46,10 @@ impl Damage {
 
 /// Every bit of both labels and both slots of every PV, one at a time, through the decoders: what is
 /// damaged is not believed, what is believed is what was written.
-pub(crate) fn every_bit(history: &History, step: &Step, told: &mut Told) {
+pub(crate) fn every_bit(history: &History, step: &Step, findings: &mut Findings) {
     for (pv, disk) in step.after.iter().enumerate() {
-        let broken = |told: &mut Told, what: &str, bit: usize| {
-            told.broken(|| {
+        let broken = |findings: &mut Findings, what: &str, bit: usize| {
+            findings.broken(|| {
                 format!("{}, {}, PV {pv}: bit {bit} of {what}", history.name, step.name)
             });
         };
@@ -60,9 +60,9 @@ pub(crate) fn every_bit(history: &History, step: &Step, told: &mut Told) {
                 let found = bytes.first_chunk().map(Label::decode);
                 bytes[bit / 8] ^= 1 << (bit % 8);
                 if !matches!(found, Some(Err(_))) {
-                    broken(told, "a label is not noticed", bit);
+                    broken(findings, "a label is not noticed", bit);
                 }
-                told.add("metadata-flips", 1);
+                findings.add("metadata-flips", 1);
             }
         }
         for start in SLOTS {
@@ -83,9 +83,9 @@ pub(crate) fn every_bit(history: &History, step: &Step, told: &mut Told) {
                     found == right
                 };
                 if !fine {
-                    broken(told, "a slot is not noticed", bit);
+                    broken(findings, "a slot is not noticed", bit);
                 }
-                told.add("metadata-flips", 1);
+                findings.add("metadata-flips", 1);
             }
         }
     }
@@ -102,7 +102,7 @@ fn opens(
     step: &Step,
     damage: [(usize, Damage); 2],
     mend: bool,
-    told: &mut Told,
+    findings: &mut Findings,
 ) {
     let mut disks = step.after.clone();
     for (pv, what) in damage {
@@ -110,58 +110,58 @@ fn opens(
     }
     disk::show(disks);
     let say = |what: String| format!("{}, {}, {damage:?}: {what}", history.name, step.name);
-    told.add("metadata-damage-opened", 1);
+    findings.add("metadata-damage-opened", 1);
     let mut vg = match open() {
         Ok(vg) if *vg.vg() == step.new && vg.missing().is_empty() => vg,
-        Ok(_) => return told.broken(|| say("opens with another mapping".into())),
-        Err(error) => return told.broken(|| say(format!("does not open: {error}"))),
+        Ok(_) => return findings.broken(|| say("opens with another mapping".into())),
+        Err(error) => return findings.broken(|| say(format!("does not open: {error}"))),
     };
     if mend {
         let done = vg.commit(|_| Ok(())).and_then(|()| vg.commit(|_| Ok(()))).and_then(|()| open());
         match done {
             Ok(vg) if vg.health().is_sound() && same(vg.vg(), &step.new) => {
-                told.add("metadata-damage-mended", 1);
+                findings.add("metadata-damage-mended", 1);
             }
             Ok(vg) => {
                 let health = vg.health().clone();
-                told.broken(|| say(format!("two commits do not mend it: {health:?}")));
+                findings.broken(|| say(format!("two commits do not mend it: {health:?}")));
             }
-            Err(error) => told.broken(|| say(format!("two commits do not mend it: {error}"))),
+            Err(error) => findings.broken(|| say(format!("two commits do not mend it: {error}"))),
         }
     }
 }
 
 /// Every zeroed sector on one PV, mended; every pair of them on each two PVs; a bit flipped on each of
 /// two PVs, `flips` times at random.
-pub(crate) fn whole(history: &History, step: &Step, flips: u64, told: &mut Told) {
+pub(crate) fn whole(history: &History, step: &Step, flips: u64, findings: &mut Findings) {
     let sectors = sectors();
     let zeroed = || sectors.iter().map(|sector| Damage::Zeroed(*sector));
     for pv in 0..PVS {
         for one in zeroed() {
-            opens(history, step, [(pv, one), (pv, Damage::None)], true, told);
+            opens(history, step, [(pv, one), (pv, Damage::None)], true, findings);
         }
     }
     let mut rng = Rng::new(step.new.sequence());
     for (a, b) in [(0, 1), (0, 2), (1, 2)] {
         for one in zeroed() {
             for two in zeroed() {
-                opens(history, step, [(a, one), (b, two)], false, told);
+                opens(history, step, [(a, one), (b, two)], false, findings);
             }
         }
         for _ in 0..flips / 3 {
             let mut flip = || Damage::Flipped(rng.pick(&sectors), rng.index(SECTOR * 8));
             let (one, two) = (flip(), flip());
-            opens(history, step, [(a, one), (b, two)], false, told);
+            opens(history, step, [(a, one), (b, two)], false, findings);
         }
     }
 }
 
 /// Every bit of one PV, the VG opened each time.
-pub(crate) fn every_bit_opened(history: &History, step: &Step, pv: usize, told: &mut Told) {
+pub(crate) fn every_bit_opened(history: &History, step: &Step, pv: usize, findings: &mut Findings) {
     for sector in sectors() {
         for bit in 0..SECTOR * 8 {
             let damage = [(pv, Damage::Flipped(sector, bit)), (pv, Damage::None)];
-            opens(history, step, damage, false, told);
+            opens(history, step, damage, false, findings);
         }
     }
 }

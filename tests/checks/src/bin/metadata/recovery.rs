@@ -10,8 +10,8 @@ use lvshift_frontend_common::error::Error;
 use lvshift_frontend_common::vg::{Hold, OpenVg};
 
 use super::disk::{self, Disk, Op, SECTOR, SLOTS};
+use super::findings::Findings;
 use super::history::{History, MOVE, PVS, apply};
-use super::told::Told;
 
 /// A slot, as far as a reader's choice can depend on it: how far behind the newest, and its payload.
 type SlotKey = Option<(u64, u32)>;
@@ -48,7 +48,7 @@ pub(crate) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Walks to this depth: 0 is a power cut in the move itself. Returns how deep there was anything new.
-    pub(crate) fn run(history: &'a History, depth: u32, told: &mut Told) -> u32 {
+    pub(crate) fn run(history: &'a History, depth: u32, findings: &mut Findings) -> u32 {
         let mut walk = Walk { history, seen: HashSet::new(), found: HashMap::new() };
         for step in &history.steps {
             let meaning = |disks: &[Disk]| read(history.vg, disks).map(|(_, meaning)| meaning);
@@ -58,24 +58,24 @@ impl<'a> Walk<'a> {
                 old: meaning(&step.before),
                 new: meaning(&step.after).unwrap_or(0),
             };
-            walk.cut(&cut, told);
+            walk.cut(&cut, findings);
         }
         let mut reached = 0;
         for layer in 0..=depth {
             let mut todo: Vec<(Key, Vec<Disk>)> = walk.found.drain().collect();
             // What is wrong may have no end.
-            if todo.is_empty() || told.is_wrong() {
+            if todo.is_empty() || findings.is_wrong() {
                 break;
             }
             todo.sort_by_key(|(key, _)| *key);
-            told.add("metadata-crash-states", todo.len() as u64);
+            findings.add("metadata-crash-states", todo.len() as u64);
             reached = layer;
             for (_, disks) in todo {
                 for way in [Way::CarryOn, Way::Abort] {
-                    let cuts = walk.recover(&disks, way, told);
+                    let cuts = walk.recover(&disks, way, findings);
                     // A crash in the last recovery would be one more than was asked for.
                     if layer < depth {
-                        cuts.iter().for_each(|cut| walk.cut(cut, told));
+                        cuts.iter().for_each(|cut| walk.cut(cut, findings));
                     }
                 }
             }
@@ -85,7 +85,7 @@ impl<'a> Walk<'a> {
 
     /// The power fails at every step of a commit; of each PV's unflushed write arrived nothing, its
     /// beginning, its end, or all.
-    fn cut(&mut self, cut: &Cut, told: &mut Told) {
+    fn cut(&mut self, cut: &Cut, findings: &mut Findings) {
         let found: [Vec<Shown>; PVS] = std::array::from_fn(|pv| Shown::all(cut, pv));
         for point in 0..=cut.ops.len() {
             let mut written = [0; PVS];
@@ -109,7 +109,7 @@ impl<'a> Walk<'a> {
                     rest /= ways[pv].len();
                     way
                 });
-                self.left(&shown, arrived, cut, point, told);
+                self.left(&shown, arrived, cut, point, findings);
             }
         }
     }
@@ -120,14 +120,14 @@ impl<'a> Walk<'a> {
         arrived: [usize; PVS],
         cut: &Cut,
         point: usize,
-        told: &mut Told,
+        findings: &mut Findings,
     ) {
-        told.add("metadata-crashes", 1);
+        findings.add("metadata-crashes", 1);
         let slots: [[FoundSlot; 2]; PVS] = std::array::from_fn(|pv| shown[pv].slots[arrived[pv]]);
         let found = choice(self.history.vg, &slots).map(|(_, meaning)| meaning);
         let stands = point == cut.ops.len();
         if found != Some(cut.new) && (stands || found != cut.old) {
-            told.broken(|| {
+            findings.broken(|| {
                 format!(
                     "{}: after {point} of {} steps of a commit {found:x?} is read; before {:x?}, new {:x}",
                     self.history.name,
@@ -146,14 +146,15 @@ impl<'a> Walk<'a> {
 
     /// What happens after a power cut: the LV is activated, which makes the PVs agree, and the mover
     /// goes on. Returns its commits.
-    fn recover(&self, disks: &[Disk], way: Way, told: &mut Told) -> Vec<Cut> {
+    fn recover(&self, disks: &[Disk], way: Way, findings: &mut Findings) -> Vec<Cut> {
         disk::show(disks.to_vec());
-        told.add("metadata-recoveries", 1);
+        findings.add("metadata-recoveries", 1);
         let mut cuts = Vec::new();
         let expected = read(self.history.vg, disks);
-        if let Err(what) = self.go_on(way, expected.map(|(sequence, _)| sequence), &mut cuts, told)
+        if let Err(what) =
+            self.go_on(way, expected.map(|(sequence, _)| sequence), &mut cuts, findings)
         {
-            told.broken(|| format!("{}, {way:?}: {what}", self.history.name));
+            findings.broken(|| format!("{}, {way:?}: {what}", self.history.name));
         }
         cuts
     }
@@ -163,7 +164,7 @@ impl<'a> Walk<'a> {
         way: Way,
         sequence: Option<u64>,
         cuts: &mut Vec<Cut>,
-        told: &mut Told,
+        findings: &mut Findings,
     ) -> Result<(), String> {
         let text = |error: Error| error.to_string();
         let mut vg = OpenVg::open("vg", Hold::Release).map_err(text)?;
@@ -176,7 +177,7 @@ impl<'a> Walk<'a> {
                 vg.vg().sequence() - known.unwrap_or(0)
             };
             if behind(&vg) > 1 {
-                told.add("metadata-further-behind", 1);
+                findings.add("metadata-further-behind", 1);
                 return Err("a power cut has left a PV two commits behind".into());
             }
             self.commit(cuts, || vg.update_metadata().map_err(text))?;
@@ -217,7 +218,7 @@ impl<'a> Walk<'a> {
         if place != Some(side) || vg.vg().move_by_uuid(MOVE).is_some() || !agree {
             return Err(format!("it ends as {outcome:?} and the LV lies on {place:?}"));
         }
-        told.add("metadata-converged", 1);
+        findings.add("metadata-converged", 1);
         Ok(())
     }
 

@@ -7,8 +7,8 @@ use lvshift_core::units::Uuid;
 use lvshift_on_disk_format::SlotHeader;
 
 use super::disk::{Disk, Op, SECTOR, SLOTS};
+use super::findings::Findings;
 use super::history::{History, PVS, Step, decode};
-use super::told::Told;
 
 /// Up to so many changed sectors all subsets are tried.
 const ALL_SUBSETS: usize = 16;
@@ -43,30 +43,37 @@ impl Seen {
 }
 
 /// Tears all commits of a history.
-pub(crate) fn run(history: &History, under: Under, pvs: usize, told: &mut Told) {
+pub(crate) fn run(history: &History, under: Under, pvs: usize, findings: &mut Findings) {
     for step in &history.steps {
         let mut seen: Vec<Option<(usize, Seen)>> = vec![None; PVS];
         for op in &step.ops {
             let Op::Write { disk, start, bytes } = op else { continue };
             let Some(slot) = SLOTS.iter().position(|at| at == start) else {
-                told.broken(|| format!("{}: a write outside the slots at {start}", step.name));
+                findings.broken(|| format!("{}: a write outside the slots at {start}", step.name));
                 continue;
             };
             if *disk < pvs {
                 let what = format!("{}, {}, PV {disk}", history.name, step.name);
-                let found = tear(&step.before[*disk], *start, bytes, under, &what, told);
+                let found = tear(&step.before[*disk], *start, bytes, under, &what, findings);
                 seen[*disk] = Some((slot, found));
-                decodes_to_new(step, *disk, bytes, told);
+                decodes_to_new(step, *disk, bytes, findings);
             }
         }
         if pvs == PVS && under == Under::AsItWas {
-            together(history, step, &seen, told);
+            together(history, step, &seen, findings);
         }
     }
 }
 
 /// Every subset of the changed sectors, or of too many of them those that are most likely.
-fn tear(base: &Disk, start: u64, new: &[u8], under: Under, what: &str, told: &mut Told) -> Seen {
+fn tear(
+    base: &Disk,
+    start: u64,
+    new: &[u8],
+    under: Under,
+    what: &str,
+    findings: &mut Findings,
+) -> Seen {
     // As far as a reader of the old slot would read.
     let room = new.len().max(64 << 10);
     let mut old = base.raw(start, room);
@@ -84,21 +91,21 @@ fn tear(base: &Disk, start: u64, new: &[u8], under: Under, what: &str, told: &mu
     if changed.len() <= ALL_SUBSETS {
         // In the order of a Gray code: one sector changes at a time.
         let mut mask = 0u32;
-        torn.look(&image, told);
+        torn.look(&image, findings);
         for number in 1u32..1 << changed.len() {
             let bit = number.trailing_zeros() as usize;
             mask ^= 1 << bit;
             torn.put(&mut image, bit, mask >> bit & 1 == 1);
-            torn.look(&image, told);
+            torn.look(&image, findings);
         }
-        told.add("metadata-torn-writes", 1);
+        findings.add("metadata-torn-writes", 1);
     } else {
-        sample(&mut torn, told);
-        told.add("metadata-torn-sampled", 1);
+        sample(&mut torn, findings);
+        findings.add("metadata-torn-sampled", 1);
     }
     let seen = torn.seen;
     if !seen.slots.contains(&FoundSlot::read(&full)) {
-        told.broken(|| format!("{what}: the whole write was not among what was tried"));
+        findings.broken(|| format!("{what}: the whole write was not among what was tried"));
     }
     seen
 }
@@ -120,7 +127,7 @@ impl Torn<'_> {
     }
 
     /// Exactly old, exactly new, or known to be neither.
-    fn look(&mut self, image: &[u8], told: &mut Told) {
+    fn look(&mut self, image: &[u8], findings: &mut Findings) {
         let found = FoundSlot::read(image);
         let whole = |of: &[u8], header: SlotHeader| {
             let size = SlotHeader::SIZE + header.payload_size as usize;
@@ -132,54 +139,59 @@ impl Torn<'_> {
             FoundSlot::Valid(header) => whole(self.old, header) || whole(self.full, header),
         };
         if !right {
-            told.broken(|| format!("{}: a torn write reads as {found:?}", self.what));
+            findings.broken(|| format!("{}: a torn write reads as {found:?}", self.what));
         }
         self.seen.add(found);
-        told.add("metadata-torn-images", 1);
+        findings.add("metadata-torn-images", 1);
     }
 
-    fn subset(&mut self, arrived: impl Fn(usize) -> bool, told: &mut Told) {
+    fn subset(&mut self, arrived: impl Fn(usize) -> bool, findings: &mut Findings) {
         let mut image = self.old.to_vec();
         for bit in 0..self.changed.len() {
             self.put(&mut image, bit, arrived(bit));
         }
-        self.look(&image, told);
+        self.look(&image, findings);
     }
 }
 
 /// All prefixes, all suffixes, one or two sectors that are missing or alone, and random subsets.
-fn sample(torn: &mut Torn<'_>, told: &mut Told) {
+fn sample(torn: &mut Torn<'_>, findings: &mut Findings) {
     let count = torn.changed.len();
     for end in 0..=count {
-        torn.subset(|bit| bit < end, told);
-        torn.subset(|bit| bit >= end, told);
+        torn.subset(|bit| bit < end, findings);
+        torn.subset(|bit| bit >= end, findings);
     }
     for one in 0..count {
         for two in one..count {
-            torn.subset(|bit| bit == one || bit == two, told);
-            torn.subset(|bit| bit != one && bit != two, told);
+            torn.subset(|bit| bit == one || bit == two, findings);
+            torn.subset(|bit| bit != one && bit != two, findings);
         }
     }
     let mut rng = Rng::new(7);
     for _ in 0..RANDOM {
         let words: Vec<u64> = (0..count.div_ceil(64)).map(|_| rng.next()).collect();
-        torn.subset(|bit| words[bit / 64] >> (bit % 64) & 1 == 1, told);
+        torn.subset(|bit| words[bit / 64] >> (bit % 64) & 1 == 1, findings);
     }
 }
 
-fn decodes_to_new(step: &Step, disk: usize, bytes: &[u8], told: &mut Told) {
+fn decodes_to_new(step: &Step, disk: usize, bytes: &[u8], findings: &mut Findings) {
     let Some((vg, info)) = decode(bytes) else {
-        told.broken(|| format!("{}: what is written to PV {disk} is no VG", step.name));
+        findings.broken(|| format!("{}: what is written to PV {disk} is no VG", step.name));
         return;
     };
     if vg != step.new || info.pv != Uuid([1 + disk as u8; 16]) {
-        told.broken(|| format!("{}: what is written to PV {disk} is another VG", step.name));
+        findings.broken(|| format!("{}: what is written to PV {disk} is another VG", step.name));
     }
 }
 
 /// The power fails at each point of the commit, and each PV's slot may read as anything that tearing
 /// has shown: the VG is the old or the new one, and the new one when the commit has been said to stand.
-fn together(history: &History, step: &Step, seen: &[Option<(usize, Seen)>], told: &mut Told) {
+fn together(
+    history: &History,
+    step: &Step,
+    seen: &[Option<(usize, Seen)>],
+    findings: &mut Findings,
+) {
     let read =
         |disk: usize, slot: usize| FoundSlot::read(&step.before[disk].raw(SLOTS[slot], 64 << 10));
     let before: Vec<[FoundSlot; 2]> = (0..PVS).map(|disk| [read(disk, 0), read(disk, 1)]).collect();
@@ -230,9 +242,9 @@ fn together(history: &History, step: &Step, seen: &[Option<(usize, Seen)>], told
                 Err(ChooseError::NoMetadata) => !stands && old.is_none(),
                 Err(_) => false,
             };
-            told.add("metadata-torn-commits", 1);
+            findings.add("metadata-torn-commits", 1);
             if !right {
-                told.broken(|| {
+                findings.broken(|| {
                     format!("{}, {}, after {point} steps: {chosen:?}", history.name, step.name)
                 });
             }

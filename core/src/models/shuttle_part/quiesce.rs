@@ -1,9 +1,9 @@
-//! The gate before all queues, as the ublk front end has it: closed, drained, another table, open.
+//! The quiesce of all queues, as the ublk front end has it: closed, drained, another table, open.
 
 use shuttle::sync::atomic::{AtomicU32, Ordering};
 use shuttle::sync::{Condvar, Mutex};
 
-use super::{Bell, QUEUES};
+use super::{QUEUES, Wakeup};
 use crate::Leg;
 
 /// What the LV is served from.
@@ -13,7 +13,7 @@ pub(super) enum Table {
     Plain(Leg),
 }
 
-pub(super) struct Gate {
+pub(super) struct Quiesce {
     /// Odd: closed.
     epoch: AtomicU32,
     inner: Mutex<Inner>,
@@ -26,10 +26,10 @@ struct Inner {
     gone: u8,
 }
 
-impl Gate {
-    pub(super) fn new() -> Gate {
+impl Quiesce {
+    pub(super) fn new() -> Quiesce {
         let inner = Inner { table: Table::Mirror, drained: 0, gone: 0 };
-        Gate { epoch: AtomicU32::new(0), inner: Mutex::new(inner), changed: Condvar::new() }
+        Quiesce { epoch: AtomicU32::new(0), inner: Mutex::new(inner), changed: Condvar::new() }
     }
 
     pub(super) fn epoch(&self) -> u32 {
@@ -41,18 +41,18 @@ impl Gate {
     }
 
     /// Closes it and waits until nothing is on its way; `then` is done while it is closed.
-    pub(super) fn swap(&self, bells: &[Bell], table: Table, then: impl FnOnce()) {
+    pub(super) fn swap(&self, wakeups: &[Wakeup], table: Table, then: impl FnOnce()) {
         let mut inner = self.inner.lock().expect("no panic");
         inner.drained = 0;
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        bells.iter().for_each(Bell::ring);
+        wakeups.iter().for_each(Wakeup::ring);
         while inner.drained + inner.gone < QUEUES {
             inner = self.changed.wait(inner).expect("no panic");
         }
         then();
         inner.table = table;
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        bells.iter().for_each(Bell::ring);
+        wakeups.iter().for_each(Wakeup::ring);
     }
 
     /// Waits until no queue has anything to do any more.

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 /// The findings of one part.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct Findings {
     counts: BTreeMap<&'static str, u64>,
     notes: Vec<String>,
     broken: Vec<String>,
     wrong: u64,
 }
 
-impl Told {
+impl Findings {
     /// Counts.
     pub(crate) fn add(&mut self, what: &'static str, count: u64) {
         *self.counts.entry(what).or_default() += count;
@@ -43,7 +43,7 @@ impl Told {
     }
 
     /// Takes another part's findings in.
-    pub(crate) fn join(&mut self, other: Told) {
+    pub(crate) fn join(&mut self, other: Findings) {
         for (what, count) in other.counts {
             self.add(what, count);
         }
