@@ -1,5 +1,6 @@
 //! `pvmove`: plans and records a move, carries on what was interrupted, or undoes it.
 
+mod around;
 mod background;
 mod lvm2;
 mod plan;
@@ -8,6 +9,7 @@ mod select;
 
 use lvshift_core::units::Uuid;
 
+use self::around::Around;
 use super::Context;
 use super::driven::{driver, is_driven};
 use super::lookup::{full_name, refuse};
@@ -76,23 +78,35 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
         .next(format!("wait for it, or stop it with `{} pvmove --abort`", context.program)));
     }
     context.front_end.check_kernel(true)?;
-    let moves = plan::record(context, args, source, &mut open)?;
-    if args.background {
-        return background::leave(
-            context,
-            args,
-            open.vg().name().as_str(),
-            source.device.display().to_string(),
-        );
-    }
-    match drive(context, args, &mut open, Way::Run, &moves) {
-        // Nothing was begun: no trace of the plan is left.
-        Err(error) if error.kind == Kind::Locked => {
-            plan::forget(&mut open, &moves);
-            Err(error)
+    let mut around = Around::default();
+    loop {
+        let moves = plan::record(context, args, source, &mut open, &mut around)?;
+        if args.background {
+            let name = open.vg().name().as_str();
+            background::leave(context, args, name, source.device.display().to_string())?;
+            break;
         }
-        other => other,
+        let ended = match drive(context, args, &mut open, Way::Run, &moves) {
+            // Nothing was begun: no trace of the plan is left.
+            Err(error) if error.kind == Kind::Locked => {
+                plan::forget(&mut open, &moves);
+                return Err(error);
+            }
+            other => other?,
+        };
+        let again = !args.atomic
+            && around.is_worth_another_round(&ended.reports)
+            && plan::look_again(context, args, source, &open, &mut around)?;
+        if !again {
+            ended.conclude(context, Way::Run);
+            break;
+        }
+        around.warn(context, source);
     }
+    if let Some(error) = around.error(source) {
+        context.fail(&error);
+    }
+    Ok(())
 }
 
 fn pace(args: &Pvmove) -> Pace {
@@ -133,6 +147,7 @@ fn recorded(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
         found = true;
         let done = if args.abort {
             drive(context, args, &mut open, Way::Abort, &moves)
+                .map(|ended| ended.conclude(context, Way::Abort))
         } else {
             carry_on(context, args, open, &moves)
         };
@@ -193,49 +208,61 @@ fn carry_on(
             source.unwrap_or_default(),
         );
     }
-    drive(context, args, &mut open, Way::CarryOn, moves)
+    drive(context, args, &mut open, Way::CarryOn, moves)?.conclude(context, Way::CarryOn);
+    Ok(())
 }
 
-/// Hands the moves to the driver.
+/// Hands the moves to the driver, and tells what it does.
 fn drive(
     context: &mut Context<'_>,
     args: &Pvmove,
     open: &mut OpenVg,
     way: Way,
     moves: &[Uuid],
-) -> Result<()> {
+) -> Result<Ended> {
     let recorded = moves.iter().filter_map(|of| open.vg().move_by_uuid(*of));
     plan::check_exclusive(context.front_end.name(), open.vg(), recorded.map(|of| of.index()))?;
-    tell(context, args, way, |front_end, options| match way {
+    tell(context, args, |front_end, options| match way {
         Way::Run => drive::run(open, front_end, moves, options),
         Way::CarryOn => drive::carry_on(open, front_end, Some(moves), options),
         Way::Abort => drive::abort(open, front_end, Some(moves), options),
     })
 }
 
-/// Has the moves driven, tells what is done of them, and turns how they ended into an exit status.
+/// Has the moves driven, and tells what is done of them.
 fn tell(
     context: &mut Context<'_>,
     args: &Pvmove,
-    way: Way,
     drive: impl FnOnce(&mut dyn FrontEnd, Options<'_>) -> Result<Vec<MoveReport>>,
-) -> Result<()> {
+) -> Result<Ended> {
     let style = Style::choose(context.json, context.common.quiet > 0);
     let mut teller = Teller::new(style, context.program, output::stdout());
     let mut report = |report: drive::Report<'_>| teller.hear(report);
     let options = Options { interval: style.interval(args.interval), report: &mut report };
-    let ended = drive(context.front_end, options)?;
-    if way == Way::Abort && ended.is_empty() {
-        // The process that drove them was asked, and has let go.
-        context.say("pvmove: undone by the process that was moving");
-        return Ok(());
+    let reports = drive(context.front_end, options)?;
+    Ok(Ended { reports, teller })
+}
+
+/// Moves that have ended, and who told of them.
+struct Ended {
+    reports: Vec<MoveReport>,
+    teller: Teller<output::Stream>,
+}
+
+impl Ended {
+    /// Says how they ended, and turns that into an exit status.
+    fn conclude(mut self, context: &mut Context<'_>, way: Way) {
+        if way == Way::Abort && self.reports.is_empty() {
+            // The process that drove them was asked, and has let go.
+            context.say("pvmove: undone by the process that was moving");
+            return;
+        }
+        self.teller.finish(&self.reports);
+        for error in self.reports.iter().filter_map(|report| failure(way, report)) {
+            self.teller.error(&error);
+            context.fail(&error);
+        }
     }
-    teller.finish(&ended);
-    for error in ended.iter().filter_map(|report| failure(way, report)) {
-        teller.error(&error);
-        context.fail(&error);
-    }
-    Ok(())
 }
 
 /// An abort that was asked for is no failure of `--abort`, but it is one of the move; and a move that was

@@ -9,7 +9,8 @@ use super::super::Context;
 use super::super::driven::{driver, is_driven};
 use super::super::lookup::{self, refuse};
 use super::super::place::policy;
-use super::{Way, background, tell};
+use super::around::{Around, Unreadable};
+use super::{Ended, Way, background, tell};
 use crate::cli::pv_args::Pvmove;
 use crate::cli::spec::PvSpec;
 use crate::cli::values::AllocPolicy;
@@ -126,19 +127,35 @@ pub(super) fn begin(
         .next(format!("wait for it, or stop it with `{} pvmove --abort`", context.program)));
     }
     context.front_end.lvm2()?.check()?;
-    let moves = record(context, args, source, &mut vg, key)?;
-    if args.background {
-        let name = vg.name().to_owned();
-        return background::leave(context, args, &name, source.device.display().to_string());
-    }
-    match drive(context, args, &mut vg, Way::Run, &moves) {
-        // Nothing was begun: no trace of the plan is left. What fails here is found by the next run.
-        Err(error) if error.kind == Kind::Locked => {
-            let _ = lvm2::forget(&mut vg, context.front_end.lvm2()?, &moves);
-            Err(error)
+    let mut around = Around::default();
+    loop {
+        let moves = record(context, args, source, &mut vg, key, &mut around)?;
+        if args.background {
+            let name = vg.name().to_owned();
+            background::leave(context, args, &name, source.device.display().to_string())?;
+            break;
         }
-        other => other,
+        let ended = match drive(context, args, &mut vg, Way::Run, &moves) {
+            // Nothing was begun: no trace of the plan is left. What fails here is found by the next run.
+            Err(error) if error.kind == Kind::Locked => {
+                let _ = lvm2::forget(&mut vg, context.front_end.lvm2()?, &moves);
+                return Err(error);
+            }
+            other => other?,
+        };
+        let again = !args.atomic
+            && around.is_worth_another_round(&ended.reports)
+            && look_again(context, args, source, &vg, key, &mut around)?;
+        if !again {
+            ended.conclude(context, Way::Run);
+            break;
+        }
+        around.warn(context, source);
     }
+    if let Some(error) = around.error(source) {
+        context.fail(&error);
+    }
+    Ok(())
 }
 
 /// The commit of a plan that failed may stand all the same: nothing has been begun, and no trace of it is left.
@@ -179,7 +196,7 @@ pub(super) fn recorded(
     }
     if args.abort {
         context.front_end.lvm2()?.check()?;
-        drive(context, args, &mut vg, Way::Abort, &moves)?;
+        drive(context, args, &mut vg, Way::Abort, &moves)?.conclude(context, Way::Abort);
     } else {
         carry_on(context, args, vg, &moves)?;
     }
@@ -194,7 +211,8 @@ fn carry_on(context: &mut Context<'_>, args: &Pvmove, mut vg: LvmVg, moves: &[Uu
         let name = vg.name().to_owned();
         return background::leave(context, args, &name, source);
     }
-    drive(context, args, &mut vg, Way::CarryOn, moves)
+    drive(context, args, &mut vg, Way::CarryOn, moves)?.conclude(context, Way::CarryOn);
+    Ok(())
 }
 
 fn drive(
@@ -203,8 +221,8 @@ fn drive(
     vg: &mut LvmVg,
     way: Way,
     moves: &[Uuid],
-) -> Result<()> {
-    tell(context, args, way, |front_end, options| {
+) -> Result<Ended> {
+    tell(context, args, |front_end, options| {
         let mapper = front_end.lvm2()?;
         match way {
             Way::Run | Way::CarryOn => lvm2::run(vg, mapper, moves, options),
@@ -237,10 +255,21 @@ fn record(
     source: &PvSpec,
     vg: &mut LvmVg,
     key: &str,
+    around: &mut Around,
 ) -> Result<Vec<Uuid>> {
-    let planned = plan(args, source, vg, key)?;
-    if !args.skip_read_check {
-        check_readable(context, vg, &planned)?;
+    let mut planned = plan(args, &rest(source, vg, key, around)?, vg, key)?;
+    if !args.skip_read_check
+        && around.is_empty()
+        && around.add(unreadable_of(context, vg, &planned))
+    {
+        let parts = planned.iter().flat_map(|planned| &planned.parts);
+        let nothing =
+            around.keeps_all(parts.map(|part| part.source.extent..part.source.extent + part.count));
+        if args.atomic || nothing {
+            return Err(around.refusal(source, args.atomic));
+        }
+        around.warn(context, source);
+        planned = plan(args, &rest(source, vg, key, around)?, vg, key)?;
     }
     let command = id::id(lookup::fresh());
     let seqno = vg.text().seqno();
@@ -329,43 +358,56 @@ fn check_blocks(vg: &LvmVg, planned: &[Planned]) -> Result<()> {
     Ok(())
 }
 
+/// What is asked for, without what stays.
+fn rest(source: &PvSpec, vg: &LvmVg, key: &str, around: &Around) -> Result<PvSpec> {
+    let pv = vg.text().pvs().into_iter().find(|pv| pv.key == key);
+    let count = pv.map_or(0, |pv| pv.pe_count);
+    around.rest_of(source, count).ok_or_else(|| around.refusal(source, false))
+}
+
+/// Reads what is to be moved, but for what stays; adds what cannot be read, and answers whether that is news.
+fn look_again(
+    context: &Context<'_>,
+    args: &Pvmove,
+    source: &PvSpec,
+    vg: &LvmVg,
+    key: &str,
+    around: &mut Around,
+) -> Result<bool> {
+    let planned = plan(args, &rest(source, vg, key, around)?, vg, key)?;
+    Ok(around.add(unreadable_of(context, vg, &planned)))
+}
+
 /// Reads every sector that is to move, once: dm-mirror would fail the reads of whole regions around one that
-/// it cannot copy.
-fn check_readable(context: &Context<'_>, vg: &LvmVg, planned: &[Planned]) -> Result<()> {
+/// it cannot copy. What cannot be read.
+fn unreadable_of(context: &Context<'_>, vg: &LvmVg, planned: &[Planned]) -> Vec<Unreadable> {
     let begun = Instant::now();
     let mut bad = Vec::new();
-    let mut what = String::from("the source has sectors that cannot be read:");
-    let mut device = String::new();
+    let size = u64::from(vg.text().extent_size()).max(1);
     for part in planned.iter().flat_map(|planned| &planned.parts) {
         let Some(member) = vg.members().get(&part.source.of) else { continue };
         let Some(start) = vg.text().sector_of(&part.source) else { continue };
-        let end = start + u64::from(part.count) * u64::from(vg.text().extent_size());
+        let end = start + u64::from(part.count) * size;
+        let extent = |sector: u64| {
+            let within = u32::try_from((sector - start) / size).unwrap_or(u32::MAX);
+            part.source.extent.saturating_add(within)
+        };
         for (sectors, why) in unreadable(&member.device, start..end, &mut |_| true) {
-            device = member.path.display().to_string();
-            let extent = (sectors.start - start) / u64::from(vg.text().extent_size());
-            what.push_str(&format!(
-                "\n  sectors {}-{} of {device}, which are of extent {} and LV {}/{}: {why}",
+            let extents = extent(sectors.start)..extent(sectors.end - 1).saturating_add(1);
+            let words = format!(
+                "sectors {}-{} of {}, which are of extent {} and LV {}/{}: {why}",
                 sectors.start,
                 sectors.end - 1,
-                u64::from(part.source.extent) + extent,
+                member.path.display(),
+                extents.start,
                 vg.name(),
                 part.lv
-            ));
-            bad.push(sectors);
+            );
+            bad.push(Unreadable { sectors, extents, words });
         }
     }
     context.detail(format!("the source was read once in {:.2} s", begun.elapsed().as_secs_f64()));
-    if bad.is_empty() {
-        return Ok(());
-    }
-    Err(Error::new(Kind::Io, what)
-        .device(device)
-        .sectors(bad)
-        .state("nothing was changed; the source is in charge, and all else on it can be read")
-        .next(
-            "move what can be read: ranges SRC:PE-PE around those extents, or -n for the other LVs; \
-             restore what cannot be read from a backup by writing to the LV, then move the rest",
-        ))
+    bad
 }
 
 fn announce(context: &Context<'_>, args: &Pvmove, vg: &LvmVg, planned: &[Planned]) {

@@ -8,6 +8,7 @@ use super::super::Context;
 use super::super::blocks;
 use super::super::lookup::{self, full_name, pv_path, refuse};
 use super::super::place::{no_room, policy};
+use super::around::Around;
 use super::{announce, readable};
 use crate::cli::pv_args::Pvmove;
 use crate::cli::spec::PvSpec;
@@ -18,21 +19,34 @@ use crate::pv::Members;
 use crate::size::Units;
 use crate::vg::{OpenVg, Vg};
 
-/// Plans what was asked and commits it as queued; returns the new moves in order.
+/// Plans what was asked, without what stays, and commits it as queued; returns the new moves in order.
 pub(super) fn record(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     args: &Pvmove,
     source: &PvSpec,
     open: &mut OpenVg,
+    around: &mut Around,
 ) -> Result<Vec<Uuid>> {
-    let asked = Asked::of(args, source, open)?;
-    let request = asked.request(args);
-    let (sources, lv) = (asked.sources.as_slice(), asked.only_lv);
-    try_out(context, args, source, open, &request)?;
+    let mut rest = rest(source, open, around)?;
+    let mut asked = Asked::of(args, &rest, open)?;
+    try_out(context, args, source, open, &asked.request(args))?;
     let check_unless_told = !context.front_end.isolates_read_errors();
-    if args.read_check || (check_unless_told && !args.skip_read_check) {
-        readable::check(context, open, sources, lv)?;
+    let wanted = args.read_check || (check_unless_told && !args.skip_read_check);
+    if wanted
+        && around.is_empty()
+        && around.add(readable::check(context, open, &asked.sources, asked.only_lv))
+    {
+        let pieces = open.vg().moving_pieces(&asked.sources, asked.only_lv);
+        let nothing = around.keeps_all(pieces.map(|p| p.place.pe.0..p.place.pe.0 + p.count.0));
+        if args.atomic || nothing {
+            return Err(around.refusal(source, args.atomic));
+        }
+        around.warn(context, source);
+        rest = self::rest(source, open, around)?;
+        asked = Asked::of(args, &rest, open)?;
+        try_out(context, args, source, open, &asked.request(args))?;
     }
+    let request = asked.request(args);
     let sequence = open.vg().sequence();
     let planned = open.commit(|vg| {
         // The areas are indices, good for one sequence number only.
@@ -48,6 +62,28 @@ pub(super) fn record(
     let span = open.vg().extent_size().span(planned.extents);
     announce(context, open, &moves, span.bytes().unwrap_or(u64::MAX), args.background);
     Ok(moves)
+}
+
+/// What is asked for, without what stays.
+fn rest(source: &PvSpec, open: &OpenVg, around: &Around) -> Result<PvSpec> {
+    let number = lookup::device_number(&source.device)?;
+    let member = open.members().iter().find(|(_, member)| member.pv.device.number() == number);
+    let pv = member.and_then(|(pv, _)| open.vg().pvs().get(usize::from(pv.0)));
+    let count = pv.map_or(0, |pv| pv.pe_count.0);
+    around.rest_of(source, count).ok_or_else(|| around.refusal(source, false))
+}
+
+/// Reads what is to be moved of `source`, but for what stays; adds what cannot be read, and answers whether
+/// that is news.
+pub(super) fn look_again(
+    context: &Context<'_>,
+    args: &Pvmove,
+    source: &PvSpec,
+    open: &OpenVg,
+    around: &mut Around,
+) -> Result<bool> {
+    let asked = Asked::of(args, &rest(source, open, around)?, open)?;
+    Ok(around.add(readable::check(context, open, &asked.sources, asked.only_lv)))
 }
 
 /// What the arguments name, looked up.

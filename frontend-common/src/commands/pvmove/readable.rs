@@ -1,4 +1,4 @@
-//! Refuses to begin a move whose source cannot be read, naming the sectors.
+//! Which sectors of the source cannot be read?
 
 use std::time::Instant;
 
@@ -7,21 +7,20 @@ use lvshift_core::metadata::{Area, Segment};
 use lvshift_core::units::LvIndex;
 
 use super::super::Context;
-use super::super::lookup::{full_name, pv_path};
-use crate::drive;
-use crate::error::{Error, Kind, Result};
+use super::around::Unreadable;
+use crate::drive::{self, Names as _};
 use crate::front_end::BadPlace;
 use crate::output;
 use crate::progress::{Event, Style};
 use crate::vg::OpenVg;
 
-/// Reads every sector that is to move, once.
+/// Reads every sector that is to move, once; what cannot be read.
 pub(super) fn check(
     context: &Context<'_>,
     open: &OpenVg,
     sources: &[Area],
     only_lv: Option<LvIndex>,
-) -> Result<()> {
+) -> Vec<Unreadable> {
     let pieces: Vec<Segment> = open.vg().moving_pieces(sources, only_lv).collect();
     let style = Style::choose(context.json, context.common.quiet > 0);
     let bar = (style == Style::Bar).then(bar);
@@ -48,7 +47,7 @@ pub(super) fn check(
             took.as_secs_f64()
         ));
     }
-    if bad.is_empty() { Ok(()) } else { Err(refusal(open, &pieces, &bad)) }
+    bad.iter().filter_map(|place| unreadable(open, place)).collect()
 }
 
 fn bar() -> ProgressBar {
@@ -63,34 +62,25 @@ fn bar() -> ProgressBar {
     bar
 }
 
-/// One error for all bad places; their LVs and sectors in its words.
-fn refusal(open: &OpenVg, pieces: &[Segment], bad: &[BadPlace]) -> Error {
+/// A bad place by its extents, and in words.
+fn unreadable(open: &OpenVg, place: &BadPlace) -> Option<Unreadable> {
     let vg = open.vg();
-    let mut what = String::from("the source has sectors that cannot be read:");
-    for place in bad {
-        let lv = vg.lvs().iter().position(|lv| lv.uuid == place.lv);
-        let name = lv
-            .and_then(|at| u16::try_from(at).ok())
-            .map_or_else(|| place.lv.to_string(), |at| full_name(vg, LvIndex(at)));
-        let device = open.members().by_uuid(place.pv).map(|m| m.path.display().to_string());
-        let (on, of) = (&place.device_sectors, &place.lv_sectors);
-        what.push_str(&format!(
-            "\n  sectors {}-{} of {}, which are sectors {}-{} of LV {name}: {}",
+    let pv = vg.pvs().iter().find(|pv| pv.uuid == place.pv)?;
+    let size = u64::from(vg.extent_size().sectors()).max(1);
+    let extent = |sector: u64| u32::try_from(sector.checked_sub(pv.pe_start.0)? / size).ok();
+    let (on, of) = (&place.device_sectors, &place.lv_sectors);
+    let device = open.pv(place.pv).unwrap_or_else(|| place.pv.to_string());
+    let lv = open.lv(place.lv).unwrap_or_else(|| place.lv.to_string());
+    Some(Unreadable {
+        sectors: on.clone(),
+        extents: extent(on.start)?..extent(on.end.checked_sub(1)?)?.checked_add(1)?,
+        words: format!(
+            "sectors {}-{} of {device}, which are sectors {}-{} of LV {lv}: {}",
             on.start,
             on.end - 1,
-            device.unwrap_or_else(|| place.pv.to_string()),
             of.start,
-            of.end - 1,
+            of.end.saturating_sub(1),
             place.error
-        ));
-    }
-    let device = pieces.first().map(|piece| pv_path(open, piece.place.pv)).unwrap_or_default();
-    Error::new(Kind::Io, what)
-        .device(device)
-        .sectors(bad.iter().map(|place| place.device_sectors.clone()).collect())
-        .state("nothing was changed; the source is in charge, and all else on it can be read")
-        .next(
-            "move what can be read: ranges SRC:PE-PE around those extents, or -n for the other LVs; \
-             restore what cannot be read from a backup by writing to the LV, then move the rest",
-        )
+        ),
+    })
 }

@@ -12,14 +12,14 @@ use crate::writer::Writer;
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "fault-source-unreadable",
-        about: "8 unreadable source sectors: found before anything changes, and named",
+        about: "8 unreadable source sectors: named before anything changes, and all else moves",
         disks: fixture::THREE,
         run: source_unreadable,
         ..Scenario::DEFAULT
     },
     Scenario {
         name: "fault-source-mid-copy",
-        about: "8 source sectors go bad in mid-copy: named, the source stays in charge",
+        about: "8 source sectors go bad in mid-copy: named, they stay, and all else moves",
         disks: fixture::THREE,
         run: source_mid_copy,
         ..Scenario::DEFAULT
@@ -145,8 +145,8 @@ fn source_unreadable(guest: &mut Guest) -> Result<()> {
     let heads = bench.rig.heads()?;
     // What lvshift-dm does unless told not to, lvshift-ublk does only if told to.
     let told: &[&str] = match guest.frontend() {
-        Frontend::Dm => &[],
-        Frontend::Ublk => &["--read-check"],
+        Frontend::Dm => &["--atomic"],
+        Frontend::Ublk => &["--atomic", "--read-check"],
     };
     let run = bench.move_to_pv2_with(told)?.fails_with(5)?;
     let range = format!("{}-{}", DATA + EARLY, DATA + EARLY + 7);
@@ -154,9 +154,10 @@ fn source_unreadable(guest: &mut Guest) -> Result<()> {
     ensure!(bench.rig.heads()? == heads, "a move that could not succeed changed something");
     bench.only_these_reads_failed(EARLY)?;
     bench.on_the_source()?;
-    // Around the bad place it can be moved: nobody is held hostage.
-    let (one, three) = (bench.rig.pv_at(1, "0-1:3-11"), bench.rig.pv(3));
-    bench.rig.pvmove(&[&one, &three])?.ok()?;
+    // Unless all or nothing was asked for, everything else moves: nobody is held hostage.
+    let run = bench.rig.pvmove(&[&bench.rig.pv(1), &bench.rig.pv(3)])?.fails_with(5)?;
+    run.stderr_has("1 extent stay")?.stderr_has("vg/lv")?.stderr_has(&range)?;
+    bench.rig.at_rest()?;
     bench.rig.lies("lv", &[(3, 0, 2), (1, 2, 1), (3, 2, 9)])?;
     bench.only_these_reads_failed(EARLY)?;
     bench.source.good()?;
@@ -174,7 +175,10 @@ fn source_mid_copy(guest: &mut Guest) -> Result<()> {
     bench.rig.wait_for_mid_copy()?;
     bench.source.bad_reads(DATA + LATE, 8)?;
     bench.rig.unlimited()?;
-    names(moving.wait(fixture::HANG)?, &bench.rig.pv(1), LATE)?;
+    // It is undone, and begun again without what cannot be read.
+    let range = format!("{}-{}", DATA + LATE, DATA + LATE + 7);
+    let run = moving.wait(fixture::HANG)?.fails_with(5)?;
+    run.stderr_has(&bench.rig.pv(1))?.stderr_has("vg/lv")?.stderr_has(&range)?;
     if guest.frontend() == Frontend::Dm {
         // From its failed copy until it is taken away, for milliseconds, dm-mirror fails reads of
         // every region that it has not copied (README, ADR 1). No write, and no wrong byte.
@@ -184,9 +188,17 @@ fn source_mid_copy(guest: &mut Guest) -> Result<()> {
     } else {
         bench.only_these_reads_failed(LATE)?;
     }
-    bench.on_the_source()?;
+    fixture::served(&bench.writer)?;
+    bench.rig.at_rest()?;
+    bench.rig.lies("lv", &[(2, 0, 11), (1, 11, 1)])?;
     bench.source.good()?;
-    bench.retry_and_end()
+    bench.rig.pvmove(&[&bench.rig.pv(1), &bench.rig.pv(2)])?.ok()?;
+    bench.rig.at_rest()?;
+    ensure!(bench.rig.home("lv")? == 2, "the LV did not move");
+    fixture::served(&bench.writer)?;
+    let outcome = bench.writer.stop()?.intact()?;
+    ensure!(outcome.counters.write_errors == 0, "the application's writes: {outcome:?}");
+    bench.rig.reads_from_its_places("lv")
 }
 
 fn destination_unwritable(guest: &mut Guest) -> Result<()> {

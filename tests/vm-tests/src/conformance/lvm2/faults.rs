@@ -46,14 +46,28 @@ fn unreadable(guest: &mut Guest) -> Result<()> {
     let writer = rig::writer(&home, 951)?;
     writer.pause();
     bad.bad_reads(HEAD + 10_000, 8)?;
-    let run = rig.pvmove(&[&rig.pv(1), &rig.pv(2)])?.fails_with(5)?;
+    let run = rig.pvmove(&["--atomic", &rig.pv(1), &rig.pv(2)])?.fails_with(5)?;
     let sectors = format!("sectors {}-{}", HEAD + 10_000, HEAD + 10_007);
     ensure!(run.stderr.contains(&sectors) && run.stderr.contains("lvg/home"), "{run}");
     rig.at_rest()?;
     // Without that look the copy finds it.
-    rig.pvmove(&["--skip-read-check", &rig.pv(1), &rig.pv(2)])?.fails_with(5)?;
+    rig.pvmove(&["--atomic", "--skip-read-check", &rig.pv(1), &rig.pv(2)])?.fails_with(5)?;
     rig.at_rest()?;
     rig.is_on("home", 1)?;
+    // Unless all or nothing is asked for, everything else moves: found by the look, or by the copy.
+    for (look, rest) in [(&[][..], "0-5"), (&["--skip-read-check"], "6-7")] {
+        let run = rig.pvmove(&[look, &[&format!("{}:{rest}", rig.pv(1)), &rig.pv(2)]].concat())?;
+        match look {
+            [] => drop(run.fails_with(5)?.stderr_has("1 extent stay")?.stderr_has(&sectors)?),
+            _ => drop(run.ok()?),
+        }
+        rig.at_rest()?;
+    }
+    rig.pvmove(&["--skip-read-check", &rig.pv(1), &rig.pv(2)])?.fails_with(5)?;
+    rig.at_rest()?;
+    let places =
+        [format!("{}(0)", rig.pv(2)), format!("{}(4)", rig.pv(1)), format!("{}(4)", rig.pv(2))];
+    ensure!(rig.lies("home")? == places, "home lies at {:?}", rig.lies("home")?);
     bad.good()?;
     writer.unpause();
     rig.pvmove(&[&rig.pv(1), &rig.pv(2)])?.ok()?;
