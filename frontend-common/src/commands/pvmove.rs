@@ -101,7 +101,6 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
             ended.conclude(context, Way::Run);
             break;
         }
-        around.warn(context, source);
     }
     if let Some(error) = around.error(source) {
         context.fail(&error);

@@ -91,12 +91,14 @@ impl Around {
         self.rounds < ROUNDS && reports.iter().any(unreadable)
     }
 
-    /// Says early that not everything will move.
+    /// Says early that not everything will move, if so.
     pub(super) fn warn(&self, context: &mut Context<'_>, source: &PvSpec) {
-        let device = source.device.display();
-        context.warn(&format!(
-            "{} on {device} cannot be read whole and stay there; everything else is moved",
-            extents(self.extents.len())
+        if self.is_empty() {
+            return;
+        }
+        let (count, device) = (extents(self.extents.len()), source.device.display());
+        context.warn(format!(
+            "{count} on {device} cannot be read whole and stay there; everything else is moved"
         ));
     }
 
@@ -148,18 +150,18 @@ fn extents(count: usize) -> String {
 mod tests {
     use super::*;
 
-    fn around(extents: &[Range<u32>]) -> Around {
+    fn around(extents: &[(u32, u32)]) -> Around {
         let mut around = Around::default();
-        let run = |extents: &Range<u32>| Unreadable {
+        let run = |&(first, end): &(u32, u32)| Unreadable {
             sectors: 0..8,
-            extents: extents.clone(),
-            words: format!("{extents:?}"),
+            extents: first..end,
+            words: format!("{first}"),
         };
         around.add(extents.iter().map(run).collect());
         around
     }
 
-    fn rest(stays: &[Range<u32>], spec: &str) -> Option<String> {
+    fn rest(stays: &[(u32, u32)], spec: &str) -> Option<String> {
         let spec = PvSpec::parse(spec).expect("a PV");
         let rest = around(stays).rest_of(&spec, 100)?;
         let range = |range: &PeRange| match range.last {
@@ -172,17 +174,17 @@ mod tests {
     #[test]
     fn what_stays_is_cut_out_of_what_is_asked_for() {
         assert_eq!(rest(&[], "/dev/a"), Some(String::new()));
-        assert_eq!(rest(&[3..4], "/dev/a"), Some("0-2:4-99".into()));
-        assert_eq!(rest(&[0..2, 99..100], "/dev/a"), Some("2-98".into()));
-        assert_eq!(rest(&[5..7], "/dev/a:4-8:20-"), Some("4-4:7-8:20-99".into()));
-        assert_eq!(rest(&[50..51], "/dev/a:4-8"), Some("4-8".into()));
-        assert_eq!(rest(&[4..9], "/dev/a:4-8"), None, "nothing is left, which is not everything");
-        assert_eq!(rest(&[0..100], "/dev/a"), None);
+        assert_eq!(rest(&[(3, 4)], "/dev/a"), Some("0-2:4-99".into()));
+        assert_eq!(rest(&[(0, 2), (99, 100)], "/dev/a"), Some("2-98".into()));
+        assert_eq!(rest(&[(5, 7)], "/dev/a:4-8:20-"), Some("4-4:7-8:20-99".into()));
+        assert_eq!(rest(&[(50, 51)], "/dev/a:4-8"), Some("4-8".into()));
+        assert_eq!(rest(&[(4, 9)], "/dev/a:4-8"), None, "nothing is left, which is not everything");
+        assert_eq!(rest(&[(0, 100)], "/dev/a"), None);
     }
 
     #[test]
     fn only_what_is_new_is_worth_another_try() {
-        let mut around = around(&[3..5]);
+        let mut around = around(&[(3, 5)]);
         let known = around.found.clone();
         assert!(!around.add(known));
         let new = Unreadable { sectors: 9..10, extents: 4..6, words: String::new() };

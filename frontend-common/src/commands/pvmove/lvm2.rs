@@ -150,7 +150,6 @@ pub(super) fn begin(
             ended.conclude(context, Way::Run);
             break;
         }
-        around.warn(context, source);
     }
     if let Some(error) = around.error(source) {
         context.fail(&error);
@@ -257,20 +256,22 @@ fn record(
     key: &str,
     around: &mut Around,
 ) -> Result<Vec<Uuid>> {
-    let mut planned = plan(args, &rest(source, vg, key, around)?, vg, key)?;
-    if !args.skip_read_check
-        && around.is_empty()
-        && around.add(unreadable_of(context, vg, &planned))
-    {
-        let parts = planned.iter().flat_map(|planned| &planned.parts);
+    let everything = plan(args, source, vg, key)?;
+    if !args.skip_read_check && around.is_empty() {
+        around.add(unreadable_of(context, vg, &everything));
+    }
+    let planned = if around.is_empty() {
+        everything
+    } else {
+        let parts = everything.iter().flat_map(|planned| &planned.parts);
         let nothing =
             around.keeps_all(parts.map(|part| part.source.extent..part.source.extent + part.count));
         if args.atomic || nothing {
             return Err(around.refusal(source, args.atomic));
         }
         around.warn(context, source);
-        planned = plan(args, &rest(source, vg, key, around)?, vg, key)?;
-    }
+        plan(args, &rest(source, vg, key, around)?, vg, key)?
+    };
     let command = id::id(lookup::fresh());
     let seqno = vg.text().seqno();
     let moves: Vec<Uuid> = planned.iter().map(|planned| planned.uuid).collect();

@@ -27,8 +27,8 @@ pub(super) fn record(
     open: &mut OpenVg,
     around: &mut Around,
 ) -> Result<Vec<Uuid>> {
-    let mut rest = rest(source, open, around)?;
-    let mut asked = Asked::of(args, &rest, open)?;
+    let mut asked = Asked::of(args, &rest(source, open, around)?, open)?;
+    asked.holds_something(args, source, open, around)?;
     try_out(context, args, source, open, &asked.request(args))?;
     let check_unless_told = !context.front_end.isolates_read_errors();
     let wanted = args.read_check || (check_unless_told && !args.skip_read_check);
@@ -36,16 +36,11 @@ pub(super) fn record(
         && around.is_empty()
         && around.add(readable::check(context, open, &asked.sources, asked.only_lv))
     {
-        let pieces = open.vg().moving_pieces(&asked.sources, asked.only_lv);
-        let nothing = around.keeps_all(pieces.map(|p| p.place.pe.0..p.place.pe.0 + p.count.0));
-        if args.atomic || nothing {
-            return Err(around.refusal(source, args.atomic));
-        }
-        around.warn(context, source);
-        rest = self::rest(source, open, around)?;
-        asked = Asked::of(args, &rest, open)?;
+        asked = Asked::of(args, &rest(source, open, around)?, open)?;
+        asked.holds_something(args, source, open, around)?;
         try_out(context, args, source, open, &asked.request(args))?;
     }
+    around.warn(context, source);
     let request = asked.request(args);
     let sequence = open.vg().sequence();
     let planned = open.commit(|vg| {
@@ -99,6 +94,21 @@ impl Asked {
         let destinations = lookup::areas(open, &args.destinations)?;
         let only_lv = args.name.as_deref().map(|name| only_lv(open.vg(), name)).transpose()?;
         Ok(Asked { sources, destinations, only_lv })
+    }
+
+    /// Fails if all of it stays, or if a part that stays is too much.
+    fn holds_something(
+        &self,
+        args: &Pvmove,
+        source: &PvSpec,
+        open: &OpenVg,
+        around: &Around,
+    ) -> Result<()> {
+        if around.is_empty() {
+            return Ok(());
+        }
+        let nothing = open.vg().moving_pieces(&self.sources, self.only_lv).next().is_none();
+        if args.atomic || nothing { Err(around.refusal(source, args.atomic)) } else { Ok(()) }
     }
 
     fn request(&self, args: &Pvmove) -> MoveRequest<'_> {

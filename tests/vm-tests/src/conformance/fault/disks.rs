@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use rustix::process::Signal;
 
 use crate::conformance::fixture::wait::stopped_at;
-use crate::conformance::fixture::{self, DATA, EXTENT, FAIL, Rig, lv_path};
+use crate::conformance::fixture::{self, DATA, EXTENT, FAIL, HANG, Rig, lv_path};
 use crate::guest::{Faulty, Guest, Run};
 use crate::scenario::{Disk, Frontend, Scenario};
 use crate::writer::Writer;
@@ -174,10 +174,16 @@ fn source_mid_copy(guest: &mut Guest) -> Result<()> {
     let moving = bench.rig.spawn_move(&[&bench.rig.pv(1), &bench.rig.pv(2)])?;
     bench.rig.wait_for_mid_copy()?;
     bench.source.bad_reads(DATA + LATE, 8)?;
-    bench.rig.unlimited()?;
+    bench.rig.full_speed(&mut bench.destination)?;
     // It is undone, and begun again without what cannot be read.
     let range = format!("{}-{}", DATA + LATE, DATA + LATE + 7);
-    let run = moving.wait(fixture::HANG)?.fails_with(5)?;
+    if guest.frontend() == Frontend::Ublk {
+        // Its second copy is limited as the first one was.
+        guest.wait_for("it is begun again", HANG, || Ok(moving.stderr().contains("stay there")))?;
+        bench.rig.wait_for_mid_copy()?;
+        guest.lvshift(&["tune", "vg", "--max-rate", "none"])?.ok()?;
+    }
+    let run = moving.wait(HANG)?.fails_with(5)?;
     run.stderr_has(&bench.rig.pv(1))?.stderr_has("vg/lv")?.stderr_has(&range)?;
     if guest.frontend() == Frontend::Dm {
         // From its failed copy until it is taken away, for milliseconds, dm-mirror fails reads of
@@ -228,7 +234,7 @@ fn destination_after_copy(guest: &mut Guest) -> Result<()> {
         // Some write has failed on the destination by now, or will before the switch.
         std::thread::sleep(std::time::Duration::from_millis(200));
         moving.signal(Signal::CONT)?;
-        let run = moving.wait(fixture::HANG)?;
+        let run = moving.wait(HANG)?;
         if step == "commit-moved" && run.status == Some(0) {
             // The failure came after the last look: the destination was in charge already, and
             // then its failures are the application's.
@@ -253,7 +259,7 @@ fn destination_vanishes(guest: &mut Guest) -> Result<()> {
     bench.rig.wait_for_mid_copy()?;
     bench.destination.dead()?;
     bench.rig.unlimited()?;
-    let run = moving.wait(fixture::HANG)?.fails_with(5)?;
+    let run = moving.wait(HANG)?.fails_with(5)?;
     run.stderr_has(&bench.rig.pv(2))?.stderr_has("in charge")?;
     fixture::served(&bench.writer)?;
     bench.no_error_seen()?;
@@ -288,7 +294,7 @@ fn log_area(guest: &mut Guest) -> Result<()> {
     if ublk {
         bench.writer.pause();
     }
-    let run = moving.wait(2 * fixture::HANG)?.fails_with(5)?;
+    let run = moving.wait(2 * HANG)?.fails_with(5)?;
     if ublk {
         bench.writer.unpause();
         bench.rig.limit.set(&[]);
@@ -316,7 +322,7 @@ fn metadata_area(guest: &mut Guest) -> Result<()> {
         // Both slots of the second PV, which is the destination at first and then the source.
         bench.destination.bad_writes(2048, 2 * 2048)?;
         moving.signal(Signal::CONT)?;
-        let run = moving.wait(fixture::HANG)?.fails_with(5)?;
+        let run = moving.wait(HANG)?.fails_with(5)?;
         run.stderr_has(&pvs[1])?;
         fixture::served(&bench.writer)?;
         bench.no_error_seen()?;
