@@ -93,7 +93,7 @@ pub struct Pvmove {
     #[arg(long, requires = "source")]
     pub allow_mixed_block_sizes: bool,
     /// Read the source once before anything is changed: all sectors that cannot be read are named,
-    /// and the move is refused. lvshift-dm does so unless told not to; lvshift-ublk only if told to.
+    /// and their extents stay (with --atomic the move is refused). lvshift-dm does so unless told not to; lvshift-ublk only if told to.
     #[arg(long, requires = "source", overrides_with = "skip_read_check")]
     pub read_check: bool,
     /// Do not read the source before the move. The first sectors that turn out to be unreadable
