@@ -7,9 +7,39 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::paths;
 
+/// Where packages come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source<'a> {
+    /// What this machine is set up for.
+    Machine,
+    /// What this configuration of apt's says instead.
+    Config(&'a Path),
+}
+
+impl Source<'_> {
+    /// One of apt's programs.
+    pub(crate) fn command(self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("LC_ALL", "C");
+        if let Source::Config(file) = self {
+            command.env("APT_CONFIG", file);
+        }
+        command
+    }
+
+    /// What one of apt's programs prints.
+    pub(crate) fn output(self, program: &str, args: &[&str]) -> Result<String> {
+        printed(self.command(program).args(args), program, args)
+    }
+}
+
 /// What a command prints.
 pub(crate) fn output(program: &str, args: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(args).env("LC_ALL", "C").output();
+    printed(Command::new(program).args(args).env("LC_ALL", "C"), program, args)
+}
+
+fn printed(command: &mut Command, program: &str, args: &[&str]) -> Result<String> {
+    let output = command.output();
     let output = output.with_context(|| format!("starting {program} (is it installed?)"))?;
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -19,14 +49,14 @@ pub(crate) fn output(program: &str, args: &[&str]) -> Result<String> {
 }
 
 /// Fetches packages and unpacks each over `into`.
-pub(crate) fn unpack(packages: &[String], into: &Path) -> Result<()> {
+pub(crate) fn unpack(from: Source<'_>, packages: &[String], into: &Path) -> Result<()> {
     let debs = paths::vm_dir("debs")?;
     let scratch = debs.join(format!("new-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).context("creating a directory for packages")?;
-    let fetched = Command::new("apt-get")
+    let fetched = from
+        .command("apt-get")
         .args(["-q", "-o", "APT::Sandbox::User=root", "download"])
         .args(packages)
-        .env("LC_ALL", "C")
         .current_dir(&scratch)
         .output()
         .context("starting apt-get")?;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::cpio::Archive;
-use crate::{elf, fetch, paths};
+use crate::fetch::Source;
+use crate::{elf, fetch, paths, second_lvm2};
 
 /// The packages that hold the tools.
 const PACKAGES: &[&str] = &[
@@ -96,11 +97,11 @@ const FILES: &[(&str, &str)] = &[
 
 /// Fetches the packages and the libraries they need, unless they are there.
 pub(crate) fn fetched() -> Result<PathBuf> {
-    fetched_into(&paths::vm().join("guest-root"), PACKAGES)
+    fetched_into(Source::Machine, &paths::vm().join("guest-root"), PACKAGES)
 }
 
 /// The same for other packages, in a place of their own.
-pub(crate) fn fetched_into(place: &Path, names: &[&str]) -> Result<PathBuf> {
+pub(crate) fn fetched_into(from: Source<'_>, place: &Path, names: &[&str]) -> Result<PathBuf> {
     // The key of the cache: what is in there was made for this list.
     let (stamp, list) = (place.join(".packages"), names.join(" "));
     if std::fs::read_to_string(&stamp).is_ok_and(|text| text == list) {
@@ -119,25 +120,29 @@ pub(crate) fn fetched_into(place: &Path, names: &[&str]) -> Result<PathBuf> {
         "--no-enhances",
     ];
     args.extend_from_slice(names);
-    for line in fetch::output("apt-cache", &args)?.lines() {
+    for line in from.output("apt-cache", &args)?.lines() {
         // Packages stand at the margin, their dependencies below are indented.
         if !line.starts_with(' ') && line.starts_with("lib") && !line.contains(':') {
             packages.insert(line.trim().to_owned());
         }
     }
-    let packages = that_exist(&packages, names)?;
+    let packages = that_exist(from, &packages, names)?;
     fetch::make_dir(place, |dir| {
-        fetch::unpack(&packages, dir)?;
+        fetch::unpack(from, &packages, dir)?;
         std::fs::write(dir.join(".packages"), &list).context("writing the cache's key")
     })?;
     Ok(place.to_owned())
 }
 
 /// Names may be virtual, or of packages that this release no longer has.
-fn that_exist(packages: &BTreeSet<String>, needed: &[&str]) -> Result<Vec<String>> {
+fn that_exist(
+    from: Source<'_>,
+    packages: &BTreeSet<String>,
+    needed: &[&str],
+) -> Result<Vec<String>> {
     let mut args = vec!["show", "--no-all-versions"];
     args.extend(packages.iter().map(String::as_str));
-    let text = fetch::output("apt-cache", &args)?;
+    let text = from.output("apt-cache", &args)?;
     let names = text.lines().filter_map(|line| line.strip_prefix("Package: "));
     let found: BTreeSet<String> = names.map(str::to_owned).collect();
     for name in needed {
@@ -177,6 +182,7 @@ pub(crate) fn add(archive: &mut Archive, root: &Path) -> Result<()> {
     for name in ["proc", "sys", "dev", "run", "tmp", "mnt", "root", "var/lib/lvshift", "var/log"] {
         archive.dir(name)?;
     }
+    second_lvm2::add(archive, &second_lvm2::fetched()?)?;
     archive.device("/dev/console", 5, 1)?;
     udev_rules(archive, root)
 }
@@ -198,7 +204,7 @@ fn udev_rules(archive: &mut Archive, root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn find_program(root: &Path, name: &str) -> Result<PathBuf> {
+pub(crate) fn find_program(root: &Path, name: &str) -> Result<PathBuf> {
     let dirs = ["usr/sbin", "usr/bin", "sbin", "bin"];
     let found = dirs.iter().map(|dir| root.join(dir).join(name)).find(|path| path.exists());
     found.with_context(|| format!("no fetched package has the program {name}"))
@@ -232,10 +238,23 @@ pub(crate) fn add_libraries(
     program: &[u8],
     libraries: &BTreeMap<String, PathBuf>,
 ) -> Result<()> {
+    let place = |name: &str| {
+        let loader = name.starts_with("ld-linux");
+        if loader { format!("/usr/lib64/{name}") } else { format!("/usr/lib/{name}") }
+    };
+    add_libraries_at(archive, program, libraries, &place)
+}
+
+/// The same, in places of the caller's choice.
+pub(crate) fn add_libraries_at(
+    archive: &mut Archive,
+    program: &[u8],
+    libraries: &BTreeMap<String, PathBuf>,
+    place: &dyn Fn(&str) -> String,
+) -> Result<()> {
     let mut todo = elf::needed(program)?;
     while let Some(name) = todo.pop() {
-        let loader = name.starts_with("ld-linux");
-        let place = if loader { format!("/usr/lib64/{name}") } else { format!("/usr/lib/{name}") };
+        let place = place(&name);
         if archive.has(&place) {
             continue;
         }

@@ -39,7 +39,9 @@ pub(crate) fn fetched() -> Result<Kernel> {
             )
         })?;
         println!("setup: fetching {newest} for the test VM");
-        fetch::make_dir(&place, |dir| fetch::unpack(&[newest.to_owned()], dir))?;
+        fetch::make_dir(&place, |dir| {
+            fetch::unpack(fetch::Source::Machine, &[newest.to_owned()], dir)
+        })?;
     }
     let modules = place.join("lib/modules");
     let image = unpacked::beside(&find_image(&place.join("boot"))?)?;

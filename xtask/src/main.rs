@@ -22,6 +22,7 @@ mod power;
 mod qemu;
 mod run_guest;
 mod scorecard;
+mod second_lvm2;
 mod setup;
 mod shell;
 mod sim;

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::host::{as_root, has};
-use crate::{Machine, emulator, fetch, guest_root, kernel};
+use crate::{Machine, emulator, fetch, guest_root, kernel, second_lvm2};
 
 /// A thing to be installed: the package, and the file or program that shows it is there.
 struct Package {
@@ -93,6 +93,7 @@ pub(crate) fn for_vm(machine: &Machine) -> Result<()> {
     package_lists()?;
     kernel::choose(machine)?;
     guest_root::fetched()?;
+    second_lvm2::fetched()?;
     Ok(())
 }
 

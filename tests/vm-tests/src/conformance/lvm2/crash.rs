@@ -11,7 +11,7 @@ use crate::guest::{Guest, Run};
 use crate::scenario::{Disk, Frontend, Scenario};
 use crate::writer::{Config, Writer};
 
-const TWO: &[Disk] = &[Disk::new("pv1", 32), Disk::new("pv2", 32)];
+pub(super) const TWO: &[Disk] = &[Disk::new("pv1", 32), Disk::new("pv2", 32)];
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -49,7 +49,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         state_disk: true,
         boots: 1 + CUTS.len() as u32,
         timeout_s: 300,
-        run: reset,
+        run: |guest| reset(guest, CUTS),
         ..Scenario::DEFAULT
     },
 ];
@@ -76,7 +76,7 @@ fn killed(run: &Run) -> Result<()> {
     Ok(())
 }
 
-fn kill(guest: &Guest, then: &[&str]) -> Result<()> {
+pub(super) fn kill(guest: &Guest, then: &[&str]) -> Result<()> {
     let rig = Lvm2::new(guest, &["pv1", "pv2"])?;
     // Two LVs, one in two pieces, so that every step that is there for each LV comes twice.
     let home = rig.lv("home", &[(1, 2)])?;
@@ -112,16 +112,16 @@ fn kill(guest: &Guest, then: &[&str]) -> Result<()> {
 }
 
 /// A cut: where the mover dies, and where the abort dies that follows, if one does.
-struct Cut {
-    at: &'static str,
-    abort: Option<&'static str>,
+pub(super) struct Cut {
+    pub(super) at: &'static str,
+    pub(super) abort: Option<&'static str>,
 }
 
-const fn cut(at: &'static str) -> Cut {
+pub(super) const fn cut(at: &'static str) -> Cut {
     Cut { at, abort: None }
 }
 
-const MID_COPY: &str = "mid-copy";
+pub(super) const MID_COPY: &str = "mid-copy";
 
 const CUTS: &[Cut] = &[
     cut(MID_COPY),
@@ -140,7 +140,7 @@ const CUTS: &[Cut] = &[
 
 const SEED: u64 = 941;
 
-fn reset(guest: &mut Guest) -> Result<()> {
+pub(super) fn reset(guest: &mut Guest, cuts: &[Cut]) -> Result<()> {
     let slow = guest.faulty("pv2")?;
     let devices = vec![guest.disk("pv1")?, slow.path()];
     let boot = usize::try_from(guest.boot())?;
@@ -152,12 +152,12 @@ fn reset(guest: &mut Guest) -> Result<()> {
         (rig, rig::writer(&home, SEED)?)
     } else {
         let rig = Lvm2::found(guest, devices)?;
-        let writer = after_the_cut(&rig, &CUTS[boot - 2], config()).with_context(|| {
-            format!("cut off at {} ({:?})", CUTS[boot - 2].at, CUTS[boot - 2].abort)
+        let writer = after_the_cut(&rig, &cuts[boot - 2], config()).with_context(|| {
+            format!("cut off at {} ({:?})", cuts[boot - 2].at, cuts[boot - 2].abort)
         })?;
         (rig, writer)
     };
-    if let Some(next) = CUTS.get(boot - 1) {
+    if let Some(next) = cuts.get(boot - 1) {
         before_the_cut(&rig, next, &slow, writer)?;
         guest.power_cut();
     }

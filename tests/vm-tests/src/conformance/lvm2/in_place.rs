@@ -10,7 +10,8 @@ use crate::scenario::{Disk, Frontend, Scenario};
 
 const FOUR: &[Disk] =
     &[Disk::new("pv1", 32), Disk::new("pv2", 32), Disk::new("pv3", 32), Disk::new("pv4", 32)];
-const THREE: &[Disk] = &[Disk::new("pv1", 32), Disk::new("pv2", 32), Disk::new("pv3", 32)];
+pub(super) const THREE: &[Disk] =
+    &[Disk::new("pv1", 32), Disk::new("pv2", 32), Disk::new("pv3", 32)];
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -69,7 +70,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
 ];
 
-fn moves(guest: &mut Guest) -> Result<()> {
+pub(super) fn moves(guest: &mut Guest) -> Result<()> {
     let rig = Lvm2::new(guest, &["pv1", "pv2", "pv3"])?;
     let home = rig.lv("home", &[(1, 7), (2, 3), (1, 5)])?;
     let opt = rig.lv("opt", &[(1, 4)])?;
@@ -111,7 +112,7 @@ const AHEAD: &[&str] = &[
     "commit-forget",
 ];
 
-fn refresh(guest: &mut Guest) -> Result<()> {
+pub(super) fn refresh(guest: &mut Guest) -> Result<()> {
     let rig = Lvm2::new(guest, &["pv1", "pv2"])?;
     let home = rig.lv("home", &[(1, 6)])?;
     let writer = rig::writer(&home, 911)?;
@@ -148,7 +149,7 @@ fn stopped(guest: &Guest, pid: u32) -> Result<()> {
     })
 }
 
-fn abort(guest: &mut Guest) -> Result<()> {
+pub(super) fn abort(guest: &mut Guest) -> Result<()> {
     let slow = guest.faulty("pv2")?;
     let rig = Lvm2::over(guest, vec![guest.disk("pv1")?, slow.path()])?;
     let home = rig.lv("home", &[(1, 20)])?;
@@ -263,7 +264,7 @@ fn refusals(guest: &mut Guest) -> Result<()> {
     rig.lvm(&["vgchange", "-an", VG]).map(drop)
 }
 
-fn striped(guest: &mut Guest) -> Result<()> {
+pub(super) fn striped(guest: &mut Guest) -> Result<()> {
     let rig = Lvm2::new(guest, &["pv1", "pv2", "pv3"])?;
     let (one, two, three) = (rig.pv(1), rig.pv(2), rig.pv(3));
     rig.lvm(&[

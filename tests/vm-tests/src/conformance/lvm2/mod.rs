@@ -2,8 +2,10 @@
 
 mod control;
 mod crash;
+mod debian13;
 mod faults;
 mod in_place;
+mod options;
 mod report;
 mod rig;
 mod texts;
@@ -15,7 +17,9 @@ pub(super) const LISTS: &[&[Scenario]] = &[
     control::SCENARIOS,
     faults::SCENARIOS,
     crash::SCENARIOS,
+    debian13::SCENARIOS,
     in_place::SCENARIOS,
+    options::SCENARIOS,
     report::SCENARIOS,
     texts::SCENARIOS,
 ];

@@ -16,6 +16,13 @@ pub(super) const HEAD: u64 = 2048;
 /// Sectors of an extent.
 pub(super) const EXTENT: u64 = 2048;
 
+/// From here on LVM2 is Debian 13's, for everybody in the guest, until it boots again.
+pub(super) fn debian_13(guest: &Guest) -> Result<()> {
+    guest.sh("mount --bind /opt/debian13/lvm /usr/sbin/lvm")?;
+    guest.run("lvm", &["version"])?.ok()?.stdout_has("2.03.31(")?;
+    Ok(())
+}
+
 /// A VG of LVM2's with extents of 1 MiB.
 pub(super) struct Lvm2<'g> {
     pub(super) guest: &'g Guest,
