@@ -127,7 +127,9 @@ fn recorded(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
         }
         return Ok(());
     }
-    for opened in select::vgs(args)? {
+    // The unit of `-b` names its VG, whoever's it is.
+    let of_lvm2 = args.vg.as_deref().map(select::is_not_ours).transpose()?.unwrap_or(false);
+    for opened in if of_lvm2 { Vec::new() } else { select::vgs(args)? } {
         let mut open = match opened {
             Ok(open) => open,
             Err(error) => {
@@ -154,8 +156,8 @@ fn recorded(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
             context.fail(&error);
         }
     }
-    if args.source.is_none() {
-        for vg in lvm2::with_moves(context) {
+    if args.source.is_none() && (of_lvm2 || args.vg.is_none()) {
+        for vg in lvm2::with_moves(context, args.vg.as_deref()) {
             match lvm2::recorded(context, args, vg, None) {
                 Ok(some) => found |= some,
                 Err(error) => {

@@ -53,8 +53,8 @@ pub(super) fn vg_of(path: &Path) -> Result<Option<(LvmVg, String)>> {
     Ok(Some((vg, key)))
 }
 
-/// The VGs of LVM2's in which a move of ours is recorded; none without LVM2.
-pub(super) fn with_moves(context: &mut Context<'_>) -> Vec<LvmVg> {
+/// The VGs of LVM2's in which a move of ours is recorded, or this one if there is one in it; none without LVM2.
+pub(super) fn with_moves(context: &mut Context<'_>, only: Option<&str>) -> Vec<LvmVg> {
     let Some(lvm) = lvm2::in_use() else { return Vec::new() };
     let names = match lvm.vgs_with_moves() {
         Ok(names) => names,
@@ -64,7 +64,7 @@ pub(super) fn with_moves(context: &mut Context<'_>) -> Vec<LvmVg> {
         }
     };
     let mut vgs = Vec::new();
-    for name in names {
+    for name in names.into_iter().filter(|name| only.is_none_or(|only| only == name)) {
         match LvmVg::open(&lvm, &name) {
             Ok(vg) => vgs.push(vg),
             Err(error) => context.fail(&error),

@@ -7,6 +7,7 @@ use lvshift_core::units::Uuid;
 use super::super::lookup::{self, refuse};
 use crate::cli::pv_args::Pvmove;
 use crate::error::{Kind, Result};
+use crate::lvm2;
 use crate::pv::Scan;
 use crate::vg::{Hold, OpenVg};
 
@@ -18,6 +19,12 @@ pub(super) fn vg_of(device: &Path) -> Result<String> {
         Some((_, name, _)) => Ok(name.clone()),
         None => Err(refuse(Kind::State, format!("PV {} is in no VG", device.display()))),
     }
+}
+
+/// Whether a VG of this name is LVM2's and none is ours.
+pub(super) fn is_not_ours(name: &str) -> Result<bool> {
+    let ours = OpenVg::names(&Scan::run()?);
+    Ok(!ours.iter().any(|other| other == name) && lvm2::has_vg(name))
 }
 
 /// The VGs to look into: that of SRC, or all.

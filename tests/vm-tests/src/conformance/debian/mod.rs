@@ -2,6 +2,7 @@
 
 mod boot;
 mod caller;
+mod lvm2;
 mod package;
 
 use std::time::Duration;
@@ -12,7 +13,8 @@ use crate::guest::Guest;
 use crate::scenario::{Disk, Frontend, Scenario};
 
 /// One list a file.
-pub(super) const LISTS: &[&[Scenario]] = &[package::SCENARIOS, boot::SCENARIOS, caller::SCENARIOS];
+pub(super) const LISTS: &[&[Scenario]] =
+    &[package::SCENARIOS, boot::SCENARIOS, caller::SCENARIOS, lvm2::SCENARIOS];
 
 /// What the scenarios here have in common.
 const IN_DEBIAN: Scenario = Scenario {
