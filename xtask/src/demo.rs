@@ -14,14 +14,40 @@ pub(crate) struct Options {
     /// The front end that does the move
     #[arg(long, value_enum, default_value_t = FrontendArg::Dm)]
     frontend: FrontendArg,
+    /// Whose volume group it happens in; in LVM2's the power fails in mid-copy, too
+    #[arg(long, value_enum)]
+    vg: Option<VgArg>,
     #[command(flatten)]
     machine: Machine,
 }
 
-/// Boots the guest with the scenario `demo` and shows what it shows.
+/// Whose volume group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum VgArg {
+    /// LVM2's own, as it is (unless told otherwise)
+    Lvm2,
+    /// lvshift's
+    Lvshift,
+}
+
+impl VgArg {
+    const fn scenario(self) -> &'static str {
+        match self {
+            VgArg::Lvm2 => "demo-lvm2",
+            VgArg::Lvshift => "demo",
+        }
+    }
+}
+
+/// Boots the guest with the scenario of the demo and shows what it shows.
 pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     let frontend = Frontend::from(options.frontend);
-    let found = conformance::find("demo").filter(|s| s.frontends.contains(&frontend));
+    let vgs = match options.vg {
+        Some(vg) => vec![vg],
+        None => vec![VgArg::Lvm2, VgArg::Lvshift],
+    };
+    let mut all = vgs.into_iter().filter_map(|vg| conformance::find(vg.scenario()));
+    let found = all.find(|scenario| scenario.frontends.contains(&frontend));
     let (Some(scenario), true) = (found, vm_test::exists(frontend)) else {
         eprintln!("error: {} has no demo yet", frontend.binary());
         return Ok(ExitCode::FAILURE);

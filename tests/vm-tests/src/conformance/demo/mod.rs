@@ -1,5 +1,6 @@
 //! The demo: one live move, drawn as it happens. `cargo xtask demo` shows it.
 
+mod lvm2;
 mod seen;
 
 use std::fmt::Write as _;
@@ -8,24 +9,41 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::guest::{Background, Fs, Guest};
-use crate::scenario::{Disk, Scenario};
+use crate::scenario::{Disk, Frontend, Scenario};
 use crate::writer::{Config, Writer};
 
-pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
-    name: "demo",
-    about: "one live move on a mounted file system under load, drawn and explained",
-    disks: &[
-        Disk::new("pv1", EACH_MIB + 16),
-        Disk::new("pv2", EACH_MIB + 16),
-        Disk::new("pv3", EACH_MIB + 16),
-        Disk::new("pv4", EACH_MIB + 16),
-    ],
-    timeout_s: 360,
-    hidden: true,
-    run: demo,
-    cpus: 2,
-    ..Scenario::DEFAULT
-}];
+const DISKS: &[Disk] = &[
+    Disk::new("pv1", EACH_MIB + 16),
+    Disk::new("pv2", EACH_MIB + 16),
+    Disk::new("pv3", EACH_MIB + 16),
+    Disk::new("pv4", EACH_MIB + 16),
+];
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "demo",
+        about: "one live move on a mounted file system under load, drawn and explained",
+        disks: DISKS,
+        timeout_s: 360,
+        hidden: true,
+        run: demo,
+        cpus: 2,
+        ..Scenario::DEFAULT
+    },
+    Scenario {
+        name: "demo-lvm2",
+        about: "the same in a VG of LVM2's own; the power fails, LVM2 brings it up, the move goes on",
+        frontends: Frontend::DM,
+        disks: DISKS,
+        state_disk: true,
+        boots: 2,
+        timeout_s: 360,
+        hidden: true,
+        run: lvm2::demo,
+        cpus: 2,
+        ..Scenario::DEFAULT
+    },
+];
 
 /// What lies on each PV: enough that the copy can be watched.
 const EACH_MIB: u32 = 160;

@@ -100,7 +100,7 @@ pub(super) fn nothing_left(guest: &Guest) -> Result<()> {
 }
 
 /// Chunks in step, and all, over the mirrors of a status; `None` if it has no mirror.
-fn chunks(status: &str) -> Option<(u64, u64)> {
+pub(super) fn chunks(status: &str) -> Option<(u64, u64)> {
     let mirrors = status.lines().filter(|line| line.split(' ').nth(2) == Some("mirror"));
     let counts = mirrors.filter_map(|line| {
         let (done, all) = line.split(' ').skip(3).find_map(|word| word.split_once('/'))?;
