@@ -214,7 +214,7 @@ fn table(noun: Noun, facts: &Facts<'_>, args: &ReportArgs) -> Result<Table> {
         add(&|field| (field.get)(&row));
     }
     for row in &facts.foreign {
-        add(&|field| row.value(field));
+        add(&|field| row.value(field.name));
     }
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by(|a, b| {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::cpio::Archive;
 use crate::fetch::Source;
-use crate::{elf, fetch, paths, second_lvm2};
+use crate::{elf, fetch, paths};
 
 /// The packages that hold the tools.
 const PACKAGES: &[&str] = &[
@@ -182,7 +182,6 @@ pub(crate) fn add(archive: &mut Archive, root: &Path) -> Result<()> {
     for name in ["proc", "sys", "dev", "run", "tmp", "mnt", "root", "var/lib/lvshift", "var/log"] {
         archive.dir(name)?;
     }
-    second_lvm2::add(archive, &second_lvm2::fetched()?)?;
     archive.device("/dev/console", 5, 1)?;
     udev_rules(archive, root)
 }

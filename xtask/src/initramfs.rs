@@ -10,7 +10,7 @@ use lvshift_vm_tests::scenario::Frontend;
 
 use crate::cpio::Archive;
 use crate::kernel::Kernel;
-use crate::{fetch, guest_root, modules, paths, seconds};
+use crate::{fetch, guest_root, modules, paths, second_lvm2, seconds};
 
 /// Makes the initramfs and says where it is.
 pub(crate) fn make(kernel: &Kernel, binaries: &Path) -> Result<PathBuf> {
@@ -69,6 +69,7 @@ fn base(kernel: &Kernel, root: &Path) -> Result<PathBuf> {
     let start = std::time::Instant::now();
     let mut archive = Archive::default();
     guest_root::add(&mut archive, root)?;
+    second_lvm2::add(&mut archive, &second_lvm2::fetched()?)?;
     modules::add(&mut archive, &kernel.modules)?;
     let bytes = archive.finish();
     let size = bytes.len() >> 20;

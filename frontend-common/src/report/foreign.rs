@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use lvshift_core::units::{DeviceNumber, Sectors};
 
 use super::Value;
-use super::fields::Field;
 
 /// One row of LVM2's, its sizes in sectors and without a unit.
 #[derive(Clone, Debug, Default)]
@@ -142,9 +141,9 @@ impl ForeignRow {
     }
 
     /// What a field of ours shows of it.
-    pub(super) fn value(&self, field: &Field) -> Value {
-        let text = self.cell(field.name);
-        let meaning = meaning(field.name);
+    pub(super) fn value(&self, field: &str) -> Value {
+        let text = self.cell(field);
+        let meaning = meaning(field);
         if text.is_empty() && meaning != Meaning::Word {
             return Value::Empty;
         }
@@ -154,7 +153,7 @@ impl ForeignRow {
             Meaning::Size => text.parse().ok().map(|sectors| Value::Size(Sectors(sectors))),
             Meaning::Percent => text.parse().ok().map(Value::Percent),
             Meaning::Word => {
-                let word = WORDS.iter().find(|(name, _)| *name == field.name);
+                let word = WORDS.iter().find(|(name, _)| *name == field);
                 Some(Value::Word(word.filter(|_| !text.is_empty()).map(|(_, word)| *word)))
             }
         };
@@ -216,7 +215,7 @@ mod tests {
         ];
         let cells = cells.map(|(field, words)| (field.to_owned(), words.to_owned()));
         let row = ForeignRow::new(cells.into_iter().collect());
-        let value = |name: &str| row.value(FIELDS.iter().find(|f| f.name == name).unwrap());
+        let value = |name: &str| row.value(name);
         assert_eq!(value("lv_size"), Value::Size(Sectors(2048)));
         assert_eq!(value("copy_percent"), Value::Percent(37.5));
         assert_eq!(value("lv_kernel_major"), Value::Number(-1));
