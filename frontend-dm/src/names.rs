@@ -4,6 +4,7 @@
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::device::OWN_DM_PREFIX;
 use lvshift_frontend_common::error::{Error, Kind, Result};
+use lvshift_frontend_common::lvm2::engine::PRIVATE_NAME;
 
 /// dm's own limit on a name, without its final zero byte.
 const MAX_DM_NAME: usize = 127;
@@ -68,7 +69,8 @@ pub(crate) fn is_hidden(dm_uuid: &str, dm_name: &str) -> bool {
     }
     // The one single hyphen stands before the LV's name.
     let lv = dm_name.replace("--", "  ").split_once('-').map(|(_, lv)| lv.to_owned());
-    lv.is_some_and(|lv| lvshift_frontend_common::lvm2::text::moves::is_ours(&lv))
+    let lv = lv.as_deref().map(|lv| lv.strip_suffix(PRIVATE_NAME).unwrap_or(lv));
+    lv.is_some_and(lvshift_frontend_common::lvm2::text::moves::is_ours)
 }
 
 /// Whether a dm UUID is one of a helper device (shadow or log) of this LV.

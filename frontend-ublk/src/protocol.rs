@@ -7,7 +7,7 @@ use lvshift_frontend_common::error::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change that an older end would misread.
-pub(crate) const VERSION: u32 = 5;
+pub(crate) const VERSION: u32 = 6;
 /// The longest line either end accepts.
 pub(crate) const MAX_LINE: u64 = 16 << 20;
 
@@ -151,6 +151,9 @@ pub(crate) enum Request {
         table: WireTable,
         shadow: Option<WireTable>,
         undecided: bool,
+        /// The mirror of a move in a VG of LVM2's that has this id there. What to serve is kept for the next
+        /// daemon, since LVM2's metadata say nothing of us.
+        lvm2: Option<String>,
     },
     /// Take its device down.
     Deactivate { lv: [u8; 16] },
@@ -222,6 +225,15 @@ impl Tuning {
             source_first: newer.source_first.or(self.source_first),
         }
     }
+}
+
+/// A mirror that is served for a move in a VG of LVM2's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    /// The VG's id, in LVM2's spelling.
+    pub(crate) vg_id: String,
+    pub(crate) name: String,
+    pub(crate) table: WireTable,
 }
 
 /// One LV that is served.

@@ -15,7 +15,11 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("driver", &["lvshift-core"]),
     ("frontend-common", &["lvshift-on-disk-format", "lvshift-core", "lvshift-driver"]),
     ("frontend-dm", &["lvshift-on-disk-format", "lvshift-core", "lvshift-frontend-common"]),
-    ("frontend-ublk", &["lvshift-on-disk-format", "lvshift-core", "lvshift-frontend-common"]),
+    // For device-mapper, on which LVM2's own VGs rest.
+    (
+        "frontend-ublk",
+        &["lvshift-on-disk-format", "lvshift-core", "lvshift-frontend-common", "lvshift-dm"],
+    ),
 ];
 
 /// The longest a source file may be.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use lvshift_core::metadata::{Change, MoveState};
 use lvshift_core::mover::{Action, Event, Live, Mapping};
-use lvshift_core::table::dm::{Judgement, MirrorStatus};
 use lvshift_core::units::{Sectors, Uuid};
 use lvshift_driver::{CopyStatus, Goal, Host, Observed, Report as Driven, Request, Wake, drive};
 use lvshift_on_disk_format::dirty_log;
@@ -127,6 +126,7 @@ impl Host for LvmHost<'_> {
     fn observe(&mut self, found: &mut Observed) -> Result<MoveState> {
         self.means.vg.reread()?;
         let (stack, record) = self.stack()?;
+        stack.refuse_another(&record)?;
         let distrusted = record.state == State::Copying && stack.distrust(&record)?;
         let mut lvs: Vec<&str> = record.parts.iter().map(|part| part.lv.as_str()).collect();
         lvs.sort_unstable();
@@ -211,12 +211,17 @@ impl Host for LvmHost<'_> {
 
     fn copy_status(&mut self) -> Result<CopyStatus> {
         let (stack, record) = self.stack()?;
-        status(&stack, &record)
+        stack.copy_status(&record)
     }
 
     fn wait(&mut self) -> Result<Wake> {
         let until = self.account.ticker.until();
         self.means.mapper.wait(Some(until))
+    }
+
+    fn seal(&mut self, for_commit: bool) -> Result<bool> {
+        let (stack, record) = self.stack()?;
+        stack.seal(&record, for_commit)
     }
 
     fn flush_destination(&mut self) -> Result<()> {
@@ -285,8 +290,7 @@ fn change_text(
         }
         // Somebody may have loaded another table, or a leg may have failed, since the last look.
         Change::Moved if record.state == State::Copying => {
-            let status = status(&stack, record)?;
-            if status.verdict() != Some(Event::CopyEqual) {
+            if !stack.is_equal(record)? {
                 return Err(not_now("the sides are not equal right now"));
             }
             for part in &record.parts {
@@ -320,23 +324,4 @@ fn change_text(
 /// Takes a move that nothing was done of out of the text.
 pub(super) fn forget(vg: &mut LvmVg, mapper: &mut dyn Mapper, of: Uuid) -> Result<()> {
     vg.commit(false, &mut |locked| change_text(locked, &mut *mapper, of, Change::Forget))
-}
-
-fn status(stack: &Stack<'_>, record: &Record) -> Result<CopyStatus> {
-    let line = stack.mirror_status(record)?;
-    let status: MirrorStatus = line.params.parse().map_err(|error| {
-        Error::new(Kind::Kernel, format!("the mirror status {:?} is not understood", line.params))
-            .because(error)
-    })?;
-    let failed = match status.judge() {
-        Judgement::LegFailed(leg, fault) => Some((leg, fault)),
-        _ => None,
-    };
-    Ok(CopyStatus {
-        chunks_done: status.in_sync,
-        chunks_total: status.total,
-        bytes_done: (status.in_sync * u64::from(record.region_size)).min(line.len) * 512,
-        bytes_total: line.len * 512,
-        failed,
-    })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lvshift_core::units::DeviceNumber;
 use lvshift_driver::Wake;
 
+use super::engine::Engine;
 use super::table::Line;
 use crate::error::Result;
 
@@ -25,6 +26,11 @@ pub struct Device {
 
 /// Device-mapper. Devices are named by UUID; `shown` is for messages.
 pub trait Mapper {
+    /// The front end's own mirror; `None` where the kernel's is used.
+    fn engine(&mut self) -> Option<&mut dyn Engine> {
+        None
+    }
+
     /// Refuses a kernel that cannot mirror.
     ///
     /// # Errors

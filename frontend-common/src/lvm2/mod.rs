@@ -2,12 +2,14 @@
 //! every instant the LVM2 of the machine activates each LV rightly. See `docs/lvm2.md`.
 
 mod command;
+pub mod engine;
 mod host;
 pub mod id;
 pub mod lock;
 pub mod mapper;
 mod patience;
 pub mod plan;
+mod served;
 pub mod stack;
 pub mod table;
 pub mod text;
@@ -16,8 +18,10 @@ pub mod vg;
 use std::path::Path;
 use std::time::Duration;
 
+use lvshift_core::units::Uuid;
+
 use crate::device::{self, Access, BlockDevice};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 use crate::signature;
 
 pub use command::{abort, forget, run};
@@ -27,6 +31,25 @@ pub use command::{abort, forget, run};
 pub(crate) fn in_use() -> Option<tools::Lvm> {
     let candidates = device::candidates().unwrap_or_default();
     candidates.iter().any(|device| is_pv(&device.path)).then(tools::Lvm::find)?
+}
+
+/// Says under LVM2's lock in which state this move is, `None` where it is none any more: no commit of it is
+/// under way then, whoever made it.
+///
+/// # Errors
+/// What LVM2 says; `Kind::Unsupported` without it.
+pub fn state_of(
+    vg_id: &str,
+    of: Uuid,
+    see: &mut dyn FnMut(Option<text::moves::State>),
+) -> Result<()> {
+    let lvm = tools::Lvm::find()
+        .ok_or_else(|| Error::new(Kind::Unsupported, "LVM2 is not here any more"))?;
+    let mut vg = vg::LvmVg::open(&lvm, &lvm.vg_name(vg_id)?)?;
+    vg.look(&mut |moves| {
+        let found = moves.iter().find(|record| id::uuid(&record.id) == of);
+        see(found.map(|record| record.state));
+    })
 }
 
 /// How long LVM2 may take for one answer where nothing depends on it: it waits for its locks, and for every device

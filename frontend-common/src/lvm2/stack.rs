@@ -20,8 +20,8 @@ use crate::error::{Error, Kind, Result};
 
 /// The devices of the moves in one text.
 pub struct Stack<'a> {
-    mapper: RefCell<&'a mut dyn Mapper>,
-    text: &'a Metadata,
+    pub(super) mapper: RefCell<&'a mut dyn Mapper>,
+    pub(super) text: &'a Metadata,
     moves: &'a [Record],
     members: &'a HashMap<String, Member>,
 }
@@ -47,7 +47,7 @@ impl<'a> Stack<'a> {
         Stack { mapper: RefCell::new(mapper), text, moves, members }
     }
 
-    fn uuid(&self, lv: &str) -> Result<String> {
+    pub(super) fn uuid(&self, lv: &str) -> Result<String> {
         let lost = || self.moves.iter().find_map(|record| record.lost_id(lv));
         let id = self.text.lv_id(lv).or_else(lost).ok_or_else(|| {
             Error::new(Kind::State, format!("LV {}/{lv} is not there any more", self.text.name()))
@@ -56,11 +56,11 @@ impl<'a> Stack<'a> {
     }
 
     /// The device of an LV.
-    fn find(&self, lv: &str) -> Result<Option<Device>> {
+    pub(super) fn find(&self, lv: &str) -> Result<Option<Device>> {
         self.mapper.borrow_mut().find(&self.uuid(lv)?)
     }
 
-    fn live_table(&self, lv: &str) -> Result<Option<Vec<Line>>> {
+    pub(super) fn live_table(&self, lv: &str) -> Result<Option<Vec<Line>>> {
         match self.find(lv)? {
             Some(device) if device.live => {
                 self.mapper.borrow_mut().table(&self.uuid(lv)?).map(Some)
@@ -102,8 +102,18 @@ impl<'a> Stack<'a> {
         live.is_some() && self.as_ended(lv, record, state).contains(live)
     }
 
-    /// The table of `lvshiftN` for a mapping.
+    /// The table of `lvshiftN` for a mapping; mirrored, that of the front end's own mirror, if there is one.
     fn of_mirror(&self, record: &Record, mapping: Mapping) -> Result<Vec<Line>> {
+        if mapping == Mapping::Mirrored
+            && let Some(served) = self.served(record)?
+        {
+            return Ok(served);
+        }
+        self.of_kernel(record, mapping)
+    }
+
+    /// The same as LVM2 would make it.
+    pub(super) fn of_kernel(&self, record: &Record, mapping: Mapping) -> Result<Vec<Line>> {
         let state = match mapping {
             Mapping::Source => State::Aborting,
             Mapping::Mirrored => State::Copying,
@@ -133,7 +143,7 @@ impl<'a> Stack<'a> {
     pub fn distrust(&self, record: &Record) -> Result<bool> {
         let mirror = &record.names.mirror;
         let Some(live) = self.live_table(mirror)? else { return Ok(false) };
-        let mut meant = match self.of_mirror(record, Mapping::Mirrored) {
+        let mut meant = match self.of_kernel(record, Mapping::Mirrored) {
             Ok(meant) => meant,
             Err(_) => return Ok(false),
         };
@@ -159,8 +169,9 @@ impl<'a> Stack<'a> {
         }
         let mirror = self.live_table(&record.names.mirror)?;
         let is = |mapping| {
-            let meant = self.of_mirror(record, mapping).ok();
-            mirror.is_some() && meant == mirror
+            let is = |meant: Result<Vec<Line>>| meant.ok() == mirror;
+            let kernels = || self.of_kernel(record, mapping);
+            mirror.is_some() && (is(self.of_mirror(record, mapping)) || is(kernels()))
         };
         if loaded == self.as_recorded(lv) {
             let all = [Mapping::Mirrored, Mapping::Source, Mapping::Final];
@@ -205,13 +216,16 @@ impl<'a> Stack<'a> {
         if self.has(lv, lines)? {
             return Ok(());
         }
-        let (uuid, name) = (self.uuid(lv)?, dm_name(self.text.name(), lv));
-        if self.find(lv)?.is_none() {
-            self.mapper.borrow_mut().create(&name, &uuid)?;
-        }
+        self.make_so(&self.uuid(lv)?, &dm_name(self.text.name(), lv), lines)
+    }
+
+    pub(super) fn make_so(&self, uuid: &str, name: &str, lines: &[Line]) -> Result<()> {
         let mut mapper = self.mapper.borrow_mut();
-        mapper.load(&uuid, &name, lines)?;
-        mapper.swap(&uuid, &name, lines)
+        if mapper.find(uuid)?.is_none() {
+            mapper.create(name, uuid)?;
+        }
+        mapper.load(uuid, name, lines)?;
+        mapper.swap(uuid, name, lines)
     }
 
     /// Puts an LV that is active onto `lvshiftN`, with all devices below it, `lvshiftN` passing through to the
@@ -230,6 +244,10 @@ impl<'a> Stack<'a> {
                     format!("another move of LV {}/{lv} has begun, too", self.text.name()),
                 )
                 .state("nothing was switched"));
+            }
+            if other.number == record.number && !self.is_served(other)? {
+                // One that nobody is on any more would still write to the log.
+                self.end_served(other)?;
             }
             if other.number == record.number && self.live_table(mirror)?.is_none() {
                 // Linear, whatever the record says: nothing is mirrored before its log is written anew.
@@ -291,6 +309,12 @@ impl<'a> Stack<'a> {
     /// `Kind::Kernel`.
     pub fn load(&self, record: &Record, mapping: Mapping) -> Result<()> {
         let mirror = &record.names.mirror;
+        match mapping {
+            Mapping::Mirrored => self.serve(record)?,
+            // What the daemon holds back must be told first: the switch waits for it.
+            Mapping::Source => self.decide(record, false)?,
+            Mapping::Final => self.decide(record, true)?,
+        }
         let found = self.find(mirror)?;
         if found.is_none() && mapping != Mapping::Mirrored {
             return Ok(());
@@ -347,24 +371,30 @@ impl<'a> Stack<'a> {
             Some(device) if device.open_count > 0 && self.any_on_it(record)? => return Ok(()),
             _ => {}
         }
-        for lv in [&names.mirror, &names.source, &names.destination, &names.log] {
-            let Some(device) = self.find(lv)? else { continue };
-            let uuid = self.uuid(lv)?;
-            let done = self.mapper.borrow_mut().remove(&uuid, &device.name);
-            match done {
-                Err(error) if error.kind == Kind::InUse => {
-                    // Somebody looks at it. From now on it maps to nothing, and goes when it is closed.
-                    let len: u64 = self.live_table(lv)?.iter().flatten().map(|line| line.len).sum();
-                    let nothing = table::nothing(len.max(8));
-                    let mut mapper = self.mapper.borrow_mut();
-                    mapper.load(&uuid, &device.name, &nothing)?;
-                    mapper.swap(&uuid, &device.name, &nothing)?;
-                    mapper.remove_deferred(&uuid, &device.name)?;
-                }
-                other => other?,
-            }
+        self.remove(&self.uuid(&names.mirror)?)?;
+        self.end_served(record)?;
+        for lv in [&names.source, &names.destination, &names.log] {
+            self.remove(&self.uuid(lv)?)?;
         }
         Ok(())
+    }
+
+    pub(super) fn remove(&self, uuid: &str) -> Result<()> {
+        let Some(device) = self.mapper.borrow_mut().find(uuid)? else { return Ok(()) };
+        let done = self.mapper.borrow_mut().remove(uuid, &device.name);
+        match done {
+            Err(error) if error.kind == Kind::InUse => {
+                // Somebody looks at it. From now on it maps to nothing, and goes when it is closed.
+                let mut mapper = self.mapper.borrow_mut();
+                let live = if device.live { mapper.table(uuid)? } else { Vec::new() };
+                let len: u64 = live.iter().map(|line| line.len).sum();
+                let nothing = table::nothing(len.max(8));
+                mapper.load(uuid, &device.name, &nothing)?;
+                mapper.swap(uuid, &device.name, &nothing)?;
+                mapper.remove_deferred(uuid, &device.name)
+            }
+            other => other,
+        }
     }
 
     fn any_on_it(&self, record: &Record) -> Result<bool> {
@@ -394,30 +424,5 @@ impl<'a> Stack<'a> {
             }
         }
         Ok(true)
-    }
-
-    /// The status of the mirror: its line, or nothing where it is no mirror of ours.
-    ///
-    /// # Errors
-    /// `Kind::Inconsistent` when it is not.
-    pub fn mirror_status(&self, record: &Record) -> Result<Line> {
-        let mirror = &record.names.mirror;
-        let live = self.live_table(mirror)?;
-        let meant = self.of_mirror(record, Mapping::Mirrored)?;
-        if live.as_ref() != Some(&meant) {
-            let loaded = live.unwrap_or_default();
-            let loaded: Vec<String> = loaded.iter().map(ToString::to_string).collect();
-            return Err(Error::new(
-                Kind::Inconsistent,
-                format!("{}/{mirror} is not mirrored as its move says", self.text.name()),
-            )
-            .because(format!("`{}` is loaded", loaded.join("; "))));
-        }
-        self.mapper.borrow_mut().arm()?;
-        let status = self.mapper.borrow_mut().status(&self.uuid(mirror)?)?;
-        status
-            .into_iter()
-            .next()
-            .ok_or_else(|| Error::new(Kind::Kernel, format!("{mirror} has no status")))
     }
 }

@@ -167,6 +167,17 @@ impl LvmVg {
         self.commit_among(&[], test_first, change)
     }
 
+    /// Shows the moves of the newest text while no command of LVM2 can change it.
+    ///
+    /// # Errors
+    /// As [`LvmVg::open`]; `Kind::Locked` when a command of LVM2 holds the lock too long.
+    pub fn look(&mut self, see: &mut dyn FnMut(&[Record])) -> Result<()> {
+        let lock = VgLock::take(&self.locks, &self.name)?;
+        let text = parse(&self.name, &self.lvm.text(&self.name, Some(lock.file()), &[])?)?;
+        see(&find(&text)?);
+        Ok(())
+    }
+
     /// The way back of a move whose destination, or the PV of its log, is gone for good or takes no metadata:
     /// LVM2 commits nothing while a PV is missing, and the application's writes wait. So those PVs leave the
     /// VG, if nothing else lies on them; they are told as outdated by LVM2 if they come back.

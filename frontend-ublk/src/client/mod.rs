@@ -1,5 +1,6 @@
 //! [`FrontEnd`] by asking the VG's daemon.
 
+mod lvm2;
 mod tables;
 mod unreadable;
 
@@ -13,6 +14,7 @@ use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::{
     ActiveLv, BadPlace, CopyStatus, Felt, FrontEnd, Pace, View, Wake,
 };
+use lvshift_frontend_common::lvm2::mapper;
 
 use self::tables::{Names, wire};
 use crate::channel::{Answers, Channel, Start};
@@ -43,6 +45,10 @@ pub(crate) struct Ublk {
     pace: Pace,
     /// The move whose daemon has been told so.
     paced: Option<Uuid>,
+    /// Device-mapper, for VGs of LVM2's own.
+    mapper: Option<Box<dyn mapper::Mapper + Send>>,
+    /// The copy's status was last read from a daemon, and so the wait is for that.
+    watched: bool,
     /// A commit may be under way while LVs are taken over: who is in charge is decided by it.
     pub(crate) in_doubt: bool,
 }
@@ -136,6 +142,23 @@ impl Ublk {
         }
     }
 
+    /// How far the copies of these LVs are.
+    fn read_status(&mut self, vg: Uuid, lvs: Vec<[u8; 16]>) -> Result<CopyStatus> {
+        let answer = self.ask(vg, &Request::CopyStatus { lvs })?;
+        let Answer::Copy { copy, unreadable, events } = answer else {
+            return Err(not_understood());
+        };
+        self.seen = events;
+        self.unreadable = unreadable;
+        Ok(CopyStatus {
+            chunks_done: copy.chunks_done,
+            chunks_total: copy.chunks_total,
+            bytes_done: copy.bytes_done,
+            bytes_total: copy.bytes_total,
+            failed: copy.failed.map(status::leg_fault),
+        })
+    }
+
     /// The tables' lines of one mapping, and of the shadow if it needs one.
     fn made(
         view: View<'_>,
@@ -191,7 +214,8 @@ impl FrontEnd for Ublk {
                 let of = view.vg.move_of_lv(lv);
                 let (table, shadow) = Self::made(view, lv, of, mapping)?;
                 let (name, undecided) = (name.clone(), self.in_doubt);
-                let request = Request::Activate { lv: uuid.0, name, table, shadow, undecided };
+                let request =
+                    Request::Activate { lv: uuid.0, name, table, shadow, undecided, lvm2: None };
                 match self.ask(vg, &request)? {
                     Answer::Device(device) => device,
                     _ => return Err(not_understood()),
@@ -318,19 +342,7 @@ impl FrontEnd for Ublk {
                 return Err(Error::new(Kind::State, "an LV of the move is not mirrored"));
             }
         }
-        let answer = self.ask(vg, &Request::CopyStatus { lvs })?;
-        let Answer::Copy { copy, unreadable, events } = answer else {
-            return Err(not_understood());
-        };
-        self.seen = events;
-        self.unreadable = unreadable;
-        Ok(CopyStatus {
-            chunks_done: copy.chunks_done,
-            chunks_total: copy.chunks_total,
-            bytes_done: copy.bytes_done,
-            bytes_total: copy.bytes_total,
-            failed: copy.failed.map(status::leg_fault),
-        })
+        self.read_status(vg, lvs)
     }
 
     fn seal(&mut self, view: View<'_>, of: MoveIndex, commit: bool) -> Result<bool> {
@@ -356,6 +368,13 @@ impl FrontEnd for Ublk {
 
     fn bad_places(&mut self, view: View<'_>, of: MoveIndex) -> Vec<BadPlace> {
         self.unreadable.iter().filter_map(|run| unreadable::place(view, of, run)).collect()
+    }
+
+    fn lvm2(&mut self) -> Result<&mut dyn mapper::Mapper> {
+        if self.mapper.is_none() {
+            self.mapper = Some(platform::mapper()?);
+        }
+        Ok(self)
     }
 
     fn set_pace(&mut self, pace: Pace) -> Result<()> {

@@ -58,7 +58,7 @@ fn pvs(view: View<'_>) -> Vec<WirePv> {
     pvs.collect()
 }
 
-fn disk_sequence(major: u32, minor: u32) -> Option<u64> {
+pub(super) fn disk_sequence(major: u32, minor: u32) -> Option<u64> {
     let path = format!("/sys/dev/block/{major}:{minor}/diskseq");
     std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }

@@ -11,12 +11,13 @@ use lvshift_frontend_common::activation;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::FrontEnd as _;
 use lvshift_frontend_common::vg::{Hold, OpenVg};
-use lvshift_frontend_common::{lock, output};
+use lvshift_frontend_common::{lock, lvm2, output};
 
 use crate::channel::Answers;
 use crate::client::Ublk;
 use crate::failpoint::{self, Point};
-use crate::platform::{Instant, sleep};
+use crate::platform::{Instant, files, sleep};
+use crate::protocol::{Kept, Request};
 
 /// How long a recovery is tried again before what waits goes on waiting.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -31,11 +32,22 @@ pub(crate) fn take_over(vg: Uuid, daemon: Arc<dyn Answers>, lvs: &[Uuid]) {
     failpoint::pass(Point::OrphansFound);
     lock::wait_at_most(PATIENCE);
     let start = Instant::now();
-    let mut left = lvs.to_vec();
     let mut client = Ublk::of(vg, daemon);
+    let mut mirrors = lvs.to_vec();
+    mirrors.retain(|lv| files::mirror(*lv).is_some());
+    let mut left: Vec<Uuid> = lvs.iter().copied().filter(|lv| !mirrors.contains(lv)).collect();
     loop {
         let mut errors = Vec::new();
+        mirrors.retain(|lv| match serve_again(vg, &mut client, *lv) {
+            Ok(()) => false,
+            Err(error) => {
+                errors.push(error);
+                true
+            }
+        });
         match open(vg) {
+            // Of LVM2's VGs there is nothing to open.
+            _ if left.is_empty() => {}
             Ok(mut vg) => left.retain(|lv| match one(&mut vg, &mut client, *lv, start) {
                 Ok(()) => false,
                 Err(error) => {
@@ -45,7 +57,7 @@ pub(crate) fn take_over(vg: Uuid, daemon: Arc<dyn Answers>, lvs: &[Uuid]) {
             }),
             Err(error) => errors.push(error),
         }
-        if left.is_empty() {
+        if left.is_empty() && mirrors.is_empty() {
             failpoint::pass(Point::AllTakenOver);
             return;
         }
@@ -53,7 +65,7 @@ pub(crate) fn take_over(vg: Uuid, daemon: Arc<dyn Answers>, lvs: &[Uuid]) {
             output::err(&format!("lvshift-ublk: taking over: {error}\n"));
         }
         if start.elapsed() > LIMIT {
-            let left = left.len();
+            let left = left.len() + mirrors.len();
             output::err(&format!(
                 "lvshift-ublk: {left} devices could not be taken over and wait\n"
             ));
@@ -61,6 +73,32 @@ pub(crate) fn take_over(vg: Uuid, daemon: Arc<dyn Answers>, lvs: &[Uuid]) {
         }
         sleep(STEP);
     }
+}
+
+/// The mirror of a move in a VG of LVM2's. Whatever its state, both sides can be served, as long as nobody is
+/// in charge: LVM2 is asked when I/O goes on, since it may wait for that.
+fn serve_again(vg: Uuid, client: &mut Ublk, lv: Uuid) -> Result<()> {
+    let Some(Kept { vg_id, name, table }) = files::mirror(lv) else { return Ok(()) };
+    let (lv, shadow, undecided) = (lv.0, None, true);
+    let request = Request::Activate { lv, name, table, shadow, undecided, lvm2: Some(vg_id) };
+    client.do_it(vg, &request)
+}
+
+/// Finds out who is in charge of a mirror that was served again, and says so. Whether that is settled.
+pub(crate) fn settle(vg: Uuid, daemon: &Arc<dyn Answers>, lv: Uuid) -> bool {
+    let Some(kept) = files::mirror(lv) else { return true };
+    let mut client = Ublk::of(vg, Arc::clone(daemon));
+    let told = lvm2::state_of(&kept.vg_id, lv, &mut |state| match state {
+        // Both sides are right, and stay so until the next mover has confirmed what the PVs say.
+        Some(MoveState::Moved) | None => {}
+        Some(_) => {
+            let _ = client.do_it(vg, &Request::Decide { lv: lv.0, destination: false });
+        }
+    });
+    if let Err(error) = &told {
+        output::err(&format!("lvshift-ublk: who is in charge: {error}\n"));
+    }
+    told.is_ok()
 }
 
 fn open(uuid: Uuid) -> Result<OpenVg> {

@@ -14,7 +14,8 @@ use crate::failpoint::{self, Point};
 use crate::platform::Control;
 use crate::platform::{Note, files};
 use crate::protocol::{
-    Answer, Request, Tuning, VERSION, WireCopy, WireDevice, WireTable, WireTables, WireUnreadable,
+    Answer, Kept, Request, Tuning, VERSION, WireCopy, WireDevice, WireTable, WireTables,
+    WireUnreadable,
 };
 use crate::uapi::STATE_DEAD;
 
@@ -78,8 +79,16 @@ impl State {
                 return Ok(Answer::Hello { version: VERSION, pid: std::process::id() });
             }
             Request::List => return Ok(Answer::Devices(self.list())),
-            Request::Activate { lv, name, table, shadow, undecided } => {
-                return self.activate(lv, name, (table, shadow), undecided);
+            Request::Activate { lv, name, table, shadow, undecided, lvm2 } => {
+                if let Some(vg_id) = lvm2 {
+                    let kept = Kept { vg_id, name: name.clone(), table: table.clone() };
+                    files::keep_mirror(Uuid(lv), &kept)?;
+                }
+                let done = self.activate(lv, name, (table, shadow), undecided);
+                if done.is_err() && !self.orphans.contains_key(&lv) {
+                    files::forget_mirror(Uuid(lv))?;
+                }
+                return done;
             }
             Request::Deactivate { lv } => self.deactivate(lv)?,
             Request::Refresh { lv, table } => self.refresh(lv, table)?,
@@ -244,6 +253,7 @@ impl State {
         }
         self.entries.remove(&lv);
         files::forget_tuning(Uuid(lv))?;
+        files::forget_mirror(Uuid(lv))?;
         self.held.release();
         Ok(())
     }

@@ -257,7 +257,9 @@ fn record(
     around: &mut Around,
 ) -> Result<Vec<Uuid>> {
     let everything = plan(args, source, vg, key)?;
-    if !args.skip_read_check && around.is_empty() {
+    let check_unless_told = !context.front_end.isolates_read_errors();
+    let wanted = args.read_check || (check_unless_told && !args.skip_read_check);
+    if wanted && around.is_empty() {
         around.add(unreadable_of(context, vg, &everything));
     }
     let planned = if around.is_empty() {

@@ -12,7 +12,7 @@ use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::lock::run_directory;
 
 use crate::platform::Note;
-use crate::protocol::Tuning;
+use crate::protocol::{Kept, Tuning};
 
 fn directory() -> Result<PathBuf> {
     let path = run_directory()?.join("ublk");
@@ -123,6 +123,37 @@ pub(crate) fn forget_tuning(lv: Uuid) -> Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
         _ => Ok(()),
     }
+}
+
+/// What is served for a move in a VG of LVM2's: the next daemon serves it again, and then looks for who is in
+/// charge.
+pub(crate) fn mirror(lv: Uuid) -> Option<Kept> {
+    let text = fs::read(mirror_path(&directory().ok()?, lv)).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// Keeps it.
+pub(crate) fn keep_mirror(lv: Uuid, kept: &Kept) -> Result<()> {
+    let directory = directory()?;
+    let scratch = directory.join(format!(".{lv}.mirror"));
+    let text = serde_json::to_vec(kept).map_err(|error| failed(error.into()))?;
+    let write = || -> std::io::Result<()> {
+        File::create(&scratch)?.write_all(&text)?;
+        fs::rename(&scratch, mirror_path(&directory, lv))
+    };
+    write().map_err(failed)
+}
+
+/// Forgets it.
+pub(crate) fn forget_mirror(lv: Uuid) -> Result<()> {
+    match fs::remove_file(mirror_path(&directory()?, lv)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
+        _ => Ok(()),
+    }
+}
+
+fn mirror_path(directory: &Path, lv: Uuid) -> PathBuf {
+    directory.join(format!("{lv}.mirror"))
 }
 
 fn tuning_path(directory: &Path, lv: Uuid) -> PathBuf {

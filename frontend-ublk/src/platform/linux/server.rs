@@ -17,9 +17,12 @@ use tokio::time::{Interval, timeout};
 use super::connection::NOTIFY_SOCKET;
 use super::control::disk_path;
 use super::{files, in_use};
-use crate::daemon::{Daemon, take_over};
+use crate::channel::Answers;
+use crate::daemon::{Daemon, settle, take_over};
 use crate::protocol::{Answer, MAX_LINE, Request, WireError};
 
+/// How long after LVM2 could not be asked it is asked again.
+const SETTLE_AGAIN: Duration = Duration::from_secs(2);
 /// With nothing to serve, a daemon ends after this time.
 const IDLE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -43,8 +46,18 @@ pub(super) async fn serve(vg: Uuid, daemon: Daemon) -> Result<()> {
         let (scratch, path) = (scratch.clone(), path.clone());
         let own = Arc::new(daemon.clone());
         recovery = Some(tokio::task::spawn_blocking(move || {
-            take_over(vg, own, &orphans);
-            std::fs::rename(&scratch, &path)
+            take_over(vg, own.clone(), &orphans);
+            let done = std::fs::rename(&scratch, &path);
+            let daemon: Arc<dyn Answers> = own;
+            let mut left = orphans;
+            // LVM2 may be at work for long, and everybody else finds us by now.
+            std::thread::spawn(move || {
+                while !left.is_empty() {
+                    left.retain(|lv| !settle(vg, &daemon, *lv));
+                    std::thread::sleep(SETTLE_AGAIN);
+                }
+            });
+            done
         }));
     }
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;

@@ -7,7 +7,7 @@ use lvshift_core::units::Uuid;
 use lvshift_frontend_common::error::Result;
 
 use crate::platform::Note;
-use crate::protocol::Tuning;
+use crate::protocol::{Kept, Tuning};
 
 thread_local! {
     static NOTES: RefCell<Vec<Note>> = const { RefCell::new(Vec::new()) };
@@ -26,6 +26,18 @@ pub(crate) fn forget(device: u32) -> Result<()> {
 
 pub(crate) fn notes(vg: Uuid) -> Result<Vec<Note>> {
     Ok(NOTES.with(|notes| notes.borrow().iter().filter(|note| note.vg == vg.0).cloned().collect()))
+}
+
+pub(crate) fn mirror(_lv: Uuid) -> Option<Kept> {
+    None
+}
+
+pub(crate) fn keep_mirror(_lv: Uuid, _kept: &Kept) -> Result<()> {
+    Ok(())
+}
+
+pub(crate) fn forget_mirror(_lv: Uuid) -> Result<()> {
+    Ok(())
 }
 
 pub(crate) fn tuning(lv: Uuid) -> Tuning {

@@ -13,6 +13,9 @@ mod ring;
 mod threads;
 mod wakeup;
 
+use lvshift_frontend_common::error::{Error, Kind, Result};
+use lvshift_frontend_common::lvm2::mapper::Mapper;
+
 pub(crate) use self::connection::{connect, daemon_of, shut_down, wait_for_end};
 pub(crate) use self::control::{Control, disk_number, disk_path, open_char};
 pub use self::host::{Completion, Host, Io, IoOp, Killed, Request, set_host};
@@ -24,6 +27,11 @@ pub(crate) use self::ring::{Descriptors, Memory, Ring, read_at};
 pub(crate) use self::threads::{Condvar, Instant, Mutex, MutexGuard, Thread, cpus, sleep, spawn};
 pub(crate) use self::wakeup::Wakeup;
 pub use super::RingLoop;
+
+/// The simulator has no device-mapper, and no VG of LVM2's.
+pub(crate) fn mapper() -> Result<Box<dyn Mapper + Send>> {
+    Err(Error::new(Kind::Unsupported, "there is no device-mapper here"))
+}
 
 /// Requests that a queue takes at once.
 pub const DEPTH: u16 = crate::limits::DEPTH;

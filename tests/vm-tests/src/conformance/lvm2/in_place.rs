@@ -17,7 +17,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "lvm2-move",
         about: "LVM2's linear LVs move, one of them in pieces; under a writer; LVM2 finds nothing to change",
-        frontends: Frontend::DM,
+        frontends: Frontend::BOTH,
         disks: THREE,
         timeout_s: 300,
         run: moves,
