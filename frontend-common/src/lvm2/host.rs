@@ -12,7 +12,7 @@ use super::mapper::Mapper;
 use super::stack::Stack;
 use super::text::{Record, State};
 use super::vg::LvmVg;
-use super::{id, vg};
+use super::{id, unreadable, vg};
 use crate::device::Aligned;
 use crate::drive::{Account, Facts, MoveReport, Names, Place, Report, Wishes};
 use crate::error::{Error, Kind, Result};
@@ -80,6 +80,17 @@ impl LvmHost<'_> {
         let record = self.record()?.clone();
         let Means { vg, mapper, .. } = &mut self.means;
         Ok((Stack::new(&mut **mapper, vg.text(), vg.moves(), vg.members()), record))
+    }
+
+    /// What the front end's own mirror knows of the failure, before it is ended.
+    fn ask_for_bad_places(&mut self) {
+        let Ok(record) = self.record().cloned() else { return };
+        let Means { vg, mapper, .. } = &mut self.means;
+        let runs = mapper.engine().map(|engine| engine.unreadable()).unwrap_or_default();
+        let places = runs
+            .into_iter()
+            .flat_map(|(run, errno)| unreadable::places(vg.text(), &record, run, errno));
+        self.account.failures.bad_places = places.collect();
     }
 
     fn lv(&self, lv: Uuid) -> Result<String> {
@@ -247,8 +258,12 @@ impl Host for LvmHost<'_> {
     }
 
     fn report(&mut self, report: Driven<Error>) {
+        let asks = matches!(report, Driven::LegFailed(..));
         let Means { vg, tell, .. } = &mut self.means;
         self.account.hear(report, || facts(vg, self.of), *tell);
+        if asks {
+            self.ask_for_bad_places();
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod stack;
 pub mod table;
 pub mod text;
 pub mod tools;
+mod unreadable;
 pub mod vg;
 use std::path::Path;
 use std::time::Duration;

@@ -1,0 +1,89 @@
+//! Where the sectors of a mirror lie that a copy of our own could not read: on which PV, and of which LV.
+
+use std::io;
+use std::ops::Range;
+
+use lvshift_core::Leg;
+
+use super::id;
+use super::text::{Metadata, Record, Segment, Shape};
+use crate::front_end::BadPlace;
+
+/// The places of a run of the mirror's sectors; more than one where it lies in pieces.
+pub(super) fn places(
+    text: &Metadata,
+    record: &Record,
+    run: Range<u64>,
+    errno: i32,
+) -> Vec<BadPlace> {
+    let mut places = Vec::new();
+    let mut at = run.start;
+    while at < run.end {
+        let (Some((pv, sector, left)), Some((lv, on_lv, left_on_lv))) =
+            (on_source(text, record, at), on_lv(text, record, at))
+        else {
+            break;
+        };
+        let len = (run.end - at).min(left).min(left_on_lv);
+        places.push(BadPlace {
+            leg: Leg::Source,
+            pv: id::uuid(&pv),
+            device_sectors: sector..sector + len,
+            lv: id::uuid(&lv),
+            lv_sectors: on_lv..on_lv + len,
+            error: format!("reading failed: {}", io::Error::from_raw_os_error(errno)),
+        });
+        at += len;
+    }
+    places
+}
+
+/// The PV's id, the sector on its device, and how many follow there.
+fn on_source(text: &Metadata, record: &Record, at: u64) -> Option<(String, u64, u64)> {
+    let extent = u64::from(text.extent_size());
+    let segments = text.segments(&record.names.source);
+    let (segment, into) = segments.iter().find_map(|segment| {
+        let into = at.checked_sub(u64::from(segment.start) * extent)?;
+        (into < u64::from(segment.count) * extent).then_some((segment, into))
+    })?;
+    let Shape::Striped { areas, .. } = &segment.shape else { return None };
+    let area = areas.first()?;
+    let pv = text.pvs().into_iter().find(|pv| pv.key == area.of)?;
+    let left = u64::from(segment.count) * extent - into;
+    Some((pv.id, text.sector_of(area)? + into, left))
+}
+
+/// The LV's id, the sector on it, and how many follow there.
+fn on_lv(text: &Metadata, record: &Record, at: u64) -> Option<(String, u64, u64)> {
+    for part in &record.parts {
+        let segments = text.segments(&part.lv);
+        let found = segments.iter().find_map(|segment| on_segment(text, record, segment, at));
+        if let Some((sector, left)) = found {
+            return Some((text.lv_id(&part.lv)?.to_owned(), sector, left));
+        }
+    }
+    None
+}
+
+fn on_segment(text: &Metadata, record: &Record, segment: &Segment, at: u64) -> Option<(u64, u64)> {
+    let extent = u64::from(text.extent_size());
+    let Shape::Striped { stripe_size, areas } = &segment.shape else { return None };
+    let len = u64::from(segment.shape.area_len(segment.count)?) * extent;
+    let start = u64::from(segment.start) * extent;
+    (0u64..).zip(areas).find_map(|(number, area)| {
+        if area.of != record.names.mirror {
+            return None;
+        }
+        let into = at.checked_sub(u64::from(area.extent) * extent)?;
+        if into >= len {
+            return None;
+        }
+        let stripe = u64::from(*stripe_size);
+        if areas.len() == 1 || stripe == 0 {
+            return Some((start + into, len - into));
+        }
+        let stripes = u64::try_from(areas.len()).ok()?;
+        let sector = start + (into / stripe * stripes + number) * stripe + into % stripe;
+        Some((sector, stripe - into % stripe))
+    })
+}
