@@ -17,7 +17,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "lvm2-kill",
         about: "kill -9 at every step of a move in an LVM2 VG; pvmove carries on",
-        frontends: Frontend::DM,
+        frontends: Frontend::BOTH,
         disks: TWO,
         timeout_s: 1200,
         run: |guest| kill(guest, &[]),
@@ -26,7 +26,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "lvm2-kill-abort",
         about: "kill -9 at every step of a move in an LVM2 VG; pvmove --abort goes back",
-        frontends: Frontend::DM,
+        frontends: Frontend::BOTH,
         disks: TWO,
         timeout_s: 1200,
         run: |guest| kill(guest, &["--abort"]),
@@ -44,7 +44,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "lvm2-reset",
         about: "the power fails at each step in an LVM2 VG; LVM2 activates the LV; progress is kept",
-        frontends: Frontend::DM,
+        frontends: Frontend::BOTH,
         disks: TWO,
         state_disk: true,
         boots: 1 + CUTS.len() as u32,

@@ -13,7 +13,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "lvm2-source-unreadable",
         about: "a sector of the source cannot be read: refused before the move, and undone in the middle of it",
-        frontends: Frontend::DM,
+        frontends: Frontend::BOTH,
         disks: THREE,
         timeout_s: 300,
         run: unreadable,
@@ -22,7 +22,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "lvm2-destination-unwritable",
         about: "a sector of the destination takes no write in an LVM2 VG: the move is undone, no write fails",
-        frontends: Frontend::DM,
+        frontends: Frontend::BOTH,
         disks: THREE,
         timeout_s: 300,
         run: unwritable,
@@ -31,7 +31,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "lvm2-destination-dies",
         about: "the destination dies in mid-copy in an LVM2 VG: the move goes back without it, no write fails",
-        frontends: Frontend::DM,
+        frontends: Frontend::BOTH,
         disks: THREE,
         timeout_s: 300,
         run: dies,

@@ -44,7 +44,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "lvm2-refusals",
         about: "what is not handled in an LVM2 VG is refused by name, and nothing is changed",
-        frontends: Frontend::DM,
+        frontends: Frontend::BOTH,
         disks: THREE,
         timeout_s: 300,
         run: refusals,
@@ -53,7 +53,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "lvm2-striped",
         about: "one stripe of an LVM2 LV moves, from the middle of it; and inactive LVs move",
-        frontends: Frontend::DM,
+        frontends: Frontend::BOTH,
         disks: THREE,
         timeout_s: 300,
         run: striped,
@@ -62,7 +62,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "lvm2-abort",
         about: "--abort in mid-copy in an LVM2 VG, by the mover and by another process",
-        frontends: Frontend::DM,
+        frontends: Frontend::BOTH,
         disks: THREE,
         timeout_s: 300,
         run: abort,

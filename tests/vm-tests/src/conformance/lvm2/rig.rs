@@ -1,12 +1,15 @@
 //! What the scenarios about moves in LVM2's own VGs share: a VG that LVM2 made, a writer on an LV, the last look.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use lvshift_on_disk_format::dirty_log;
 
 use crate::conformance::fixture::{FAIL, HANG, unpaced};
 use crate::guest::{Background, Faulty, Guest, Region, Run};
+use crate::scenario::Frontend;
 use crate::writer::{Config, Writer};
 
 /// The VG.
@@ -178,6 +181,9 @@ impl<'g> Lvm2<'g> {
         if self.guest.dm_device(&name)?.is_none() {
             return Ok(None);
         }
+        if self.guest.frontend() == Frontend::Ublk && self.is_served()? {
+            return self.logged().map(Some);
+        }
         let status = self.guest.dm_status(&name)?;
         if !status.contains(" mirror ") {
             return Ok(None);
@@ -186,6 +192,28 @@ impl<'g> Lvm2<'g> {
             let (done, all) = word.split_once('/')?;
             Some((done.parse().ok()?, all.parse().ok()?))
         }))
+    }
+
+    /// Whether a daemon of ours mirrors.
+    pub(super) fn is_served(&self) -> Result<bool> {
+        let name = format!("{VG}-lvshift0");
+        if self.guest.dm_device(&name)?.is_none() {
+            return Ok(false);
+        }
+        // The mirrored sectors begin behind those that answer with an error.
+        let table = self.guest.dm_table(&name)?;
+        Ok(table.contains(" linear ") && table.trim_end().ends_with(" 2048"))
+    }
+
+    /// What the log on the disk says.
+    fn logged(&self) -> Result<(u64, u64)> {
+        // Else what was read before is read again.
+        self.guest.drop_caches()?;
+        let mut image = [0; 4096];
+        std::fs::File::open(format!("/dev/mapper/{VG}-lvshift0_mlog"))?.read_exact(&mut image)?;
+        let regions = u64::from_le_bytes(image[8..16].try_into()?);
+        let clean = dirty_log::count_clean(&image, u32::try_from(regions)?);
+        Ok((u64::from(clean), regions))
     }
 
     /// Waits until some regions are equal and some are not.
