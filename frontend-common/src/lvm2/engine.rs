@@ -61,14 +61,14 @@ pub trait Engine {
     /// `Kind::State` when none is served.
     fn status(&mut self, vg: Uuid, of: Uuid) -> Result<CopyStatus>;
 
-    /// See [`lvshift_driver::Host::seal`].
+    /// See [`lvshift_driver::Host::seal`]; flushes are acknowledged as before.
     ///
     /// # Errors
     /// When it cannot be told.
-    fn seal(&mut self, vg: Uuid, of: Uuid, for_commit: bool) -> Result<bool>;
+    fn seal(&mut self, vg: Uuid, of: Uuid) -> Result<bool>;
 
     /// Right before the first write of the commit of *Moved*: whether the seal holds, in the daemon that was
-    /// sealed.
+    /// sealed. From now on no flush is acknowledged until it is decided who is in charge.
     fn seal_again(&mut self, vg: Uuid, of: Uuid) -> bool;
 
     /// Says who is in charge now, so that what is held back can be told. Nothing to do where none is served.

@@ -163,12 +163,12 @@ impl Stack<'_> {
     ///
     /// # Errors
     /// When it cannot be told.
-    pub fn seal(&self, record: &Record, for_commit: bool) -> Result<bool> {
+    pub fn seal(&self, record: &Record) -> Result<bool> {
         // The kernel acknowledges no write that a side has not taken.
         if !self.is_served(record)? {
             return Ok(true);
         }
-        let sealed = self.ask(record, |engine, vg, of| engine.seal(vg, of, for_commit))?;
+        let sealed = self.ask(record, |engine, vg, of| engine.seal(vg, of))?;
         Ok(sealed.unwrap_or(false))
     }
 

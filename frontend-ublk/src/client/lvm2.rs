@@ -104,8 +104,8 @@ impl Engine for Ublk {
         self.read_status(vg, vec![of.0])
     }
 
-    fn seal(&mut self, vg: Uuid, of: Uuid, commit: bool) -> Result<bool> {
-        match self.ask(vg, &Request::Seal { lvs: vec![of.0], commit })? {
+    fn seal(&mut self, vg: Uuid, of: Uuid) -> Result<bool> {
+        match self.ask(vg, &Request::Seal { lvs: vec![of.0], commit: false })? {
             Answer::Sealed(sealed) => Ok(sealed),
             _ => Err(not_understood()),
         }

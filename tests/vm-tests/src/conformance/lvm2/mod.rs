@@ -3,6 +3,7 @@
 mod control;
 mod crash;
 mod debian13;
+mod daemon;
 mod faults;
 mod in_place;
 mod options;
@@ -18,6 +19,7 @@ pub(super) const LISTS: &[&[Scenario]] = &[
     faults::SCENARIOS,
     crash::SCENARIOS,
     debian13::SCENARIOS,
+    daemon::SCENARIOS,
     in_place::SCENARIOS,
     options::SCENARIOS,
     report::SCENARIOS,

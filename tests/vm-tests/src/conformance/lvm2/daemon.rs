@@ -1,0 +1,94 @@
+//! Moves in an LVM2 VG whose mirror is a daemon of ours: it dies, and another front end takes over.
+
+use anyhow::{Result, ensure};
+
+use super::rig::{self, Lvm2, VG};
+use crate::conformance::fixture::{self, HANG};
+use crate::conformance::ublk::daemon::{self, Victims};
+use crate::guest::Guest;
+use crate::scenario::{Disk, Frontend, Scenario};
+
+const TWO: &[Disk] = &[Disk::new("pv1", 32), Disk::new("pv2", 32)];
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "lvm2-daemon-dies",
+        about: "the daemon that mirrors in an LVM2 VG is killed in mid-copy, with a mover and without one",
+        frontends: Frontend::UBLK,
+        disks: TWO,
+        timeout_s: 300,
+        run: dies,
+        ..Scenario::DEFAULT
+    },
+    Scenario {
+        name: "lvm2-hand-over",
+        about: "in an LVM2 VG ublk carries on what dm began; dm refuses what a daemon of ublk mirrors",
+        frontends: Frontend::UBLK,
+        disks: TWO,
+        timeout_s: 300,
+        run: hand_over,
+        ..Scenario::DEFAULT
+    },
+];
+
+fn dies(guest: &mut Guest) -> Result<()> {
+    let slow = guest.faulty("pv2")?;
+    let rig = Lvm2::over(guest, vec![guest.disk("pv1")?, slow.path()])?;
+    let home = rig.lv("home", &[(1, 20)])?;
+    let writer = rig::writer(&home, 1001)?;
+    rig.slow(&slow, 1500)?;
+    let moving = rig.spawn_move("", &[&rig.pv(1), &rig.pv(2)])?;
+    rig.wait_for_mid_copy()?;
+    ensure!(rig.is_served()?, "no daemon mirrors");
+    daemon::kill(guest, Victims::Daemon)?;
+    fixture::served(&writer)?;
+    // The guardian, too: the mover starts another.
+    daemon::kill(guest, Victims::Both)?;
+    fixture::served(&writer)?;
+    // No mover: the guardian of the one that serves now does it, and LVM2 is asked who is in charge.
+    moving.kill()?;
+    daemon::kill(guest, Victims::Daemon)?;
+    fixture::served(&writer)?;
+    rig.slow(&slow, 0)?;
+    rig.pvmove(&[])?.ok()?;
+    rig.at_rest()?;
+    rig.is_on("home", 2)?;
+    fixture::served(&writer)?;
+    writer.stop()?.clean()?;
+    guest.wait_for("no process of ours is left", HANG, || Ok(daemon::servers()?.is_empty()))?;
+    rig.reads_from_its_places("home")?;
+    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+}
+
+fn hand_over(guest: &mut Guest) -> Result<()> {
+    let slow = guest.faulty("pv2")?;
+    let rig = Lvm2::over(guest, vec![guest.disk("pv1")?, slow.path()])?;
+    let home = rig.lv("home", &[(1, 20)])?;
+    let writer = rig::writer(&home, 1011)?;
+    rig.slow(&slow, 500)?;
+    let words = ["pvmove", "-i1", &rig.pv(1), &rig.pv(2)];
+    let moving = guest.spawn_env(&[], Frontend::Dm.binary(), &words)?;
+    rig.wait_for_mid_copy()?;
+    ensure!(!rig.is_served()?, "a daemon mirrors what dm began");
+    moving.kill()?;
+    rig.slow(&slow, 0)?;
+    rig.pvmove(&[])?.ok()?;
+    rig.at_rest()?;
+    rig.is_on("home", 2)?;
+    fixture::served(&writer)?;
+    // The other way: what a daemon mirrors is refused, and goes on.
+    let moving = rig.spawn_move("stop:flush-destination", &[&rig.pv(2), &rig.pv(1)])?;
+    guest.wait_for("a daemon mirrors", HANG * 3, || rig.is_served())?;
+    moving.kill()?;
+    let run = guest.lvshift_as(Frontend::Dm, &["pvmove"])?.fails_with(5)?;
+    ensure!(run.stderr.contains("lvshift-ublk pvmove"), "does not say what to type: {run}");
+    ensure!(rig.is_served()?, "it was switched");
+    fixture::served(&writer)?;
+    rig.pvmove(&["--abort"])?.ok()?;
+    rig.at_rest()?;
+    rig.is_on("home", 2)?;
+    fixture::served(&writer)?;
+    writer.stop()?.clean()?;
+    rig.reads_from_its_places("home")?;
+    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+}
