@@ -246,7 +246,12 @@ impl<'a> Stack<'a> {
                 .state("nothing was switched"));
             }
             if other.number == record.number && !self.is_served(other)? {
-                // One that nobody is on any more would still write to the log.
+                // One that nobody is on any more would still write to the log. A table that waits to be
+                // switched to has its device open.
+                let source = self.of_mirror(other, Mapping::Source)?;
+                if self.live_table(mirror)?.as_ref() == Some(&source) {
+                    self.ensure(mirror, &source)?;
+                }
                 self.end_served(other)?;
             }
             if other.number == record.number && self.live_table(mirror)?.is_none() {

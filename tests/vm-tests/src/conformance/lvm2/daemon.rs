@@ -32,12 +32,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 ];
 
 fn dies(guest: &mut Guest) -> Result<()> {
-    let slow = guest.faulty("pv2")?;
-    let rig = Lvm2::over(guest, vec![guest.disk("pv1")?, slow.path()])?;
+    let rig = Lvm2::new(guest, &["pv1", "pv2"])?;
     let home = rig.lv("home", &[(1, 20)])?;
     let writer = rig::writer(&home, 1001)?;
-    rig.slow(&slow, 1500)?;
-    let moving = rig.spawn_move("", &[&rig.pv(1), &rig.pv(2)])?;
+    let moving = rig.spawn_move("", &["--max-rate=512k", &rig.pv(1), &rig.pv(2)])?;
     rig.wait_for_mid_copy()?;
     ensure!(rig.is_served()?, "no daemon mirrors");
     daemon::kill(guest, Victims::Daemon)?;
@@ -49,8 +47,7 @@ fn dies(guest: &mut Guest) -> Result<()> {
     moving.kill()?;
     daemon::kill(guest, Victims::Daemon)?;
     fixture::served(&writer)?;
-    rig.slow(&slow, 0)?;
-    rig.pvmove(&[])?.ok()?;
+    rig.pvmove(&["--max-rate=1g"])?.ok()?;
     rig.at_rest()?;
     rig.is_on("home", 2)?;
     fixture::served(&writer)?;
