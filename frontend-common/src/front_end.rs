@@ -113,6 +113,10 @@ pub trait FrontEnd {
         false
     }
 
+    /// Has I/O go on that waits for a process of this front end which is dead: whoever reads every device, as LVM2
+    /// does, would wait with it.
+    fn revive(&mut self) {}
+
     /// From now on nothing is changed, repaired, resumed or held: the command is a report.
     fn look_only(&mut self) {}
 

@@ -39,6 +39,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
         // is moved, when the move is recorded already.
         output::never_block();
     }
+    context.front_end.revive();
     context.front_end.set_pace(pace(args))?;
     let (Some(source), false) = (&args.source, args.abort) else {
         return recorded(context, args);

@@ -370,6 +370,13 @@ impl FrontEnd for Ublk {
         self.unreadable.iter().filter_map(|run| unreadable::place(view, of, run)).collect()
     }
 
+    fn revive(&mut self) {
+        // One that does not start is told by whoever needs it.
+        for vg in platform::files::mirrored() {
+            let _ = self.is_served(vg);
+        }
+    }
+
     fn lvm2(&mut self) -> Result<&mut dyn mapper::Mapper> {
         if self.mapper.is_none() {
             self.mapper = Some(platform::mapper()?);

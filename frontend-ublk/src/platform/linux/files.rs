@@ -144,6 +144,20 @@ pub(crate) fn keep_mirror(lv: Uuid, kept: &Kept) -> Result<()> {
     write().map_err(failed)
 }
 
+/// The VGs of LVM2's with a mirror that is served, or waits for that.
+pub(crate) fn mirrored() -> Vec<Uuid> {
+    let entries = directory().and_then(|path| fs::read_dir(path).map_err(failed));
+    let mut vgs = Vec::new();
+    for entry in entries.into_iter().flatten().flatten() {
+        let note = fs::read(entry.path()).unwrap_or_default();
+        let Ok(note) = serde_json::from_slice::<Note>(&note) else { continue };
+        if mirror(Uuid(note.lv)).is_some() && !vgs.contains(&Uuid(note.vg)) {
+            vgs.push(Uuid(note.vg));
+        }
+    }
+    vgs
+}
+
 /// Forgets it.
 pub(crate) fn forget_mirror(lv: Uuid) -> Result<()> {
     match fs::remove_file(mirror_path(&directory()?, lv)) {

@@ -36,6 +36,10 @@ pub(crate) fn keep_mirror(_lv: Uuid, _kept: &Kept) -> Result<()> {
     Ok(())
 }
 
+pub(crate) fn mirrored() -> Vec<Uuid> {
+    Vec::new()
+}
+
 pub(crate) fn forget_mirror(_lv: Uuid) -> Result<()> {
     Ok(())
 }
