@@ -248,8 +248,10 @@ impl<'a> Stack<'a> {
             if other.number == record.number && !self.is_served(other)? {
                 // One that nobody is on any more would still write to the log. A table that waits to be
                 // switched to has its device open.
-                let source = self.of_mirror(other, Mapping::Source)?;
-                if self.live_table(mirror)?.as_ref() == Some(&source) {
+                let live = self.live_table(mirror)?;
+                let source = live.is_some().then(|| self.of_mirror(other, Mapping::Source));
+                let source = source.transpose()?;
+                if let Some(source) = source.filter(|source| live.as_ref() == Some(source)) {
                     self.ensure(mirror, &source)?;
                 }
                 self.end_served(other)?;
