@@ -43,11 +43,24 @@ pub struct Wanted<'a> {
 
 /// A daemon that mirrors. Each may be asked for again after a failure.
 pub trait Engine {
-    /// Serves this mirror, going on by what its log says; one that is served already is left.
+    /// Serves the device of this mirror, passing through to the source. Nothing is copied yet: until `lvshiftN` is
+    /// on it, the application's writes pass it by. One that is served already is left.
     ///
     /// # Errors
     /// `Kind::InUse` while somebody else has one of the devices.
     fn serve(&mut self, wanted: &Wanted<'_>) -> Result<()>;
+
+    /// Makes a device that passes through mirror, going on by what the log says; one that mirrors is left.
+    ///
+    /// # Errors
+    /// `Kind::InUse` while somebody else has the log.
+    fn mirror(&mut self, wanted: &Wanted<'_>) -> Result<()>;
+
+    /// Whether the device that serves this move mirrors, and does not pass through.
+    ///
+    /// # Errors
+    /// `Kind::Kernel` when the daemon does not answer.
+    fn mirrors(&mut self, vg: Uuid, of: Uuid) -> Result<bool>;
 
     /// The device that serves this move, after taking over what a dead daemon has left.
     ///

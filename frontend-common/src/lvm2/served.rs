@@ -73,14 +73,25 @@ impl Stack<'_> {
         Ok(found.ok_or_else(missing)?.number)
     }
 
-    /// Has the front end's own mirror begin, if it has one.
+    /// Has the front end's own mirror ready, if it has one: a device that passes through to the source.
     pub(super) fn serve(&self, record: &Record) -> Result<()> {
-        if self
-            .ask(record, |engine, vg, of| engine.device(vg, of))?
-            .is_none_or(|there| there.is_some())
-        {
+        if self.ask(record, |_, _, _| Ok(()))?.is_none() {
             return Ok(());
         }
+        let wanted = self.wanted(record)?;
+        self.ask(record, |engine, _, _| engine.serve(&wanted)).map(drop)
+    }
+
+    /// Has it mirror, now that `lvshiftN` is on it.
+    pub(super) fn mirror(&self, record: &Record) -> Result<()> {
+        if self.ask(record, |_, _, _| Ok(()))?.is_none() || !self.is_on_served(record)? {
+            return Ok(());
+        }
+        let wanted = self.wanted(record)?;
+        self.ask(record, |engine, _, _| engine.mirror(&wanted)).map(drop)
+    }
+
+    fn wanted<'w>(&'w self, record: &'w Record) -> Result<Wanted<'w>> {
         let names = &record.names;
         let log = self.find(&names.log)?.map(|device| device.number);
         let log = log.ok_or_else(|| {
@@ -88,7 +99,7 @@ impl Stack<'_> {
                 .because(names.log.clone())
         })?;
         let (vg, of) = self.ids(record);
-        let wanted = Wanted {
+        Ok(Wanted {
             vg,
             vg_id: self.text.id(),
             of,
@@ -98,8 +109,7 @@ impl Stack<'_> {
             log,
             sectors: self.sectors(record),
             region_size: record.region_size,
-        };
-        self.ask(record, |engine, _, _| engine.serve(&wanted)).map(drop)
+        })
     }
 
     pub(super) fn decide(&self, record: &Record, destination: bool) -> Result<()> {
@@ -150,13 +160,21 @@ impl Stack<'_> {
         Ok(())
     }
 
+    /// Whether `lvshiftN` is on the device of the front end's own mirror, whatever that does.
+    pub(super) fn is_on_served(&self, record: &Record) -> Result<bool> {
+        let Some(lines) = self.served(record)? else { return Ok(false) };
+        Ok(self.live_table(&record.names.mirror)? == Some(lines))
+    }
+
     /// Whether the front end's own mirror is at work in this move, and not the kernel's.
     ///
     /// # Errors
     /// `Kind::Kernel`.
     pub fn is_served(&self, record: &Record) -> Result<bool> {
-        let Some(lines) = self.served(record)? else { return Ok(false) };
-        Ok(self.live_table(&record.names.mirror)? == Some(lines))
+        if !self.is_on_served(record)? {
+            return Ok(false);
+        }
+        Ok(self.ask(record, |engine, vg, of| engine.mirrors(vg, of))?.unwrap_or(false))
     }
 
     /// See [`lvshift_driver::Host::seal`].

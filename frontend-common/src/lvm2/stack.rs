@@ -173,8 +173,13 @@ impl<'a> Stack<'a> {
             let kernels = || self.of_kernel(record, mapping);
             mirror.is_some() && (is(self.of_mirror(record, mapping)) || is(kernels()))
         };
+        // A daemon that passes through: writes reach the source alone.
+        let passes = self.is_on_served(record)? && !self.is_served(record)?;
         if loaded == self.as_recorded(lv) {
             let all = [Mapping::Mirrored, Mapping::Source, Mapping::Final];
+            if passes {
+                return Ok(Live::Is(Mapping::Source));
+            }
             let shown = all.into_iter().find(|mapping| is(*mapping));
             return Ok(shown.map_or(Live::Foreign, Live::Is));
         }
@@ -248,6 +253,10 @@ impl<'a> Stack<'a> {
             if other.number == record.number && !self.is_served(other)? {
                 // One that nobody is on any more would still write to the log. A table that waits to be
                 // switched to has its device open.
+                if self.is_on_served(other)? {
+                    self.load(other, Mapping::Source)?;
+                    self.swap(other, Mapping::Source)?;
+                }
                 let live = self.live_table(mirror)?;
                 let source = live.is_some().then(|| self.of_mirror(other, Mapping::Source));
                 let source = source.transpose()?;
@@ -348,11 +357,11 @@ impl<'a> Stack<'a> {
             return Ok(());
         }
         let lines = self.of_mirror(record, mapping)?;
-        if self.has(mirror, &lines)? {
-            return Ok(());
+        if !self.has(mirror, &lines)? {
+            let (uuid, name) = (self.uuid(mirror)?, dm_name(self.text.name(), mirror));
+            self.mapper.borrow_mut().swap(&uuid, &name, &lines)?;
         }
-        let (uuid, name) = (self.uuid(mirror)?, dm_name(self.text.name(), mirror));
-        self.mapper.borrow_mut().swap(&uuid, &name, &lines)
+        if mapping == Mapping::Mirrored { self.mirror(record) } else { Ok(()) }
     }
 
     /// Puts an LV straight onto the side that the record has in charge, and takes the devices of the move down

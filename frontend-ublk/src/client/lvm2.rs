@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use lvshift_core::mover::Mapping;
 use lvshift_core::table::{Area, Log, Mirror, Segment, Target};
 use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors, Uuid};
 use lvshift_frontend_common::error::{Error, Kind, Result};
@@ -79,11 +80,33 @@ impl Mapper for Ublk {
 impl Engine for Ublk {
     fn serve(&mut self, wanted: &Wanted<'_>) -> Result<()> {
         let (vg, lv) = (wanted.vg, wanted.of.0);
-        let tuning = asked(self.pace, 1);
-        let (name, table) = (wanted.name.to_owned(), table(wanted)?);
+        let (name, table) = (wanted.name.to_owned(), table(wanted, Mapping::Source)?);
         let (shadow, undecided, lvm2) = (None, false, Some(wanted.vg_id.to_owned()));
-        self.do_it(vg, &Request::Activate { lv, name, table, shadow, undecided, lvm2 })?;
-        self.do_it(vg, &Request::Tune { lvs: vec![lv], tuning })
+        self.do_it(vg, &Request::Activate { lv, name, table, shadow, undecided, lvm2 })
+    }
+
+    fn mirror(&mut self, wanted: &Wanted<'_>) -> Result<()> {
+        let (vg, lv) = (wanted.vg, wanted.of.0);
+        // A daemon that was replaced meanwhile has nothing loaded.
+        for _ in 0..2 {
+            if self.mirrors(vg, wanted.of)? {
+                return Ok(());
+            }
+            let tuning = asked(self.pace, 1);
+            self.do_it(vg, &Request::Tune { lvs: vec![lv], tuning })?;
+            let (name, table) = (wanted.name.to_owned(), table(wanted, Mapping::Mirrored)?);
+            self.do_it(vg, &Request::Load { lv, name, table })?;
+            self.do_it(vg, &Request::Swap { lv })?;
+        }
+        if self.mirrors(vg, wanted.of)? {
+            return Ok(());
+        }
+        Err(Error::new(Kind::State, "the daemon does not mirror")
+            .state("the LV is on its source, through the daemon"))
+    }
+
+    fn mirrors(&mut self, vg: Uuid, of: Uuid) -> Result<bool> {
+        Ok(self.tables(vg, of)?.live.is_some_and(|live| live.is_mirrored()))
     }
 
     fn device(&mut self, vg: Uuid, of: Uuid) -> Result<Option<DeviceNumber>> {
@@ -97,7 +120,7 @@ impl Engine for Ublk {
             self.paced = Some(of);
         }
         // A copy that nobody makes would look like one that has nothing to do.
-        if self.served_as(vg, of)?.is_none() {
+        if !self.mirrors(vg, of)? {
             return Err(Error::new(Kind::State, "the move is not mirrored"));
         }
         self.watched = true;
@@ -146,8 +169,8 @@ impl Ublk {
     }
 }
 
-/// An error in front, then the mirror.
-fn table(wanted: &Wanted<'_>) -> Result<WireTable> {
+/// An error in front, then the mirror, or the source alone.
+fn table(wanted: &Wanted<'_>, mapping: Mapping) -> Result<WireTable> {
     let Wanted { source, destination, log, sectors, region_size, .. } = *wanted;
     let dev = |number: DeviceNumber| Dev::Pv { major: number.major, minor: number.minor };
     let area = |number| Area { device: dev(number), offset: Sectors(0) };
@@ -160,9 +183,13 @@ fn table(wanted: &Wanted<'_>) -> Result<WireTable> {
         handle_errors: true,
         keep_log: false,
     };
+    let target = match mapping {
+        Mapping::Mirrored => Target::Mirror(mirror),
+        Mapping::Source | Mapping::Final => Target::Linear(area(source)),
+    };
     let lines = [
         Segment { start: Sectors(0), len: Sectors(HEAD), target: Target::Error },
-        Segment { start: Sectors(HEAD), len: Sectors(sectors), target: Target::Mirror(mirror) },
+        Segment { start: Sectors(HEAD), len: Sectors(sectors), target },
     ];
     let below = |number: DeviceNumber, sectors| WirePv {
         uuid: [0; 16],

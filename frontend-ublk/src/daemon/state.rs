@@ -275,6 +275,10 @@ impl State {
         let entry = self.entry(lv)?;
         // As with device-mapper, a swap with nothing loaded changes nothing.
         let Some(table) = entry.inactive.take() else { return Ok(()) };
+        // Before: who takes over a mirror must mirror, and one that has not begun has a log without a clean bit.
+        if let Some(kept) = files::mirror(Uuid(lv)) {
+            files::keep_mirror(Uuid(lv), &Kept { table: table.clone(), ..kept })?;
+        }
         match &mut entry.device {
             Some(device) => device.swap(table, entry.shadow.as_ref(), &devices)?,
             None => self.start(lv, table, false)?,
