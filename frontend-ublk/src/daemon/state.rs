@@ -80,12 +80,14 @@ impl State {
             }
             Request::List => return Ok(Answer::Devices(self.list())),
             Request::Activate { lv, name, table, shadow, undecided, lvm2 } => {
-                if let Some(vg_id) = lvm2 {
+                let there = self.entries.get(&lv).is_some_and(|entry| entry.device.is_some());
+                // One that is served may mirror by now.
+                if let Some(vg_id) = lvm2.filter(|_| !there) {
                     let kept = Kept { vg_id, name: name.clone(), table: table.clone() };
                     files::keep_mirror(Uuid(lv), &kept)?;
                 }
                 let done = self.activate(lv, name, (table, shadow), undecided);
-                if done.is_err() && !self.orphans.contains_key(&lv) {
+                if done.is_err() && !there && !self.orphans.contains_key(&lv) {
                     files::forget_mirror(Uuid(lv))?;
                 }
                 return done;

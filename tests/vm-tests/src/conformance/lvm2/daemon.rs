@@ -35,7 +35,7 @@ fn dies(guest: &mut Guest) -> Result<()> {
     let rig = Lvm2::new(guest, &["pv1", "pv2"])?;
     let home = rig.lv("home", &[(1, 20)])?;
     let writer = rig::writer(&home, 1001)?;
-    let moving = rig.spawn_move("", &["--max-rate=512k", &rig.pv(1), &rig.pv(2)])?;
+    let mut moving = rig.spawn_move("", &["--max-rate=512k", &rig.pv(1), &rig.pv(2)])?;
     rig.wait_for_mid_copy()?;
     ensure!(rig.is_served()?, "no daemon mirrors");
     daemon::kill(guest, Victims::Daemon)?;
@@ -43,6 +43,11 @@ fn dies(guest: &mut Guest) -> Result<()> {
     // The guardian, too: the mover starts another.
     daemon::kill(guest, Victims::Both)?;
     fixture::served(&writer)?;
+    // It lives on.
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    if !moving.is_running()? {
+        return moving.wait(HANG)?.ok().map(drop);
+    }
     // No mover: the guardian of the one that serves now does it, and LVM2 is asked who is in charge.
     moving.kill()?;
     daemon::kill(guest, Victims::Daemon)?;
