@@ -1,6 +1,7 @@
 //! The mover killed, and the machine cut off, at every step of a move in an LVM2 VG. After a cut it is LVM2 that
 //! activates the LV, without knowing of us.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -167,6 +168,13 @@ pub(super) fn reset(guest: &mut Guest, cuts: &[Cut]) -> Result<()> {
     rig.lvm(&["vgchange", "-an", VG]).map(drop)
 }
 
+/// Writes a file that the power cut must not lose.
+fn keep(path: &std::path::Path, text: &str) -> Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(text.as_bytes())?;
+    Ok(file.sync_all()?)
+}
+
 fn before_the_cut(
     rig: &Lvm2<'_>,
     cut: &Cut,
@@ -176,7 +184,7 @@ fn before_the_cut(
     let guest = rig.guest;
     let from = if rig.is_on("home", 1).is_ok() { 1 } else { 2 };
     let to = 3 - from;
-    std::fs::write(guest.state("from")?, from.to_string())?;
+    keep(&guest.state("from")?, &from.to_string())?;
     if cut.at == MID_COPY {
         rig.slow(slow, 1000)?;
         let moving = rig.spawn_move("", &[&rig.pv(from), &rig.pv(to)])?;
@@ -184,7 +192,7 @@ fn before_the_cut(
         writer.pause();
         let (done, all) = rig.regions()?.context("no mirror")?;
         ensure!(done < all, "all is equal: mid-copy is over");
-        std::fs::write(guest.state("done")?, format!("{done} {all}"))?;
+        keep(&guest.state("done")?, &format!("{done} {all}"))?;
         moving.kill()?;
     } else {
         killed(&rig.pvmove_at(cut.at, &[&rig.pv(from), &rig.pv(to)])?)?;
