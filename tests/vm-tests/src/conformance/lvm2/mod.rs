@@ -2,8 +2,8 @@
 
 mod control;
 mod crash;
-mod debian13;
 mod daemon;
+mod debian13;
 mod faults;
 mod in_place;
 mod options;
