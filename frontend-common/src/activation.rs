@@ -12,6 +12,7 @@ use crate::front_end::{ActiveLv, FrontEnd};
 use crate::journal::Journal;
 use crate::links;
 use crate::lock;
+use crate::system_id;
 use crate::vg::OpenVg;
 
 /// What an activation of several LVs did.
@@ -64,6 +65,7 @@ fn with_table(
     }
     exclusive::check(front_end.name(), vg.vg(), index)?;
     if !served {
+        system_id::check(vg.vg())?;
         links::check(vg.vg().name().as_str())?;
     }
     let mut notes = Vec::new();

@@ -10,6 +10,7 @@ mod driven;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod grow_fs;
+mod ignored;
 mod lookup;
 mod lvchange;
 mod lvcreate;
@@ -26,8 +27,10 @@ mod take_down;
 mod udev;
 mod vg;
 mod vgcfg;
+mod vgchoose;
 mod vgck;
 mod vgrename;
+mod vgsystemid;
 
 pub(crate) use context::{Context, complain};
 

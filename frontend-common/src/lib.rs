@@ -27,6 +27,7 @@ pub mod signature;
 #[cfg(feature = "sim")]
 pub mod simulation;
 pub mod size;
+pub mod system_id;
 pub mod systemd;
 pub mod vg;
 pub mod warnings;

@@ -175,8 +175,22 @@ pub mod vg {
     pub const MOVE_COUNT: Field<4> = Field::after(SEGMENT_COUNT);
     /// How many move-part records follow, le32.
     pub const PART_COUNT: Field<4> = Field::after(MOVE_COUNT);
+    /// The system id of the host that the VG belongs to; zeros for no host's.
+    pub const SYSTEM_ID: Field<68> = Field::after(PART_COUNT);
     /// Zero.
-    pub const RESERVED: Field<84> = Field::after(PART_COUNT);
+    pub const RESERVED: Field<16> = Field::after(SYSTEM_ID);
+}
+
+/// A system id: its length, its bytes, zeros.
+pub mod system_id {
+    use super::Field;
+
+    /// Bytes of a system id's field.
+    pub const SIZE: usize = 68;
+    /// How many bytes of it follow: 0 (there is none) to 67.
+    pub const LENGTH: Field<1> = Field::first();
+    /// The system id, padded with zeros.
+    pub const BYTES: Field<67> = Field::after(LENGTH);
 }
 
 /// A PV record.
@@ -353,6 +367,7 @@ const _: () = {
     assert!(slot::CRC.end() == slot::HEADER_SIZE);
     assert!(name::BYTES.end() == name::SIZE);
     assert!(vg::RESERVED.end() == vg::SIZE);
+    assert!(system_id::BYTES.end() == system_id::SIZE);
     assert!(pv::RESERVED.end() == pv::SIZE);
     assert!(lv::RESERVED.end() == lv::SIZE);
     assert!(segment::RESERVED.end() == segment::SIZE);

@@ -11,6 +11,7 @@ mod name;
 mod part;
 mod pv;
 mod segment;
+mod system_id;
 #[cfg(test)]
 mod tests;
 mod vg;
@@ -21,6 +22,7 @@ pub use name::RawName;
 pub use part::PartRecord;
 pub use pv::PvRecord;
 pub use segment::SegmentRecord;
+pub use system_id::RawSystemId;
 pub use vg::VgRecord;
 
 /// Why bytes are not a record of this version.
@@ -36,6 +38,8 @@ pub enum RecordError {
     },
     /// A name's length is 0 or above 127, or bytes follow after its end.
     BadName,
+    /// A system id's length is above 67, or bytes follow after its end.
+    BadSystemId,
     /// A move state that this version does not know.
     UnknownState {
         /// The number.
@@ -60,6 +64,7 @@ impl fmt::Display for RecordError {
                 write!(f, "flags {:#x} are unknown to version {}", flags.bits(), layout::VERSION)
             }
             RecordError::BadName => write!(f, "the name's length is wrong"),
+            RecordError::BadSystemId => write!(f, "the system id's length is wrong"),
             RecordError::UnknownState { state } => write!(f, "move state {state} is unknown"),
         }
     }

@@ -153,6 +153,37 @@ pub fn choose(vg: Uuid, found: &[Found]) -> Result<Choice, ChooseError> {
     Ok(choice)
 }
 
+/// Whether the device holds metadata of the highest sequence number, and which.
+fn newest_of_all(vg: Uuid, found: &[Found], device: usize) -> Option<(SlotIndex, SlotHeader)> {
+    let (slot, header) = newest_here(vg, found.get(device)?)?;
+    let newest = found.iter().filter_map(|other| newest_here(vg, other));
+    let newest = newest.map(|(_, header)| header.sequence).max();
+    (newest == Some(header.sequence)).then_some((slot, header))
+}
+
+/// The metadata on this device, where a person has decided for them after [`ChooseError::SplitBrain`]. To be
+/// committed on every PV at once: until then all stands as it stood.
+///
+/// # Errors
+/// [`ChooseError::NoMetadata`] where the device holds none, or older ones than another.
+pub fn choose_on(vg: Uuid, found: &[Found], device: usize) -> Result<Choice, ChooseError> {
+    let (slot, header) = newest_of_all(vg, found, device).ok_or(ChooseError::NoMetadata)?;
+    Ok(Choice { device, slot, sequence: header.sequence })
+}
+
+/// For each of the different metadata of the highest sequence number the first device that holds it: more
+/// than one after [`ChooseError::SplitBrain`].
+pub fn rivals(vg: Uuid, found: &[Found]) -> impl Iterator<Item = usize> {
+    let contents = move |device| {
+        let (_, header) = newest_of_all(vg, found, device)?;
+        Some((header.payload_size, header.payload_crc))
+    };
+    (0..found.len()).filter(move |&device| {
+        let of_it = contents(device);
+        of_it.is_some() && !(0..device).any(|before| contents(before) == of_it)
+    })
+}
+
 impl<S: Store> Vg<S> {
     /// How a device that was found stands to these metadata.
     pub fn standing_of_device(&self, found: &Found) -> Standing {

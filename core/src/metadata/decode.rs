@@ -2,12 +2,12 @@
 
 use lvshift_on_disk_format::payload::Payload;
 use lvshift_on_disk_format::record::{
-    LvRecord, MoveRecord, PartRecord, PvRecord, RawName, RecordError, SegmentRecord,
+    LvRecord, MoveRecord, PartRecord, PvRecord, RawName, RawSystemId, RecordError, SegmentRecord,
 };
 use lvshift_on_disk_format::slot;
 
 use super::{Invalid, Lv, MetadataError, Move, MovePart, Name, NameError, Place, Pv, Records};
-use super::{Segment, Store, Vg};
+use super::{Segment, Store, SystemId, Vg};
 use crate::list::List;
 use crate::units::{ExtentSize, Extents, Le, LvIndex, MoveIndex, Pe, PvIndex, Sectors, Uuid};
 
@@ -49,6 +49,7 @@ impl<S: Store> Vg<S> {
         self.name = name(&payload.vg.name, Records::Vg, 0)?;
         let sectors = payload.vg.extent_size;
         self.extent_size = ExtentSize::new(sectors).ok_or(Invalid::ExtentSize { sectors })?;
+        self.system_id = system_id(&payload.vg.system_id)?;
         fill(&mut self.pvs, payload.pvs, Records::Pv, |bytes, _| Ok(pv(PvRecord::decode(bytes)?)))?;
         fill(&mut self.lvs, payload.lvs, Records::Lv, |bytes, index| {
             let record = LvRecord::decode(bytes)?;
@@ -116,6 +117,15 @@ fn name(raw: &RawName, records: Records, index: u32) -> Result<Name, MetadataErr
     let text = core::str::from_utf8(raw.as_bytes()).map_err(|_| NameError::BadCharacter);
     let name = text.and_then(Name::new);
     name.map_err(|error| MetadataError::Invalid(Invalid::Name { records, index, error }))
+}
+
+fn system_id(raw: &RawSystemId) -> Result<Option<SystemId>, MetadataError> {
+    if raw.as_bytes().is_empty() {
+        return Ok(None);
+    }
+    let text = core::str::from_utf8(raw.as_bytes()).map_err(|_| NameError::BadCharacter);
+    let id = text.and_then(SystemId::new);
+    id.map(Some).map_err(|error| MetadataError::Invalid(Invalid::SystemId { error }))
 }
 
 fn pv(record: PvRecord) -> Pv {

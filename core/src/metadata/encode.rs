@@ -3,11 +3,11 @@
 use lvshift_on_disk_format::layout::{bounds, slot as slot_layout};
 use lvshift_on_disk_format::payload::{Counts, PayloadMut};
 use lvshift_on_disk_format::record::{
-    LvRecord, MoveRecord, PartRecord, PvRecord, RawName, SegmentRecord, VgRecord,
+    LvRecord, MoveRecord, PartRecord, PvRecord, RawName, RawSystemId, SegmentRecord, VgRecord,
 };
 use lvshift_on_disk_format::slot;
 
-use super::{Invalid, MetadataError, Name, NameError, Records, Store, Vg};
+use super::{Invalid, MetadataError, Name, NameError, Records, Store, SystemId, Vg};
 use crate::limits::{MAX_LVS, MAX_MOVES, MAX_PARTS, MAX_PVS, MAX_SEGMENTS};
 use crate::units::Uuid;
 
@@ -111,8 +111,14 @@ impl<S: Store> Vg<S> {
             segment_count: counts.segments,
             move_count: counts.moves,
             part_count: counts.parts,
+            system_id: raw_system_id(self.system_id.as_ref())?,
         })
     }
+}
+
+fn raw_system_id(id: Option<&SystemId>) -> Result<RawSystemId, MetadataError> {
+    let raw = id.map_or(Some(RawSystemId::NONE), |id| RawSystemId::new(id.as_str().as_bytes()));
+    raw.ok_or(MetadataError::Invalid(Invalid::SystemId { error: NameError::TooLong }))
 }
 
 fn raw_name(name: &Name, records: Records, index: u32) -> Result<RawName, MetadataError> {

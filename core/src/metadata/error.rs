@@ -80,6 +80,11 @@ pub enum Invalid {
         /// Why it is illegal.
         error: NameError,
     },
+    /// An illegal system id.
+    SystemId {
+        /// Why it is illegal.
+        error: NameError,
+    },
     /// Two LVs have one name.
     SameName {
         /// The second of the two LVs.
@@ -233,6 +238,7 @@ impl fmt::Display for Invalid {
             Invalid::Name { records, index, error } => {
                 write!(f, "{records} {index} has an illegal name: {error}")
             }
+            Invalid::SystemId { error } => write!(f, "the system id is illegal: {error}"),
             Invalid::SameName { index } => write!(f, "LV {index} has the name of another LV"),
             Invalid::NilUuid { records, index } => write!(f, "{records} {index} has no UUID"),
             Invalid::SameUuid { records, index } => {

@@ -18,6 +18,7 @@ mod plan;
 mod pvs;
 mod sort;
 mod store;
+mod system_id;
 mod used;
 mod validate;
 
@@ -31,7 +32,9 @@ pub use lvshift_on_disk_format::record::MoveState;
 pub use alloc::{AllocError, AllocRequest, Area, Policy, Runs};
 pub use apply::ApplyError;
 pub use change::Change;
-pub use choose::{Choice, ChooseError, Found, FoundSlot, Standing, choose, newest_here};
+pub use choose::{
+    Choice, ChooseError, Found, FoundSlot, Standing, choose, choose_on, newest_here, rivals,
+};
 pub use commit::{Commit, CommitAction, CommitResult, CommitTarget};
 pub use decode::SlotInfo;
 pub use error::{Invalid, MetadataError, Records};
@@ -44,4 +47,5 @@ pub use pieces::{Piece, Pieces};
 pub use plan::{MoveRequest, PlanError, Planned};
 pub use pvs::PvError;
 pub use store::{Fixed, Store};
+pub use system_id::{MAX_SYSTEM_ID, SystemId};
 pub use used::FreeRuns;

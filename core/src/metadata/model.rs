@@ -1,7 +1,7 @@
 //! The types of the model. `Vg` keeps its parts private behind accessors so that it can only be
 //! changed by the operations of this module's siblings, each of which leaves it valid.
 
-use super::{Fixed, MoveState, Name, Store};
+use super::{Fixed, MoveState, Name, Store, SystemId};
 use crate::list::List;
 use crate::units::{ExtentSize, Extents, Le, LvIndex, MoveIndex, Pe, PvIndex, Sectors, Uuid};
 
@@ -149,6 +149,8 @@ pub struct Vg<S: Store = Fixed> {
     pub(super) name: Name,
     pub(super) sequence: u64,
     pub(super) extent_size: ExtentSize,
+    /// The host that it belongs to.
+    pub(super) system_id: Option<SystemId>,
     pub(super) pvs: S::Pvs,
     pub(super) lvs: S::Lvs,
     /// Sorted by LV, then by first extent.
@@ -175,6 +177,7 @@ impl<S: Store> Vg<S> {
             name: Name::none(),
             sequence: 0,
             extent_size: ExtentSize::DEFAULT,
+            system_id: None,
             pvs: S::Pvs::EMPTY,
             lvs: S::Lvs::EMPTY,
             segments: S::Segments::EMPTY,
@@ -190,6 +193,7 @@ impl<S: Store> Vg<S> {
         self.name = Name::none();
         self.sequence = 0;
         self.extent_size = ExtentSize::DEFAULT;
+        self.system_id = None;
         self.pvs.clear();
         self.lvs.clear();
         self.segments.clear();

@@ -48,10 +48,10 @@ pub struct Lvcreate {
     /// Taken for LVM's sake: the kernel's default holds.
     #[arg(short = 'r', long, hide = true)]
     pub readahead: Option<String>,
-    /// Taken for LVM's sake.
+    /// y: as --alloc contiguous.
     #[arg(short = 'C', long, hide = true)]
     pub contiguous: Option<YesNo>,
-    /// Taken for LVM's sake.
+    /// n, which it is: no LV is skipped. y is refused.
     #[arg(short = 'k', long, hide = true)]
     pub setactivationskip: Option<YesNo>,
     /// How to choose places.

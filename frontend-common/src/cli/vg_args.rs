@@ -20,12 +20,15 @@ pub struct Vgcreate {
     /// Taken for LVM's sake.
     #[command(flatten)]
     pub format: FormatArgs,
-    /// y, which it is: the VG is activated when its PVs appear.
+    /// y, which it is: the VG is activated when its PVs appear. n is refused.
     #[arg(long, value_name = "y|n", hide = true)]
     pub setautoactivation: Option<YesNo>,
     /// Taken for LVM's sake: every LV has its own policy.
     #[arg(long, hide = true)]
     pub alloc: Option<String>,
+    /// The system id of the host that it belongs to (default: this host's); "": any host's.
+    #[arg(long, value_name = "ID")]
+    pub systemid: Option<String>,
     /// The name of the new VG.
     #[arg(value_name = "VG")]
     pub vg: String,
@@ -87,14 +90,22 @@ pub struct Vgremove {
 
 /// `vgchange`.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples: vgchange -a y\n          vgchange -an vg0")]
+#[command(
+    after_help = "Examples: vgchange -a y\n          vgchange -an vg0\n          vgchange --systemid \"$(cat /etc/machine-id)\" --force vg0"
+)]
 pub struct Vgchange {
     /// y: make the LVs' devices; n: take them away.
-    #[arg(short, long, value_name = "y|n", required_unless_present = "refresh")]
+    #[arg(short, long, value_name = "y|n", required_unless_present_any = ["refresh", "systemid"])]
     pub activate: Option<YesNo>,
     /// Make links that are missing.
     #[arg(long)]
     pub refresh: bool,
+    /// Give the VG to the host with this system id; "": to any host.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["activate", "refresh"], requires = "vgs")]
+    pub systemid: Option<String>,
+    /// With --systemid: also when the VG belongs to another host, which must not use it any more.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub force: u8,
     /// Taken for LVM's sake: an LV that lacks a PV is not activated.
     #[arg(short = 'P', long, hide = true)]
     pub partial: bool,
@@ -111,6 +122,11 @@ pub struct Vgck {
     /// PV that was away.
     #[arg(long)]
     pub updatemetadata: bool,
+    /// Where PVs hold different metadata of one age, since two hosts changed them apart from each other: show
+    /// each, ask which to keep, and write it to every PV. With =DEV: keep those on DEV.
+    #[arg(long, value_name = "DEV", num_args = 0..=1, require_equals = true, default_missing_value = "",
+        conflicts_with = "updatemetadata", requires = "vgs")]
+    pub choose: Option<String>,
     /// The VGs; default: all.
     #[arg(value_name = "VG")]
     pub vgs: Vec<String>,
@@ -119,7 +135,7 @@ pub struct Vgck {
 /// How LVM lays out a PV, where ours lays it out in one way.
 #[derive(Args, Debug, Default)]
 pub struct FormatArgs {
-    /// Where data start must be a multiple of this: they start at a multiple of 1 MiB.
+    /// Where data start must be a multiple of this: they start at 8 MiB. What that is no multiple of is refused.
     #[arg(long, hide = true, value_name = "SIZE")]
     pub dataalignment: Option<Size>,
     /// Taken for LVM's sake.

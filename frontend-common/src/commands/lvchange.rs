@@ -7,10 +7,12 @@ use super::chosen::look_up;
 use super::lookup::{self, chosen};
 use super::scans::refresh;
 use super::take_down::take_down;
+use super::vgsystemid;
 use crate::activation;
 use crate::cli::lv_args::Lvchange;
 use crate::cli::vg_args::Vgchange;
 use crate::error::Result;
+use crate::system_id;
 use crate::vg::{Hold, OpenVg};
 
 pub(super) fn lvs(context: &mut Context<'_>, args: &Lvchange) -> Result<()> {
@@ -25,6 +27,12 @@ pub(super) fn lvs(context: &mut Context<'_>, args: &Lvchange) -> Result<()> {
 }
 
 pub(super) fn vgs(context: &mut Context<'_>, args: &Vgchange) -> Result<()> {
+    if let Some(id) = &args.systemid {
+        for name in &args.vgs {
+            vgsystemid::give(context, &lookup::vg_name(name)?, id, args.force > 0)?;
+        }
+        return Ok(());
+    }
     let opened = if args.vgs.is_empty() {
         OpenVg::open_all(Hold::Keep)?
     } else {
@@ -49,6 +57,13 @@ pub(super) fn vgs(context: &mut Context<'_>, args: &Vgchange) -> Result<()> {
             refresh(context, &mut open);
             continue;
         };
+        if let (true, true, Err(error)) =
+            (activate.0, args.vgs.is_empty(), system_id::check(open.vg()))
+        {
+            // Nobody asked for this one.
+            context.warn_of(&error);
+            continue;
+        }
         if let Err(error) = change(context, &mut open, &uuids, activate.0) {
             context.fail(&error);
         }

@@ -5,15 +5,18 @@ use lvshift_core::units::Uuid;
 
 use super::Context;
 use super::blocks;
+use super::ignored;
 use super::lookup::{self, refuse};
 use super::lvremove::remove_all;
 use super::place::{Wanted, absolute, extents, no_room, policy};
 use crate::activation;
 use crate::cli::lv_args::Lvcreate;
+use crate::cli::values::AllocPolicy;
 use crate::error::{Error, Kind, Result};
 use crate::vg::{Hold, OpenVg};
 
 pub(super) fn run(context: &mut Context<'_>, args: &Lvcreate) -> Result<()> {
+    ignored::check_activation_skip(args.setactivationskip)?;
     let volume = lookup::volume(&args.vg)?;
     let given = match (&args.name, volume.lv) {
         (Some(name), None) => Some(name.clone()),
@@ -68,7 +71,8 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvcreate) -> Result<()> {
     };
     let areas = lookup::areas(&open, &args.pvs)?;
     let count = extents(context, &open, wanted, &areas, None)?;
-    let policy = policy(args.alloc);
+    let contiguous = args.contiguous.is_some_and(|wanted| wanted.0);
+    let policy = policy(if contiguous { AllocPolicy::Contiguous } else { args.alloc });
     let request = AllocRequest { count, areas: &areas, avoid: &[], policy, grows: None };
     let runs = open.vg().allocate(&request).map_err(|error| no_room(&open, error))?;
     if !args.allow_mixed_block_sizes {

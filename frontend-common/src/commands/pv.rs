@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use lvshift_core::units::Uuid;
 
 use super::Context;
+use super::ignored;
 use super::lookup::{device_number, or_lvm2s, refuse};
 use crate::cli::pv_args::{Pvcreate, Pvremove};
 use crate::device::users::in_use;
@@ -24,6 +25,7 @@ pub(super) fn create(context: &mut Context<'_>, args: &Pvcreate) -> Result<()> {
                 .next("write 32 hexadecimal digits, hyphens where you like")
         })?),
     };
+    ignored::check_format(&args.format)?;
     distinct(&args.devices)?;
     let plans = args
         .devices

@@ -20,6 +20,7 @@ use crate::error::{Error, Kind, Result};
 use crate::front_end::{Felt, FrontEnd, Pace};
 use crate::output;
 use crate::progress::{Event, Style, Teller};
+use crate::system_id;
 use crate::vg::{Hold, OpenVg};
 
 /// Which of the driver's three ways.
@@ -49,6 +50,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
     }
     let name = select::vg_of(&source.device)?;
     let mut open = OpenVg::open(&name, Hold::Release)?;
+    system_id::check(open.vg())?;
     let interrupted = select::moves_from(&open, &source.device)?;
     if context.test {
         if let [_, ..] = interrupted.as_slice() {
@@ -142,6 +144,16 @@ fn recorded(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
             Some(source) => select::moves_from(&open, &source.device)?,
             None => open.vg().moves().iter().map(|m| m.uuid).collect(),
         };
+        if let Err(error) = system_id::check(open.vg()) {
+            // A move of another host is none of ours, unless somebody means just that.
+            if args.source.is_some() || args.vg.is_some() {
+                return Err(error);
+            }
+            if !moves.is_empty() {
+                context.warn_of(&error);
+            }
+            continue;
+        }
         if moves.is_empty() {
             heal(context, &mut open);
             continue;

@@ -12,6 +12,7 @@ use crate::output;
 use crate::pv::Scan;
 use crate::report::Noun;
 use crate::size::Long;
+use crate::system_id;
 use crate::vg::{Hold, OpenVg};
 
 pub(super) fn pvs(context: &mut Context<'_>, args: &Args) -> Result<()> {
@@ -65,7 +66,8 @@ fn event(context: &mut Context<'_>, args: &Args, path: &Path) -> Result<()> {
         };
         output::out(&text);
     }
-    if args.activate.is_some_and(|activate| activate.0) && complete {
+    let ours = system_id::check(open.vg()).is_ok();
+    if args.activate.is_some_and(|activate| activate.0) && complete && ours {
         drop(open);
         open = OpenVg::open(&name, Hold::Keep)?;
         context.front_end.check_kernel(false)?;

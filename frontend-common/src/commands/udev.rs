@@ -24,7 +24,9 @@ pub(super) fn run(context: &mut Context<'_>, args: &Udev) -> Result<()> {
             lines.push(("ID_FS_UUID_ENC", pv.uuid.to_string()));
             online::note(pv.uuid, pv.number)?;
             if let Some((_, name, _)) = pv.vg.clone() {
-                let complete = online::are_all(&vg::listed_by(pv)?)?;
+                // Another host's VG is never complete here: nothing activates it on its own.
+                let (listed, foreign) = vg::listed_by(pv)?;
+                let complete = online::are_all(&listed)? && !foreign;
                 lines.push(("LVSHIFT_VG", name.clone()));
                 lines.push(("LVSHIFT_VG_COMPLETE", u8::from(complete).to_string()));
                 lines.push(("LVSHIFT_VG_UNIT", systemd::escape(&name)));

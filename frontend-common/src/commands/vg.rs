@@ -6,6 +6,7 @@ use lvshift_core::units::{ExtentSize, PvIndex, Uuid};
 
 use super::Context;
 use super::chosen::{self, Chosen};
+use super::ignored;
 use super::lookup::{self, pv_path, refuse};
 use super::lvremove::remove_all;
 use super::pv;
@@ -15,9 +16,12 @@ use crate::error::{Kind, Result};
 use crate::links;
 use crate::lvm2;
 use crate::pv::Scan;
+use crate::system_id;
 use crate::vg::{Hold, OpenVg};
 
 pub(super) fn create(context: &mut Context<'_>, args: &Vgcreate) -> Result<()> {
+    ignored::check_format(&args.format)?;
+    ignored::check_autoactivation(args.setautoactivation)?;
     let name = lookup::name(&lookup::vg_name(&args.vg)?)?;
     let sectors = args.extent_size.0.0;
     let size = u32::try_from(sectors).ok().and_then(ExtentSize::new).ok_or_else(|| {
@@ -33,7 +37,12 @@ pub(super) fn create(context: &mut Context<'_>, args: &Vgcreate) -> Result<()> {
     for plan in &new {
         pv::make(context, plan, None)?;
     }
-    OpenVg::create(name.clone(), size, &paths(&args.devices))?;
+    let host = match &args.systemid {
+        Some(id) if id.is_empty() => None,
+        Some(id) => Some(system_id::parse_id(id)?),
+        None => system_id::local()?,
+    };
+    OpenVg::create(name.clone(), size, host, &paths(&args.devices))?;
     context.say(format!("Volume group \"{name}\" successfully created"));
     Ok(())
 }
@@ -52,8 +61,13 @@ fn paths(devices: &[PathBuf]) -> Vec<&Path> {
 }
 
 pub(super) fn extend(context: &mut Context<'_>, args: &Vgextend) -> Result<()> {
+    ignored::check_format(&args.format)?;
     let name = lookup::vg_name(&args.vg)?;
-    complete(&OpenVg::open(&name, Hold::Release)?)?;
+    let open = OpenVg::open(&name, Hold::Release)?;
+    // Before a label is written anywhere.
+    system_id::check(open.vg())?;
+    complete(&open)?;
+    drop(open);
     // It may ask, so the VG is not locked yet.
     let new = pv::missing_labels(context, &args.devices, args.force > 0)?;
     let mut open = OpenVg::open(&name, Hold::Keep)?;

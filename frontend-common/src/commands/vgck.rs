@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::lookup::{self, or_lvm2s, refuse};
+use super::vgchoose;
 use crate::cli::day_args::Pvck;
 use crate::cli::vg_args::Vgck;
 use crate::error::{Kind, Result};
@@ -9,6 +10,11 @@ use crate::pv::Scan;
 use crate::vg::{Hold, OpenVg};
 
 pub(super) fn run(context: &mut Context<'_>, args: &Vgck) -> Result<()> {
+    if let Some(device) = &args.choose {
+        let names: Vec<String> =
+            args.vgs.iter().map(|n| lookup::vg_name(n)).collect::<Result<_>>()?;
+        return names.iter().try_for_each(|name| vgchoose::run(context, name, device));
+    }
     context.front_end.look_only();
     let scan = Scan::run()?;
     for error in &scan.refused {

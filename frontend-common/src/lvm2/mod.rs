@@ -31,7 +31,10 @@ pub use command::{abort, forget, run};
 /// reads them: where it has nothing it is not asked.
 pub(crate) fn in_use() -> Option<tools::Lvm> {
     let candidates = device::candidates().unwrap_or_default();
-    candidates.iter().any(|device| is_pv(&device.path)).then(tools::Lvm::find)?
+    let open = candidates.iter().filter_map(|at| BlockDevice::open(&at.path, Access::Read).ok());
+    // None that hangs is read.
+    let answering = device::answering(open.collect(), |device| device);
+    answering.iter().any(signature::is_lvm2).then(tools::Lvm::find)?
 }
 
 /// Says under LVM2's lock in which state this move is, `None` where it is none any more: no commit of it is

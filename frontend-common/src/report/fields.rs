@@ -118,6 +118,7 @@ pub(super) static FIELDS: &[Field] = &[
     field(Vg, "vg_clustered", "Clustered", "nothing: a VG is one host's", |_| Value::Word(None)),
     field(Vg, "vg_shared", "Shared", "nothing: a VG is one host's", |_| Value::Word(None)),
     field(Vg, "vg_lock_type", "VLockType", "none", |r| or_empty(r.vg.map(|_| Value::text("none")))),
+    field(Vg, "vg_systemid", "System ID", "the host that it belongs to", vg::system_id),
     field(Vg, "vg_profile", "VProfile", "nothing: there are no profiles here", empty),
     field(Vg, "vg_tags", "VG Tags", "nothing: there are no tags here", empty),
 

@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::lock;
 use crate::pv::{Member, Members, repair_label};
+use crate::system_id;
 
 /// Which PVs a commit may do without.
 pub(crate) type MayLack<'a> = &'a dyn Fn(&Vg, Uuid) -> bool;
@@ -50,7 +51,7 @@ impl OpenVg {
         self.write(change, may_lack, false)
     }
 
-    fn lock_unless_held(&self) -> Result<Option<lock::Lock>> {
+    pub(super) fn lock_unless_held(&self) -> Result<Option<lock::Lock>> {
         match self.held {
             Some(_) => Ok(None),
             None => lock::metadata(self.vg.uuid()).map(Some),
@@ -58,6 +59,17 @@ impl OpenVg {
     }
 
     pub(super) fn write<T>(
+        &mut self,
+        change: impl FnOnce(&mut Vg) -> Result<T>,
+        may_lack: MayLack<'_>,
+        take_stale: bool,
+    ) -> Result<T> {
+        system_id::check(&self.vg)?;
+        self.write_as_any_host(change, may_lack, take_stale)
+    }
+
+    /// For whoever takes the VG over from another host.
+    pub(super) fn write_as_any_host<T>(
         &mut self,
         change: impl FnOnce(&mut Vg) -> Result<T>,
         may_lack: MayLack<'_>,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lvshift_core::metadata::{Name, Pv, PvError};
+use lvshift_core::metadata::{Name, Pv, PvError, SystemId};
 use lvshift_core::units::{ExtentSize, Sectors, Uuid};
 use lvshift_on_disk_format::{Label, SlotIndex};
 
@@ -11,14 +11,20 @@ use crate::device::Aligned;
 use crate::error::{Error, Kind, Result};
 use crate::lock;
 use crate::pv::{FoundPv, Member, Members, Scan, new_uuid, repair_label};
+use crate::system_id;
 
 impl OpenVg {
-    /// `vgcreate`: a VG over these PVs (paths), which must belong to none.
+    /// `vgcreate`: a VG of this host (`system_id`) over these PVs (paths), which must belong to none.
     ///
     /// # Errors
     /// `Kind::Exists`, `Kind::NotFound`, `Kind::State` when a PV is in a VG, `Kind::Limit`,
     /// `Kind::Io`.
-    pub fn create(name: Name, extent_size: ExtentSize, devices: &[&Path]) -> Result<OpenVg> {
+    pub fn create(
+        name: Name,
+        extent_size: ExtentSize,
+        system_id: Option<SystemId>,
+        devices: &[&Path],
+    ) -> Result<OpenVg> {
         let _lock = lock::orphans()?;
         let mut scan = Scan::run()?;
         if OpenVg::names(&scan).iter().any(|other| other == name.as_str()) {
@@ -29,9 +35,10 @@ impl OpenVg {
             .state("nothing was changed"));
         }
         let pvs = take_free(&mut scan, devices)?;
-        OpenVg::create_over(name, extent_size, pvs)
+        OpenVg::create_of(new_uuid()?, name, extent_size, system_id, pvs)
     }
 
+    #[cfg(test)]
     pub(crate) fn create_over(
         name: Name,
         extent_size: ExtentSize,
@@ -40,14 +47,26 @@ impl OpenVg {
         OpenVg::create_uuid(new_uuid()?, name, extent_size, pvs)
     }
 
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn create_uuid(
         uuid: Uuid,
         name: Name,
         extent_size: ExtentSize,
         pvs: Vec<FoundPv>,
     ) -> Result<OpenVg> {
+        OpenVg::create_of(uuid, name, extent_size, None, pvs)
+    }
+
+    fn create_of(
+        uuid: Uuid,
+        name: Name,
+        extent_size: ExtentSize,
+        system_id: Option<SystemId>,
+        pvs: Vec<FoundPv>,
+    ) -> Result<OpenVg> {
         let mut vg = Vg::empty();
         vg.create(uuid, name, extent_size);
+        vg.set_system_id(system_id);
         let held = Some(lock::metadata(vg.uuid())?);
         let spare: Vec<Member> = Vec::new();
         let (members, health) = (Members::default(), Health::default());
@@ -55,6 +74,23 @@ impl OpenVg {
         let mut open = OpenVg { vg, writable: true, members, spare, health, refused, held };
         open.add(pvs)?;
         Ok(open)
+    }
+
+    /// `vgchange --systemid`: gives the VG to a host, or to none. `take_over` is for one of another host.
+    ///
+    /// # Errors
+    /// As [`OpenVg::commit`].
+    pub fn set_system_id(&mut self, to: Option<SystemId>, take_over: bool) -> Result<()> {
+        let _lock = self.lock_unless_held()?;
+        self.reread_locked()?;
+        if !take_over {
+            system_id::check(&self.vg)?;
+        }
+        let change = |vg: &mut Vg| {
+            vg.set_system_id(to);
+            Ok(())
+        };
+        self.write_as_any_host(change, &|_, _| false, false)
     }
 
     /// `vgextend`: adds PVs that belong to no VG.
@@ -126,6 +162,7 @@ impl OpenVg {
     /// # Errors
     /// `Kind::State` when extents in use would be cut off; `Kind::NoSpace`, `Kind::Missing`, `Kind::Io`.
     pub fn resize_pv(&mut self, pv: Uuid, size: Option<Sectors>) -> Result<()> {
+        system_id::check(&self.vg)?;
         let member = self.members.by_uuid(pv).ok_or_else(|| self.missing_error(&[pv]))?;
         let path = member.path.display().to_string();
         let present = member.pv.device.present_size()?;
@@ -166,6 +203,7 @@ impl OpenVg {
             None => Some(lock::metadata(self.vg.uuid())?),
         };
         self.reread_locked()?;
+        system_id::check(&self.vg)?;
         if !self.vg.lvs().is_empty() {
             return Err(Error::new(
                 Kind::State,

@@ -1,6 +1,6 @@
 //! From devices to the VG's newest metadata.
 
-use lvshift_core::metadata::{ChooseError, Found, Standing, choose};
+use lvshift_core::metadata::{Choice, ChooseError, Found, Standing, choose};
 use lvshift_core::units::Uuid;
 
 use super::{Health, PvHealth, Vg};
@@ -19,22 +19,37 @@ pub(super) struct Read {
 /// Picks the newest metadata of the VG among the devices of `pool`.
 pub(super) fn read(uuid: Uuid, pool: Vec<Member>) -> Result<Read> {
     let found: Vec<Found> = pool.iter().map(|member| member.pv.found).collect();
+    let choice = choose(uuid, &found).map_err(|error| explain(error, &pool))?;
+    read_chosen(pool, choice)
+}
+
+fn explain(error: ChooseError, pool: &[Member]) -> Error {
     let path = |at: usize| pool.get(at).map_or_else(String::new, |m| m.path.display().to_string());
-    let choice = choose(uuid, &found).map_err(|error| {
-        let named = match error {
-            ChooseError::SamePv { first, second }
-            | ChooseError::SplitBrain { first, second, .. } => {
-                format!("{error}: {} and {}", path(first), path(second))
-            }
-            ChooseError::NoMetadata => error.to_string(),
-        };
-        let kind = match error {
-            ChooseError::SamePv { .. } => Kind::Cloned,
-            ChooseError::SplitBrain { .. } => Kind::Inconsistent,
-            ChooseError::NoMetadata => Kind::Damaged,
-        };
-        Error::new(kind, named).state("nothing was changed")
-    })?;
+    let named = match error {
+        ChooseError::SamePv { first, second } | ChooseError::SplitBrain { first, second, .. } => {
+            format!("{error}: {} and {}", path(first), path(second))
+        }
+        ChooseError::NoMetadata => error.to_string(),
+    };
+    let kind = match error {
+        ChooseError::SamePv { .. } => Kind::Cloned,
+        ChooseError::SplitBrain { .. } => Kind::Inconsistent,
+        ChooseError::NoMetadata => Kind::Damaged,
+    };
+    let told = Error::new(kind, named).state("nothing was changed");
+    match error {
+        ChooseError::SplitBrain { first, .. } => {
+            let name = pool.get(first).and_then(|member| member.pv.vg.as_ref());
+            let name = name.map_or("VG", |(_, name, _)| name);
+            told.next(format!("vgck --choose {name} shows both and asks which to keep"))
+        }
+        _ => told,
+    }
+}
+
+/// Reads the metadata chosen.
+pub(super) fn read_chosen(pool: Vec<Member>, choice: Choice) -> Result<Read> {
+    let found: Vec<Found> = pool.iter().map(|member| member.pv.found).collect();
     let chosen = pool.get(choice.device).ok_or_else(|| {
         Error::new(Kind::Inconsistent, "the device with the newest metadata went away")
     })?;

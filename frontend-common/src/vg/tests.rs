@@ -115,6 +115,25 @@ fn a_damaged_slot_is_named_and_repaired_by_the_next_commit() {
 }
 
 #[test]
+fn a_system_id_is_read_back_and_another_hosts_vg_is_not_changed() {
+    let disks = Disks::new(2);
+    let mut vg = disks.vg(&[0, 1]);
+    let there = lvshift_core::metadata::SystemId::new("there").expect("legal");
+    // A test has no system id: from here on the VG is another host's.
+    vg.set_system_id(Some(there.clone()), false).expect("given away");
+    drop(vg);
+    let mut vg = disks.open(&[0, 1]).expect("opened");
+    assert_eq!(vg.vg().system_id(), Some(&there));
+    for refused in [vg.commit(|_| Ok(())), vg.update_metadata(), vg.set_system_id(None, false)] {
+        let error = refused.expect_err("it is another host's");
+        assert_eq!(error.kind, Kind::State);
+        assert!(error.what.contains("belongs to another host"), "{error}");
+    }
+    vg.set_system_id(None, true).expect("taken over");
+    vg.commit(|_| Ok(())).expect("it is everybody's");
+}
+
+#[test]
 fn a_damaged_label_copy_is_repaired_by_the_next_commit() {
     for sector in [0, 2048 - 8] {
         let disks = Disks::new(2);

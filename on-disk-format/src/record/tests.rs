@@ -46,6 +46,7 @@ round_trip!(
         segment_count: 3,
         move_count: 4,
         part_count: 5,
+        system_id: RawSystemId::new(b"host").unwrap(),
     }
 );
 round_trip!(
@@ -111,6 +112,21 @@ fn names_have_a_length_and_zeros_behind() {
 }
 
 #[test]
+fn a_system_id_has_a_length_and_zeros_behind_and_may_be_absent() {
+    assert_eq!(RawSystemId::new(&[b'x'; 68]), None);
+    let longest = [b'x'; 67];
+    assert_eq!(RawSystemId::new(&longest).unwrap().as_bytes(), longest);
+    let mut field = [0; 68];
+    assert_eq!(RawSystemId::decode(&field), Ok(RawSystemId::NONE), "as an older VG has it");
+    assert!(RawSystemId::NONE.as_bytes().is_empty());
+    field[0] = 68;
+    assert_eq!(RawSystemId::decode(&field), Err(RecordError::BadSystemId), "length 68");
+    field[0] = 1;
+    field[2] = b'y';
+    assert_eq!(RawSystemId::decode(&field), Err(RecordError::BadSystemId), "bytes behind the end");
+}
+
+#[test]
 fn move_states_have_fixed_numbers() {
     let states = [MoveState::Queued, MoveState::Copying, MoveState::Aborting, MoveState::Moved];
     for (number, state) in (1u32..).zip(states) {
@@ -137,6 +153,7 @@ fn counts_that_do_not_fit_the_payload_are_refused() {
         segment_count: 0,
         move_count: 0,
         part_count: 0,
+        system_id: RawSystemId::NONE,
     };
     record.encode(payload.first_chunk_mut().unwrap());
     assert_eq!(Payload::decode(&payload).unwrap().pvs.len(), 1);

@@ -1,6 +1,6 @@
 //! The VG record: what the VG is, and how many records of each kind follow.
 
-use super::{RawName, RecordError, check_flags, check_reserved};
+use super::{RawName, RawSystemId, RecordError, check_flags, check_reserved};
 use crate::Uuid;
 use crate::layout::vg as at;
 
@@ -23,6 +23,8 @@ pub struct VgRecord {
     pub move_count: u32,
     /// How many move-part records.
     pub part_count: u32,
+    /// The system id of the host that the VG belongs to.
+    pub system_id: RawSystemId,
 }
 
 impl VgRecord {
@@ -45,6 +47,7 @@ impl VgRecord {
             segment_count: u32::from_le_bytes(at::SEGMENT_COUNT.get(bytes)),
             move_count: u32::from_le_bytes(at::MOVE_COUNT.get(bytes)),
             part_count: u32::from_le_bytes(at::PART_COUNT.get(bytes)),
+            system_id: RawSystemId::decode(&at::SYSTEM_ID.get(bytes))?,
         })
     }
 
@@ -59,5 +62,6 @@ impl VgRecord {
         at::SEGMENT_COUNT.put(bytes, self.segment_count.to_le_bytes());
         at::MOVE_COUNT.put(bytes, self.move_count.to_le_bytes());
         at::PART_COUNT.put(bytes, self.part_count.to_le_bytes());
+        at::SYSTEM_ID.put(bytes, self.system_id.encode());
     }
 }

@@ -29,12 +29,7 @@ const CLASSES: &[(&str, Shown)] = &[
             "what_stands_on_an_own_lv_is_found_through_any_stack",
         ),
     ),
-    (
-        "one hung device stops every command",
-        Not(
-            "it is passed over and named, but the kernel keeps the process until the device answers",
-        ),
-    ),
+    ("one hung device stops every command", Scenario("host-hung-stranger")),
     ("a prompt or a stopped command holds the VG's lock", Scenario("host-lock")),
     ("a message that cannot be written kills who must act", Scenario("host-output")),
     ("pvmove is stopped by its own output", Scenario("host-output")),
@@ -71,7 +66,7 @@ const CLASSES: &[(&str, Shown)] = &[
         ),
     ),
     ("the daemon keeps other people's mounts", Not("not mended here")),
-    ("two hosts change one VG", Not("there is no system id yet")),
+    ("two hosts change one VG", Scenario("host-two-hosts")),
     (
         "a slot that cannot be read counts as absent",
         Test(

@@ -54,6 +54,25 @@ fn one_sequence_number_over_two_contents_is_refused() {
 }
 
 #[test]
+fn a_person_decides_between_rivals_of_the_newest_number_alone() {
+    let devices = [
+        found(1000, [slot(1000, 6, 1), slot(1000, 5, 5)]),
+        found(1001, [slot(1001, 6, 2), slot(1001, 5, 5)]),
+        found(1002, [slot(1002, 6, 1), slot(1002, 5, 5)]),
+        found(1003, [slot(1003, 4, 4), slot(1003, 5, 5)]),
+    ];
+    assert!(rivals(uuid(1), &devices).eq([0, 1]));
+    let choice = choose_on(uuid(1), &devices, 1).unwrap();
+    assert_eq!(choice, Choice { device: 1, slot: SlotIndex::Zero, sequence: 6 });
+    assert_eq!(choose_on(uuid(1), &devices, 2).unwrap().device, 2);
+    for older in [3, 4] {
+        assert_eq!(choose_on(uuid(1), &devices, older), Err(ChooseError::NoMetadata));
+    }
+    assert!(rivals(uuid(1), &devices[3..]).eq([0]), "all agree");
+    assert!(rivals(uuid(2), &devices).eq([]));
+}
+
+#[test]
 fn a_cloned_pv_is_refused_and_a_copied_slot_does_not_count() {
     let one = found(1000, [slot(1000, 6, 6), FoundSlot::Blank]);
     let error = ChooseError::SamePv { first: 0, second: 1 };

@@ -51,6 +51,10 @@ pub(super) fn uuid(row: &Row<'_>) -> Value {
     of(row, |vg| Value::text(vg.vg.uuid().to_string()))
 }
 
+pub(super) fn system_id(row: &Row<'_>) -> Value {
+    of(row, |vg| Value::text(vg.vg.system_id().map_or("", |id| id.as_str())))
+}
+
 pub(super) fn seqno(row: &Row<'_>) -> Value {
     of(row, |vg| Value::number(vg.vg.sequence()))
 }

@@ -1,9 +1,11 @@
 //! The host is not ours: what other programs on it see, hold and must not notice.
 
 mod bystanders;
+mod hosts;
 mod udev;
 
 use crate::scenario::Scenario;
 
 /// One list a file.
-pub(super) const LISTS: &[&[Scenario]] = &[udev::SCENARIOS, bystanders::SCENARIOS];
+pub(super) const LISTS: &[&[Scenario]] =
+    &[udev::SCENARIOS, bystanders::SCENARIOS, hosts::SCENARIOS];

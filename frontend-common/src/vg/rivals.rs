@@ -1,0 +1,124 @@
+//! A VG whose PVs hold different metadata of one age: two hosts changed it apart from each other, and only a
+//! person knows which to keep.
+
+use std::path::PathBuf;
+
+use lvshift_core::metadata::{Choice, Found, choose_on, newest_here, rivals};
+use lvshift_core::units::Uuid;
+
+use super::read::{Read, read_chosen};
+use super::{OpenVg, Vg};
+use crate::error::{Error, Kind, Result};
+use crate::lock;
+use crate::pv::{Member, Scan};
+
+/// One of the metadata.
+#[derive(Debug)]
+pub struct Rival {
+    /// The devices that hold it.
+    pub on: Vec<PathBuf>,
+    /// What it says.
+    pub vg: Vg,
+    contents: Contents,
+}
+
+/// What tells one from another: sequence number, size and checksum.
+type Contents = (u64, u32, u32);
+
+fn contents(uuid: Uuid, found: &Found) -> Option<Contents> {
+    let (_, header) = newest_here(uuid, found)?;
+    Some((header.sequence, header.payload_size, header.payload_crc))
+}
+
+impl OpenVg {
+    /// The different metadata of the VG with this name; one alone where all PVs agree.
+    ///
+    /// # Errors
+    /// As [`OpenVg::open`], except that they differ.
+    pub fn rivals(name: &str) -> Result<Vec<Rival>> {
+        let scan = Scan::run()?;
+        let uuid = uuid(&scan, name)?;
+        let _lock = lock::metadata_shared(uuid)?;
+        let mut pool = pool(scan, uuid);
+        let found = found(&pool);
+        let mut told = Vec::new();
+        for device in rivals(uuid, &found) {
+            let Some(contents) = found.get(device).and_then(|at| contents(uuid, at)) else {
+                continue;
+            };
+            let choice = choose_on(uuid, &found, device).map_err(|error| none(name, error))?;
+            let on = pool.iter().zip(&found);
+            let on = on.filter(|(_, at)| self::contents(uuid, at) == Some(contents));
+            let on = on.map(|(member, _)| member.path.clone()).collect();
+            let (vg, back) = look(pool, &found, choice)?;
+            pool = back;
+            told.push(Rival { on, vg, contents });
+        }
+        Ok(told)
+    }
+
+    /// Writes these metadata to every PV that they list, under the next sequence number: the others are older
+    /// ones from then on. Until a PV holds them nothing has changed.
+    ///
+    /// # Errors
+    /// `Kind::State` where the PVs hold something else by now; as [`OpenVg::commit`].
+    pub fn keep(name: &str, rival: &Rival) -> Result<()> {
+        let uuid = rival.vg.uuid();
+        let lock = lock::metadata(uuid)?;
+        let scan = Scan::run()?;
+        let refused = scan.refused.iter().map(|error| error.what.clone()).collect();
+        let pool = pool(scan, uuid);
+        let found = found(&pool);
+        let same = |at: &Found| contents(uuid, at) == Some(rival.contents);
+        let device = found.iter().position(same).ok_or_else(|| {
+            Error::new(Kind::State, format!("VG {name} was changed by somebody else just now"))
+                .state("nothing was changed")
+                .next("try again")
+        })?;
+        let choice = choose_on(uuid, &found, device).map_err(|error| none(name, error))?;
+        let Read { vg, writable, members, spare, health } = read_chosen(pool, choice)?;
+        let held = Some(lock);
+        let mut open = OpenVg { vg, writable, members, spare, health, refused, held };
+        open.write(|_| Ok(()), &|_, _| false, true)
+    }
+}
+
+/// Reads what was chosen, and hands the devices back in the order in which they came.
+fn look(pool: Vec<Member>, found: &[Found], choice: Choice) -> Result<(Vg, Vec<Member>)> {
+    let Read { vg, members, mut spare, .. } = read_chosen(pool, choice)?;
+    spare.extend(members.into_pool());
+    spare.sort_by_key(|member| found.iter().position(|at| at.pv == member.uuid));
+    Ok((vg, spare))
+}
+
+fn pool(scan: Scan, uuid: Uuid) -> Vec<Member> {
+    let of_it = scan.pvs.into_iter().filter(|pv| pv.vg.as_ref().is_none_or(|(of, ..)| *of == uuid));
+    let mut pool: Vec<Member> = of_it.map(Member::from).collect();
+    // The scan ran without the lock.
+    pool.iter_mut().for_each(|member| member.pv.refresh());
+    pool
+}
+
+fn found(pool: &[Member]) -> Vec<Found> {
+    pool.iter().map(|member| member.pv.found).collect()
+}
+
+fn uuid(scan: &Scan, name: &str) -> Result<Uuid> {
+    let of_name = |vg: &&(Uuid, String, u64)| vg.1 == name;
+    let mut uuids: Vec<Uuid> =
+        scan.pvs.iter().filter_map(|pv| Some(pv.vg.as_ref().filter(of_name)?.0)).collect();
+    uuids.sort();
+    uuids.dedup();
+    match uuids.as_slice() {
+        [uuid] => Ok(*uuid),
+        [] => Err(Error::new(Kind::NotFound, format!("Volume group \"{name}\" not found"))
+            .state("nothing was changed")),
+        _ => Err(Error::new(Kind::Exists, format!("{} VGs have the name {name}", uuids.len()))
+            .state("nothing was changed")
+            .next("detach the PVs of all but one")),
+    }
+}
+
+fn none(name: &str, error: impl std::fmt::Display) -> Error {
+    Error::new(Kind::Damaged, format!("VG {name}: {error}")).state("nothing was changed")
+}
