@@ -157,6 +157,11 @@ pub fn wait_at_most(limit: Duration) {
     LIMIT.set(Some(limit));
 }
 
+/// Whether this thread is a daemon's that takes over ([`wait_at_most`]).
+pub(crate) fn takes_over() -> bool {
+    LIMIT.get().is_some()
+}
+
 /// Tries for that long; whether it has the lock. Whoever has to wait is told for whom.
 fn try_for(
     file: &File,

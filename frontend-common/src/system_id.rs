@@ -5,10 +5,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use lvshift_core::metadata::SystemId;
+use lvshift_core::metadata::{Store, SystemId, Vg};
 
 use crate::error::{Error, Kind, Result};
-use crate::vg::Vg;
 
 const FILE: &str = "/etc/lvshift/system_id";
 const MACHINE_ID: &str = "/etc/machine-id";
@@ -69,12 +68,12 @@ fn of_machine(text: &str) -> Option<SystemId> {
 ///
 /// # Errors
 /// `Kind::State`, with what to type.
-pub fn check(vg: &Vg) -> Result<()> {
+pub fn check<S: Store>(vg: &Vg<S>) -> Result<()> {
     let host = local()?;
     if vg.is_foreign_to(host.as_ref()) { Err(refusal(vg, host.as_ref())) } else { Ok(()) }
 }
 
-fn refusal(vg: &Vg, host: Option<&SystemId>) -> Error {
+fn refusal<S: Store>(vg: &Vg<S>, host: Option<&SystemId>) -> Error {
     let (name, id) = (vg.name(), shown(vg.system_id()));
     let this = shown(host);
     let what =
@@ -117,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_to_type() {
-        let mut vg = Vg::empty();
+        let mut vg = crate::vg::Vg::empty();
         vg.set_system_id(SystemId::new("there").ok());
         let error = refusal(&vg, SystemId::new("here").ok().as_ref()).to_string();
         assert!(error.contains("vgchange --systemid here --force"), "{error}");
