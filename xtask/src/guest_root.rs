@@ -18,6 +18,7 @@ const PACKAGES: &[&str] = &[
     "fdisk",
     "lvm2",
     "mount",
+    "thin-provisioning-tools",
     "udev",
     "util-linux",
     "xfsprogs",
@@ -61,6 +62,7 @@ const PROGRAMS: &[&str] = &[
     "prlimit",
     "sfdisk",
     "udevadm",
+    "pdata_tools",
 ];
 
 /// Names under which programs are also called.
@@ -68,6 +70,8 @@ const LINKS: &[(&str, &str)] = &[
     ("/usr/sbin/mkfs.ext4", "mke2fs"),
     ("/usr/sbin/fsck.ext4", "e2fsck"),
     ("/usr/sbin/modprobe", "/init"),
+    ("/usr/sbin/thin_check", "pdata_tools"),
+    ("/usr/sbin/cache_check", "pdata_tools"),
     ("/usr/lib/systemd/systemd-udevd", "/usr/bin/udevadm"),
     ("/usr/bin/sh", "/bbin/busybox"),
     ("/bin", "usr/bin"),

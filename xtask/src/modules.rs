@@ -27,6 +27,7 @@ const WANTED: &[&str] = &[
     "dm-zero",
     "dm-raid",
     "raid1",
+    "raid456",
     "dm-cache",
     "dm-cache-smq",
     "dm-writecache",

@@ -10,6 +10,8 @@ pub mod mapper;
 mod patience;
 pub mod plan;
 mod served;
+#[cfg(test)]
+mod plan_tests;
 pub mod stack;
 pub mod table;
 pub mod text;

@@ -5,19 +5,25 @@
 
 use std::collections::HashMap;
 
-use lvshift_core::limits::DEFAULT_CHUNK_SECTORS;
+use lvshift_core::limits::{DEFAULT_CHUNK_SECTORS, MAX_LVS_PER_MOVE};
 use lvshift_core::metadata::{self as core, MoveRequest, Name, Place, PlanError, Policy, Run, Vg};
-use lvshift_core::units::{ExtentSize, Extents, LvIndex, Pe, PvIndex, Sectors, Uuid};
+use lvshift_core::units::{ExtentSize, Extents, LvIndex, MoveIndex, Pe, PvIndex, Sectors, Uuid};
 use lvshift_on_disk_format::dirty_log;
 
 use super::id;
 use super::text::edit::NewMove;
+use super::text::roles::Uses;
 use super::text::{Area, Metadata, Part, Shape, moves, refuse};
 use crate::error::{Error, Kind, Result};
 
 /// Where the extents of the model's PVs start: behind a dirty-log area that nobody uses. The model's sectors
 /// are not LVM2's.
 const HEAD: u64 = 1 << 20;
+/// Sectors of the model's extents, whatever LVM2's have; those may be no power of two.
+const MODEL_EXTENT: u32 = 8192;
+/// A move takes further LVs in until it has this many sectors: as one it costs four commits of LVM2's, but shares
+/// its fate. An LV of its own with more is a move alone.
+const BATCH_SECTORS: u64 = 8 << 21;
 
 /// A text as the core's planner sees it.
 pub struct Model {
@@ -29,15 +35,18 @@ pub struct Model {
     pub lvs: Vec<String>,
 }
 
+/// Extents in the text's words: key of the PV, first, how many.
+pub type Places = Vec<(String, u32, u32)>;
+
 /// What is to move, in the text's words.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// Where from: key of the PV, first extent, how many.
-    pub sources: Vec<(String, u32, u32)>,
+    /// Where from.
+    pub sources: Places,
     /// Only this LV's.
     pub lv: Option<String>,
     /// Where to, in this order; empty: anywhere else.
-    pub destinations: Vec<(String, u32, u32)>,
+    pub destinations: Places,
     /// How extents are chosen.
     pub policy: Policy,
     /// All in one move.
@@ -68,9 +77,9 @@ impl Model {
     /// `Kind::Limit` or `Kind::Unsupported` where the text says what the core has no room or word for;
     /// `Kind::Damaged` where extents are used twice.
     pub fn of(text: &Metadata) -> Result<Model> {
-        let size = ExtentSize::new(text.extent_size()).ok_or_else(|| {
-            refused(Kind::Unsupported, "the VG's extent size is no power of two of at least 4 KiB")
-        })?;
+        // Only extents are counted in the model, so their size there is any.
+        let size = ExtentSize::new(MODEL_EXTENT)
+            .ok_or_else(|| refused(Kind::Unsupported, "the model's extents have no such size"))?;
         let name = Name::new(text.name())
             .map_err(|error| refused(Kind::Unsupported, error.to_string()))?;
         let mut vg = Box::new(Vg::empty());
@@ -169,41 +178,198 @@ impl Model {
         if let Some(why) = refuse::vg(text) {
             return Err(refused(Kind::Unsupported, why));
         }
-        let only = match &wanted.lv {
-            Some(name) => Some(self.named(text, name)?),
-            None => None,
-        };
         let sources = self.areas(&wanted.sources);
-        self.refuse_what_lies_there(text, &sources, only)?;
+        let pieces = self.wanted(text, wanted, &sources)?;
         let destinations = self.destinations(text, wanted)?;
-        let request = MoveRequest {
-            command: fresh(),
-            sources: &sources,
-            only_lv: only,
-            destinations: &self.areas(&destinations),
-            policy: wanted.policy,
-            atomic: wanted.atomic,
-        };
+        let groups = self.groups(text, wanted, &pieces, &destinations)?;
+        let command = fresh();
         let before = self.vg.moves().len();
-        self.vg.plan(&request, fresh).map_err(|error| explain(error, &self.vg))?;
+        for (pieces, destinations) in groups {
+            let request = MoveRequest {
+                command,
+                sources: &pieces,
+                only_lv: None,
+                destinations: &self.areas(&destinations),
+                policy: wanted.policy,
+                atomic: false,
+            };
+            self.vg.plan(&request, fresh).map_err(|error| explain(error, &self.vg))?;
+        }
         let mut taken: HashMap<u16, u32> = HashMap::new();
-        (before..self.vg.moves().len())
-            .map(|at| self.planned(text, at, &sources, &mut taken))
+        self.batches(text, before, wanted.atomic)?
+            .into_iter()
+            .map(|(uuid, parts)| self.planned(text, uuid, parts, &sources, &mut taken))
             .collect()
     }
 
-    fn named(&self, text: &Metadata, name: &str) -> Result<LvIndex> {
+    /// The pieces of LVs that shall move, or why they cannot.
+    fn wanted(
+        &self,
+        text: &Metadata,
+        wanted: &Wanted,
+        sources: &[core::Area],
+    ) -> Result<Vec<(LvIndex, core::Area)>> {
+        let below = match &wanted.lv {
+            Some(name) => Some(self.below(text, name)?),
+            None => None,
+        };
+        let mut pieces = Vec::new();
+        for piece in self.vg.moving_pieces(sources, None) {
+            let name = self.name(piece.lv);
+            if below.as_ref().is_some_and(|below| !below.iter().any(|lv| lv == name)) {
+                continue;
+            }
+            let area = core::Area { pv: piece.place.pv, first: piece.place.pe, count: piece.count };
+            pieces.push((piece.lv, area));
+        }
+        let mut seen: Vec<LvIndex> = Vec::new();
+        for (lv, _) in &pieces {
+            if seen.contains(lv) {
+                continue;
+            }
+            seen.push(*lv);
+            let name = self.name(*lv);
+            if let Some(why) = self.moving(text, name) {
+                return Err(refused(Kind::State, why));
+            }
+            if let Some(why) = refuse::lv(text, name) {
+                return Err(refused(Kind::Unsupported, why)
+                    .next("move the others with -n LV, and this one with LVM2's own pvmove"));
+            }
+        }
+        match (&wanted.lv, pieces.is_empty()) {
+            (Some(name), true) => {
+                let what = format!("no extents of LV {}/{name} lie there", text.name());
+                Err(refused(Kind::State, what))
+            }
+            (None, true) => Err(explain(PlanError::NothingToMove, &self.vg)),
+            _ => Ok(pieces),
+        }
+    }
+
+    fn name(&self, lv: LvIndex) -> &str {
+        self.lvs.get(lv.index()).map_or("", String::as_str)
+    }
+
+    /// An LV and all that it is made of.
+    fn below(&self, text: &Metadata, name: &str) -> Result<Vec<String>> {
         if text.lv_id(name).is_none() {
             let what = format!("there is no LV {name} in VG {}", text.name());
             return Err(refused(Kind::NotFound, what));
         }
+        let uses = Uses::of(text);
+        let pool = uses.from(name).find(|one| one.kind == "thin" && one.key == "thin_pool");
+        if let Some(pool) = pool {
+            let what = format!("LV {}/{name} is thin: its extents are its pool's", text.name());
+            return Err(refused(Kind::Unsupported, what)
+                .next(format!("pvmove -n {} moves the whole pool", pool.used)));
+        }
         if let Some(why) = self.moving(text, name).or_else(|| refuse::lv(text, name)) {
             return Err(refused(Kind::Unsupported, why));
         }
-        let at = self.lvs.iter().position(|lv| lv == name);
-        at.and_then(|at| u16::try_from(at).ok()).map(LvIndex).ok_or_else(|| {
-            refused(Kind::State, format!("no extents of LV {}/{name} lie there", text.name()))
-        })
+        Ok(uses.below(name))
+    }
+
+    /// The pieces, by where they may go: not to a PV with another image of the same LV.
+    fn groups(
+        &self,
+        text: &Metadata,
+        wanted: &Wanted,
+        pieces: &[(LvIndex, core::Area)],
+        destinations: &Places,
+    ) -> Result<Vec<(Vec<core::Area>, Places)>> {
+        let uses = Uses::of(text);
+        let mut groups: Vec<(Vec<String>, Vec<core::Area>)> = Vec::new();
+        let mut forbidden: HashMap<usize, Vec<String>> = HashMap::new();
+        for (lv, area) in pieces {
+            let not_there = forbidden.entry(lv.index()).or_insert_with(|| {
+                if wanted.policy == Policy::Anywhere {
+                    return Vec::new();
+                }
+                let siblings = uses.siblings(self.name(*lv));
+                let lies = |pv: &&String| {
+                    siblings.iter().any(|lv| text.segment_names_pv(lv, &[(*pv).clone()]))
+                };
+                self.pvs.iter().filter(lies).cloned().collect()
+            });
+            match groups.iter_mut().find(|(known, _)| known == not_there) {
+                Some((_, areas)) => areas.push(*area),
+                None => groups.push((not_there.clone(), vec![*area])),
+            }
+        }
+        let group = |(not_there, areas): (Vec<String>, Vec<core::Area>)| {
+            let mut left = destinations.clone();
+            left.retain(|(key, ..)| !not_there.contains(key));
+            if left.is_empty() {
+                let what = "each destination has another image of the same LV: its redundancy would be lost";
+                return Err(refused(Kind::NoSpace, what)
+                    .next("add a PV with vgextend, or say --alloc anywhere if that is wanted"));
+            }
+            Ok((areas, left))
+        };
+        groups.into_iter().map(group).collect()
+    }
+
+    /// The parts that the core has planned since, in the moves that they make here, each with its UUID.
+    fn batches(
+        &self,
+        text: &Metadata,
+        before: usize,
+        atomic: bool,
+    ) -> Result<Vec<(Uuid, Vec<Part>)>> {
+        let mut batches: Vec<(Uuid, Vec<Part>)> = Vec::new();
+        let (mut lvs, mut sectors): (Vec<LvIndex>, u64) = (Vec::new(), 0);
+        for at in before..self.vg.moves().len() {
+            let of = MoveIndex(u16::try_from(at).unwrap_or(u16::MAX));
+            let uuid = self.vg.move_at(of).map_or(Uuid::NIL, |entry| entry.uuid);
+            for part in self.vg.parts_of(of) {
+                let new = !lvs.contains(&part.lv);
+                let full = sectors >= BATCH_SECTORS && !atomic || lvs.len() >= MAX_LVS_PER_MOVE;
+                if new && full {
+                    if atomic {
+                        let limit = MAX_LVS_PER_MOVE as u32;
+                        return Err(explain(PlanError::TooManyLvs { limit }, &self.vg));
+                    }
+                    (lvs, sectors) = (Vec::new(), 0);
+                }
+                if batches.is_empty() || new && lvs.is_empty() {
+                    // The core's own moves are smaller or as large, so each gives its UUID once at most.
+                    batches.push((uuid, Vec::new()));
+                }
+                if new {
+                    lvs.push(part.lv);
+                }
+                sectors += u64::from(part.count.0) * u64::from(text.extent_size());
+                if let Some((_, parts)) = batches.last_mut() {
+                    self.add(parts, part);
+                }
+            }
+        }
+        Ok(batches)
+    }
+
+    /// Adds a part to others; the core cuts for several mirrors side by side, and here there is one.
+    fn add(&self, parts: &mut Vec<Part>, part: &core::MovePart) {
+        let area = |place: Place| Area { of: self.key(place.pv).to_owned(), extent: place.pe.0 };
+        let part = Part {
+            lv: self.name(part.lv).to_owned(),
+            source: area(part.source),
+            destination: area(part.destination),
+            count: part.count.0,
+        };
+        let behind = |a: &Area, b: &Area, count: u32| {
+            a.of == b.of && a.extent.checked_add(count) == Some(b.extent)
+        };
+        match parts.last_mut() {
+            Some(last)
+                if last.lv == part.lv
+                    && behind(&last.source, &part.source, last.count)
+                    && behind(&last.destination, &part.destination, last.count) =>
+            {
+                last.count += part.count;
+            }
+            _ => parts.push(part),
+        }
     }
 
     fn moving(&self, text: &Metadata, name: &str) -> Option<String> {
@@ -220,32 +386,8 @@ impl Model {
         })
     }
 
-    fn refuse_what_lies_there(
-        &self,
-        text: &Metadata,
-        sources: &[core::Area],
-        only: Option<LvIndex>,
-    ) -> Result<()> {
-        let mut seen: Vec<LvIndex> = Vec::new();
-        for piece in self.vg.moving_pieces(sources, only) {
-            if seen.contains(&piece.lv) {
-                continue;
-            }
-            seen.push(piece.lv);
-            let name = self.lvs.get(piece.lv.index()).map_or("", String::as_str);
-            if let Some(why) = self.moving(text, name) {
-                return Err(refused(Kind::State, why));
-            }
-            if let Some(why) = refuse::lv(text, name) {
-                return Err(refused(Kind::Unsupported, why)
-                    .next("move the others with -n LV, and this one with LVM2's own pvmove"));
-            }
-        }
-        Ok(())
-    }
-
     /// As LVM2: a PV that is not allocatable is no destination.
-    fn destinations(&self, text: &Metadata, wanted: &Wanted) -> Result<Vec<(String, u32, u32)>> {
+    fn destinations(&self, text: &Metadata, wanted: &Wanted) -> Result<Places> {
         let allocatable = |key: &str| {
             let pvs = text.pvs();
             pvs.iter().any(|pv| pv.key == key && pv.status.iter().any(|word| word == "ALLOCATABLE"))
@@ -273,26 +415,11 @@ impl Model {
     fn planned(
         &self,
         text: &Metadata,
-        at: usize,
+        uuid: Uuid,
+        parts: Vec<Part>,
         sources: &[core::Area],
         taken: &mut HashMap<u16, u32>,
     ) -> Result<Planned> {
-        let of = lvshift_core::units::MoveIndex(u16::try_from(at).unwrap_or(u16::MAX));
-        let parts: Vec<Part> = self
-            .vg
-            .parts_of(of)
-            .iter()
-            .map(|part| {
-                let area =
-                    |place: Place| Area { of: self.key(place.pv).to_owned(), extent: place.pe.0 };
-                Part {
-                    lv: self.lvs.get(part.lv.index()).cloned().unwrap_or_default(),
-                    source: area(part.source),
-                    destination: area(part.destination),
-                    count: part.count.0,
-                }
-            })
-            .collect();
         let extents: u64 = parts.iter().map(|part| u64::from(part.count)).sum();
         let sectors = extents * u64::from(text.extent_size());
         // The kernel and LVM2 want a power of two that is no larger than the mirror; LVM2 makes its own
@@ -309,8 +436,7 @@ impl Model {
         let extent_bytes = u64::from(text.extent_size()) * 512;
         let log_extents = u32::try_from(dirty_log::image_size(regions).div_ceil(extent_bytes))
             .map_err(|_| refused(Kind::Limit, "the dirty log is too large"))?;
-        let log = self.log_place(text, of, log_extents, sources, taken)?;
-        let uuid = self.vg.move_at(of).map_or(Uuid::NIL, |entry| entry.uuid);
+        let log = self.log_place(text, &parts, log_extents, sources, taken)?;
         Ok(Planned { uuid, parts, region_size, log: (log, log_extents) })
     }
 
@@ -318,13 +444,13 @@ impl Model {
     fn log_place(
         &self,
         text: &Metadata,
-        of: lvshift_core::units::MoveIndex,
+        parts: &[Part],
         extents: u32,
         sources: &[core::Area],
         taken: &mut HashMap<u16, u32>,
     ) -> Result<Area> {
         let mut pvs: Vec<PvIndex> =
-            self.vg.parts_of(of).iter().map(|part| part.destination.pv).collect();
+            parts.iter().filter_map(|part| self.pv(&part.destination.of)).collect();
         let listed = text.pvs();
         let others = (0..self.pvs.len()).filter_map(|at| u16::try_from(at).ok().map(PvIndex));
         pvs.extend(others.filter(|pv| {

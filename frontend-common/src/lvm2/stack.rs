@@ -14,6 +14,7 @@ use lvshift_core::units::DeviceNumber;
 use super::id::{dm_name, dm_uuid};
 use super::mapper::{Device, Mapper};
 use super::table::{self, Line, Numbers};
+use super::text::roles::Uses;
 use super::text::{Metadata, Record, State};
 use super::vg::Member;
 use crate::error::{Error, Kind, Result};
@@ -52,7 +53,16 @@ impl<'a> Stack<'a> {
         let id = self.text.lv_id(lv).or_else(lost).ok_or_else(|| {
             Error::new(Kind::State, format!("LV {}/{lv} is not there any more", self.text.name()))
         })?;
-        Ok(dm_uuid(self.text.id(), id))
+        let plain = dm_uuid(self.text.id(), id);
+        let layer = Uses::of(self.text).layer(lv);
+        Ok(layer.map_or(plain.clone(), |layer| format!("{plain}-{}", layer.suffix)))
+    }
+
+    /// The name of the device with an LV's segments.
+    fn name(&self, lv: &str) -> String {
+        let plain = dm_name(self.text.name(), lv);
+        let layer = Uses::of(self.text).layer(lv).filter(|layer| layer.named);
+        layer.map_or(plain.clone(), |layer| format!("{plain}-{}", layer.suffix))
     }
 
     /// The device of an LV.
@@ -221,7 +231,7 @@ impl<'a> Stack<'a> {
         if self.has(lv, lines)? {
             return Ok(());
         }
-        self.make_so(&self.uuid(lv)?, &dm_name(self.text.name(), lv), lines)
+        self.make_so(&self.uuid(lv)?, &self.name(lv), lines)
     }
 
     pub(super) fn make_so(&self, uuid: &str, name: &str, lines: &[Line]) -> Result<()> {

@@ -5,6 +5,7 @@ use super::moves::{
     ABORTING, Broken, COMMAND, LOCKED, LOST_DESTINATION, LOST_LOG, Names, Part, QUEUED, REGION,
     Record, Run, State, TAG, runs,
 };
+use super::roles::{Uses, kind_of};
 use super::tree::{Node, Section, Value};
 use super::volumes::{Area, Metadata, Segment, Shape};
 
@@ -193,7 +194,7 @@ impl Metadata {
         let mut lvs: Vec<&str> = new.parts.iter().map(|part| part.lv.as_str()).collect();
         lvs.sort_unstable();
         lvs.dedup();
-        for lv in lvs {
+        for &lv in &lvs {
             let parts: Vec<(&Part, u32)> =
                 new.parts.iter().zip(offsets.iter().copied()).filter(|(p, _)| p.lv == lv).collect();
             let runs = |area: &Area, len: u32| {
@@ -208,7 +209,9 @@ impl Metadata {
                 return Err(EditError::NotThere { lv: lv.to_owned() });
             }
             put_pieces(&mut changed, lv, pieces);
-            if let Some(section) = changed.lv_mut(lv) {
+        }
+        for lv in locked(&changed, &lvs) {
+            if let Some(section) = changed.lv_mut(&lv) {
                 add_word(section, "status", LOCKED);
             }
         }
@@ -343,7 +346,7 @@ impl Metadata {
         let mut lvs: Vec<&str> = record.parts.iter().map(|part| part.lv.as_str()).collect();
         lvs.sort_unstable();
         lvs.dedup();
-        for lv in lvs {
+        for &lv in &lvs {
             let runs = |area: &Area, len: u32| {
                 let on = |run: &Run| {
                     let on = Area { of: names.mirror.clone(), extent: run.0 };
@@ -352,22 +355,41 @@ impl Metadata {
                 lies.iter().filter_map(on).collect()
             };
             let (pieces, _) = substitute(pieces(self, lv), &runs);
-            let pieces = merge(pieces);
-            let others = pieces.iter().any(|(_, segment)| match &segment.shape {
+            put_pieces(self, lv, merge(pieces));
+        }
+        self.drop_lvs(|name| names.all().contains(&name));
+        // What another move has to do with stays LOCKED.
+        let on_ours = |lv: &&str| {
+            self.segments(lv).iter().any(|segment| match &segment.shape {
                 Shape::Striped { areas, .. } => {
                     areas.iter().any(|area| super::moves::is_ours(&area.of))
                 }
                 _ => false,
-            });
-            put_pieces(self, lv, pieces);
-            // Another move of the same LV keeps it LOCKED.
-            if let Some(section) = self.lv_mut(lv).filter(|_| !others) {
+            })
+        };
+        let moving: Vec<&str> = self.lv_names().into_iter().filter(on_ours).collect();
+        let kept = locked(self, &moving);
+        for lv in locked(self, &lvs).into_iter().filter(|lv| !kept.contains(lv)) {
+            if let Some(section) = self.lv_mut(&lv) {
                 drop_word(section, "status", LOCKED);
             }
         }
-        self.drop_lvs(|name| names.all().contains(&name));
         Ok(())
     }
+}
+
+/// What is LOCKED while these LVs move: they, and all that LVM2 could change them through. What stands for a
+/// snapshot in the text is no LV.
+fn locked(metadata: &Metadata, lvs: &[&str]) -> Vec<String> {
+    let uses = Uses::of(metadata);
+    let is_lv = |name: &String| {
+        let segments = metadata.lv(name).into_iter().flat_map(Section::sections);
+        segments.into_iter().all(|segment| kind_of(segment) != "snapshot")
+    };
+    let mut all: Vec<String> = lvs.iter().flat_map(|lv| uses.family(lv)).filter(is_lv).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 fn hidden(

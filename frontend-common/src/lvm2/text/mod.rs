@@ -3,11 +3,14 @@
 //!
 //! * [`tree`]: the format. * [`volumes`]: what LVM2's words say of PVs, LVs and segments.
 //! * [`moves`]: what a move of ours is in them, in each state. * [`edit`]: the changes.
-//! * [`refuse`]: what is not handled, by name.
+//! * [`roles`]: what LVs are for one another. * [`refuse`]: what is not handled, by name.
 
 pub mod edit;
+#[cfg(test)]
+mod kinds_tests;
 pub mod moves;
 pub mod refuse;
+pub mod roles;
 #[cfg(test)]
 mod tests;
 pub mod tree;

@@ -8,6 +8,7 @@ mod faults;
 mod in_place;
 mod options;
 mod report;
+mod kinds;
 mod rig;
 mod texts;
 
@@ -23,5 +24,6 @@ pub(super) const LISTS: &[&[Scenario]] = &[
     in_place::SCENARIOS,
     options::SCENARIOS,
     report::SCENARIOS,
+    kinds::SCENARIOS,
     texts::SCENARIOS,
 ];

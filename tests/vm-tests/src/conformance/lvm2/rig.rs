@@ -140,6 +140,12 @@ impl<'g> Lvm2<'g> {
     /// Nothing of a move is left, in LVM2's metadata or in the kernel; LVM2 finds nothing wrong, and nothing to
     /// change in any table.
     pub(super) fn at_rest(&self) -> Result<()> {
+        self.nothing_is_left()?;
+        self.refresh_changes_nothing()
+    }
+
+    /// The same without the refresh, which LVM2 makes of some kinds of LVs by more than comparing tables.
+    pub(super) fn nothing_is_left(&self) -> Result<()> {
         let all = self.lvm(&["lvs", "-a", "--noheadings", "-o", "lv_name,lv_attr,lv_tags", VG])?;
         ensure!(!all.stdout.contains("lvshift"), "LVs of a move are left: {all}");
         for device in self.guest.dm_devices()? {
@@ -147,7 +153,10 @@ impl<'g> Lvm2<'g> {
         }
         let check = self.lvm(&["vgck", VG])?;
         ensure!(!check.stderr.contains("nconsistent"), "{check}");
-        self.refresh_changes_nothing()
+        self.lvm(&["vgcfgbackup", "-f", "/run/rest.text", VG])?;
+        let text = std::fs::read_to_string("/run/rest.text").context("the text of the VG")?;
+        ensure!(!text.contains("LOCKED"), "an LV is LOCKED still:\n{text}");
+        Ok(())
     }
 
     /// `lvchange --refresh` of every active LV leaves every table as it was, and loads none.

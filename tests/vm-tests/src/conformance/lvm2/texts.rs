@@ -55,9 +55,15 @@ fn texts(guest: &mut Guest) -> Result<()> {
         .map(|pv| Ok(guest.disk(pv)?.display().to_string()))
         .collect();
     let pvs = pvs?;
-    for module in
-        ["dm-mirror", "dm-raid", "dm-thin-pool", "dm-snapshot", "dm-cache", "dm-writecache"]
-    {
+    for module in [
+        "dm-mirror",
+        "dm-raid",
+        "dm-thin-pool",
+        "dm-snapshot",
+        "dm-cache",
+        "dm-cache-smq",
+        "dm-writecache",
+    ] {
         let done = guest.modprobe(module);
         guest.log(format!("{module}: {done:?}"));
     }
@@ -71,7 +77,7 @@ fn texts(guest: &mut Guest) -> Result<()> {
             .map(|pv| format!("dd if=/dev/zero of={pv} bs=1M count=2 oflag=direct;"))
             .collect();
         let script = format!(
-            "L() {{ lvm lvcreate --config 'global{{thin_check_executable=\\\"\\\" cache_check_executable=\\\"\\\"}}' -y \"$@\"; }}\n\
+            "L() {{ lvm lvcreate -y \"$@\"; }}\n\
              E() {{ lvm lvextend \"$@\"; }}\n\
              {clean}\nlvm vgcreate -s 1m vg {}\n{script}\n",
             pvs.join(" ")
@@ -79,6 +85,8 @@ fn texts(guest: &mut Guest) -> Result<()> {
         let made = guest.spawn_env(&[], "sh", &["-c", &script])?.wait(Duration::from_secs(120))?;
         guest.sh("lvm vgcfgbackup -f /run/text vg")?;
         let text = std::fs::read_to_string("/run/text")?;
+        let devices = guest.sh("dmsetup info -c --noheadings -o name,uuid; dmsetup table")?.stdout;
+        guest.log(format!("=== devices of {kind}\n{devices}"));
         guest.sh("lvm vgchange -an vg && dmsetup remove_all --force && rm -rf /dev/vg")?;
         guest.log(format!("=== {kind}\n{text}=== end\n{}\n", made.stderr));
     }
