@@ -28,6 +28,7 @@ const WANTED: &[&str] = &[
     "dm-raid",
     "raid1",
     "raid456",
+    "dm-integrity",
     "dm-cache",
     "dm-cache-smq",
     "dm-writecache",

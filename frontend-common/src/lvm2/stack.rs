@@ -25,6 +25,7 @@ pub struct Stack<'a> {
     pub(super) text: &'a Metadata,
     moves: &'a [Record],
     members: &'a HashMap<String, Member>,
+    uses: Uses<'a>,
 }
 
 impl Numbers for Stack<'_> {
@@ -45,7 +46,8 @@ impl<'a> Stack<'a> {
         moves: &'a [Record],
         members: &'a HashMap<String, Member>,
     ) -> Stack<'a> {
-        Stack { mapper: RefCell::new(mapper), text, moves, members }
+        let uses = Uses::of(text);
+        Stack { mapper: RefCell::new(mapper), text, moves, members, uses }
     }
 
     pub(super) fn uuid(&self, lv: &str) -> Result<String> {
@@ -54,14 +56,14 @@ impl<'a> Stack<'a> {
             Error::new(Kind::State, format!("LV {}/{lv} is not there any more", self.text.name()))
         })?;
         let plain = dm_uuid(self.text.id(), id);
-        let layer = Uses::of(self.text).layer(lv);
+        let layer = self.uses.layer(lv);
         Ok(layer.map_or(plain.clone(), |layer| format!("{plain}-{}", layer.suffix)))
     }
 
     /// The name of the device with an LV's segments.
     fn name(&self, lv: &str) -> String {
         let plain = dm_name(self.text.name(), lv);
-        let layer = Uses::of(self.text).layer(lv).filter(|layer| layer.named);
+        let layer = self.uses.layer(lv).filter(|layer| layer.named);
         layer.map_or(plain.clone(), |layer| format!("{plain}-{}", layer.suffix))
     }
 

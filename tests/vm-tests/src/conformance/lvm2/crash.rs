@@ -168,13 +168,6 @@ pub(super) fn reset(guest: &mut Guest, cuts: &[Cut]) -> Result<()> {
     rig.lvm(&["vgchange", "-an", VG]).map(drop)
 }
 
-/// Writes a file that the power cut must not lose.
-fn keep(path: &std::path::Path, text: &str) -> Result<()> {
-    let mut file = std::fs::File::create(path)?;
-    file.write_all(text.as_bytes())?;
-    Ok(file.sync_all()?)
-}
-
 fn before_the_cut(
     rig: &Lvm2<'_>,
     cut: &Cut,
@@ -184,7 +177,7 @@ fn before_the_cut(
     let guest = rig.guest;
     let from = if rig.is_on("home", 1).is_ok() { 1 } else { 2 };
     let to = 3 - from;
-    keep(&guest.state("from")?, &from.to_string())?;
+    rig.note("from", &from.to_string())?;
     if cut.at == MID_COPY {
         rig.slow(slow, 1000)?;
         let moving = rig.spawn_move("", &[&rig.pv(from), &rig.pv(to)])?;
@@ -192,7 +185,7 @@ fn before_the_cut(
         writer.pause();
         let (done, all) = rig.regions()?.context("no mirror")?;
         ensure!(done < all, "all is equal: mid-copy is over");
-        keep(&guest.state("done")?, &format!("{done} {all}"))?;
+        rig.note("done", &format!("{done} {all}"))?;
         moving.kill()?;
     } else {
         killed(&rig.pvmove_at(cut.at, &[&rig.pv(from), &rig.pv(to)])?)?;

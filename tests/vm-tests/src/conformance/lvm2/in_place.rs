@@ -251,14 +251,26 @@ fn beside(guest: &mut Guest) -> Result<()> {
 
 fn refusals(guest: &mut Guest) -> Result<()> {
     let rig = Lvm2::new(guest, &["pv1", "pv2", "pv3"])?;
-    guest.modprobe("dm-snapshot")?;
+    for module in ["dm-snapshot", "dm-raid", "raid1", "dm-integrity"] {
+        guest.modprobe(module)?;
+    }
     let one = rig.pv(1);
     rig.lv("plain", &[(1, 2)])?;
     rig.lvm(&["lvcreate", "-y", "-l2", "-n", "base", VG, &one])?;
     rig.lvm(&["lvcreate", "-y", "-s", "-l2", "-n", "snap", "lvg/base", &one])?;
+    // While the origin is in use a merge begins when it is activated next.
+    let held = std::fs::File::open(rig::path("base"))?;
+    rig.lvm(&["lvconvert", "-y", "--merge", "lvg/snap"])?;
+    rig.lvm(&["lvcreate", "-y", "-pr", "-Zn", "-Wn", "-l1", "-n", "ro", VG, &one])?;
+    let images = ["--type", "raid1", "-m1", "-l2", "-n", "sound", VG, &one, &rig.pv(2)];
+    rig.lvm(&[&["lvcreate", "-y", "-Zn", "-Wn", "--raidintegrity", "y"], &images[..]].concat())?;
     let before = rig.lvm(&["vgs", "--noheadings", "-o", "vg_seqno", VG])?.stdout;
-    rig.pvmove(&[&one, &rig.pv(2)])?.fails_with(5)?.stderr_has("snapshot")?;
-    rig.pvmove(&["-n", "snap", &one])?.fails_with(5)?.stderr_has("snapshot")?;
+    rig.pvmove(&[&one, &rig.pv(2)])?.fails_with(5)?.stderr_has("not")?;
+    rig.pvmove(&["-n", "base", &one])?.fails_with(5)?.stderr_has("a merge is under way")?;
+    rig.pvmove(&["-n", "snap", &one])?.fails_with(5)?.stderr_has("a merge is under way")?;
+    rig.pvmove(&["-n", "ro", &one])?.fails_with(5)?.stderr_has("read-only")?;
+    rig.pvmove(&["-n", "sound", &one])?.fails_with(5)?.stderr_has("integrity")?;
+    drop(held);
     rig.pvmove(&["-n", "nobody", &one])?.fails_with(5)?.stderr_has("no LV nobody")?;
     rig.pvmove(&[&rig.pv(3)])?.fails_with(5)?.stderr_has("No data to move")?;
     rig.pvmove(&["--abort"])?.ok()?.stdout_has("nothing to undo")?;

@@ -1,14 +1,14 @@
 //! Moves of the parts of LVM2's other kinds of LVs: images, pools, origins, caches, snapshots. Each under a writer on
 //! the LV that an application sees.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::rig::{self, Lvm2, VG};
 use crate::conformance::fixture::{self, HANG};
-use crate::guest::{Faulty, Guest};
+use crate::guest::{Faulty, Guest, Run};
 use crate::scenario::{Disk, Frontend, Scenario};
 use crate::writer::{Config, Writer};
 
@@ -110,6 +110,41 @@ const SNAPSHOT: Kind = Kind {
     seed: 2008,
 };
 
+const RAID1_GOES_ON: &[&str] =
+    &["lvs -a lvg", "vgck lvg", "lvchange --refresh lvg/top", "vgchange -ay lvg"];
+const RAID1_REFUSED: &[&str] = &[
+    "lvextend -l+1 lvg/top",
+    "lvconvert -y -m0 lvg/top PV3",
+    "lvconvert -y -m2 lvg/top PV4",
+    "lvconvert -y --repair lvg/top",
+    "lvconvert -y --replace PV3 lvg/top PV4",
+    "lvconvert -y --splitmirrors 1 --trackchanges lvg/top",
+    "lvremove -f lvg/top",
+    "lvrename lvg top other",
+];
+const THIN_GOES_ON: &[&str] =
+    &["lvs -a lvg", "vgck lvg", "lvchange --refresh lvg/top", "vgchange -ay lvg"];
+const THIN_REFUSED: &[&str] = &[
+    "lvextend -l+1 lvg/pool PV3",
+    "lvextend --poolmetadatasize +1m lvg/pool PV3",
+    "lvextend -L+1m lvg/top",
+    "lvconvert -y --repair lvg/pool",
+    "lvremove -f lvg/other",
+    "lvremove -f lvg/pool",
+    "lvrename lvg other another",
+];
+const SNAPSHOT_GOES_ON: &[&str] =
+    &["lvs -a lvg", "vgck lvg", "lvchange --refresh lvg/top", "vgchange -ay lvg"];
+const SNAPSHOT_REFUSED: &[&str] = &[
+    "lvextend -l+1 lvg/snap PV3",
+    "lvextend -l+1 lvg/top PV3",
+    "lvremove -f lvg/snap",
+    "lvremove -f lvg/top",
+    "lvconvert -y --merge lvg/snap",
+    "lvconvert -y --splitsnapshot lvg/snap",
+    "lvcreate -y -s -l1 -n more lvg/top PV3",
+];
+
 /// A first boot with a whole move and half a one, and a second after the cut.
 macro_rules! kind {
     ($name:literal, $about:literal, $kind:expr) => {
@@ -178,14 +213,19 @@ fn kind(guest: &mut Guest, kind: &Kind) -> Result<()> {
     after_the_cut(&rig, kind)
 }
 
+/// A command of LVM2; `PV1` stands for a path.
+fn lvm(rig: &Lvm2<'_>, line: &str) -> Result<Run> {
+    let pv = |word: &str| match word.strip_prefix("PV").map(str::parse::<usize>) {
+        Some(Ok(number)) => rig.pv(number),
+        _ => word.to_owned(),
+    };
+    let words: Vec<String> = line.split(' ').map(pv).collect();
+    rig.lvm_may_fail(&words.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
 fn make(rig: &Lvm2<'_>, kind: &Kind) -> Result<()> {
     for line in kind.make {
-        let pv = |word: &str| match word.strip_prefix("PV").map(str::parse::<usize>) {
-            Some(Ok(number)) => rig.pv(number),
-            _ => word.to_owned(),
-        };
-        let words: Vec<String> = line.split(' ').map(pv).collect();
-        rig.lvm(&words.iter().map(String::as_str).collect::<Vec<_>>())?;
+        lvm(rig, line)?.ok()?;
     }
     rig.lvm(&["vgchange", "-ay", VG])?;
     for part in kind.parts {
@@ -225,13 +265,13 @@ fn before_the_cut(rig: &Lvm2<'_>, kind: &Kind, slow: &Faulty<'_>) -> Result<()> 
             lies_on(rig, part, to)?;
         }
     }
-    rig.slow(slow, 1000)?;
+    rig.slow(slow, 500)?;
     let moving = rig.spawn_move("", &[&rig.pv(1), &rig.pv(2)])?;
     rig.wait_for_mid_copy()?;
     writer.pause();
     let (done, all) = rig.regions()?.context("no mirror")?;
     ensure!(done < all, "all is equal: mid-copy is over");
-    std::fs::write(guest.state("done")?, format!("{done} {all}"))?;
+    rig.note("done", &format!("{done} {all}"))?;
     moving.kill()?;
     writer.checkpoint(&guest.state("writer")?)?;
     writer.stop()?.clean().map(drop)
@@ -294,4 +334,103 @@ fn overwrite(rig: &Lvm2<'_>, pv: usize) -> Result<()> {
         device.display()
     );
     rig.guest.sh(&script).map(drop)
+}
+
+/// LVM2's commands on the LV above and its other parts, while a part moves: each goes on or is refused, and the move
+/// lives.
+fn beside(guest: &mut Guest, kind: &Kind, go_on: &[&str], refused: &[&str]) -> Result<()> {
+    for module in kind.modules {
+        guest.modprobe(module)?;
+    }
+    let slow = guest.faulty("pv2")?;
+    let devices = vec![guest.disk("pv1")?, slow.path(), guest.disk("pv3")?, guest.disk("pv4")?];
+    let rig = Lvm2::over(guest, devices)?;
+    make(&rig, kind)?;
+    let writer = Writer::start(config(kind))?;
+    writer.wait_for_writes(10, HANG)?;
+    rig.slow(&slow, 1500)?;
+    let mut moving = rig.spawn_move("", &[&rig.pv(1), &rig.pv(2)])?;
+    rig.wait_for_mid_copy()?;
+    for line in go_on {
+        let run = lvm(&rig, line)?;
+        ensure!(run.status == Some(0), "it does not go on beside a move: {run}");
+        ensure!(moving.is_running()?, "the move ended: it was too fast, or `{line}` ended it");
+    }
+    for line in refused {
+        let run = lvm(&rig, line)?;
+        ensure!(run.status != Some(0), "it was not refused: {run}");
+        ensure!(moving.is_running()?, "the move ended: it was too fast, or `{line}` ended it");
+    }
+    rig.slow(&slow, 0)?;
+    fixture::served(&writer)?;
+    moving.wait(HANG * 3)?.ok()?;
+    rig.nothing_is_left()?;
+    for part in kind.parts {
+        lies_on(&rig, part, 2)?;
+    }
+    fixture::served(&writer)?;
+    writer.stop()?.clean()?;
+    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+}
+
+/// Many segments and LVs, with extents of 384 KiB, are one move and four commits.
+fn many(guest: &mut Guest) -> Result<()> {
+    let devices: Result<Vec<_>> =
+        ["pv1", "pv2", "pv3", "pv4"].iter().map(|pv| guest.disk(pv)).collect();
+    let rig = Lvm2::found(guest, devices?)?;
+    let names: Vec<String> = (1..=4).map(|n| rig.pv(n)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    rig.lvm(&[&["vgcreate", "-s", "384k", VG], &names[..]].concat())?;
+    let (one, two, three) = (rig.pv(1), rig.pv(2), rig.pv(3));
+    rig.lvm(&["lvcreate", "-an", "-Zn", "-Wn", "-l1", "-n", "home", VG, &format!("{one}:0")])?;
+    let text = Path::new("/run/many.text");
+    rig.lvm(&["vgcfgbackup", "-f", &text.display().to_string(), VG])?;
+    let before = std::fs::read_to_string(text)?;
+    // 64 segments on the first PV and as many on the third, in turns: as LVM2 would have it after years.
+    let segment = |n: usize| {
+        let pv = if n % 2 == 1 { key(&before, &one) } else { key(&before, &three) };
+        format!(
+            "segment{n} {{\nstart_extent = {}\nextent_count = 1\ntype = \"striped\"\nstripe_count = 1\nstripes = [\"{}\", {}]\n}}\n",
+            n - 1,
+            pv.unwrap_or_default(),
+            2 * (64 - n.div_ceil(2)),
+        )
+    };
+    let segments: String = (1..=SEGMENTS).map(segment).collect();
+    let start = before.find("segment_count = 1").context("an LV")?;
+    let closing = before[start..].find("\n\t\t}").context("the end of the LV")? + start;
+    let changed =
+        format!("{}segment_count = {SEGMENTS}\n{segments}{}", &before[..start], &before[closing..]);
+    std::fs::write(text, changed)?;
+    rig.lvm(&["vgcfgrestore", "-y", "--force", "-f", &text.display().to_string(), VG])?;
+    rig.lvm(&["lvcreate", "-an", "-Zn", "-Wn", "-l5", "-n", "opt", VG, &one])?;
+    let (home, opt) = (rig.activate("home")?, rig.activate("opt")?);
+    let writers = [rig::writer(&home, 2101)?, rig::writer(&opt, 2102)?];
+    let seqno = || -> Result<u64> {
+        let run = rig.lvm(&["vgs", "--noheadings", "-o", "vg_seqno", VG])?;
+        run.stdout.trim().parse().with_context(|| format!("a number: {run}"))
+    };
+    let first = seqno()?;
+    rig.pvmove(&[&one, &two])?.ok()?;
+    let commits = seqno()? - first;
+    guest.log(format!("{commits} commits for 64 segments of one LV and another LV"));
+    ensure!(commits == 4, "{commits} commits");
+    rig.at_rest()?;
+    rig.is_on("opt", 2)?;
+    let lies = rig.lies("home")?;
+    ensure!(lies.iter().all(|place| !place.starts_with(&format!("{one}("))), "{lies:?}");
+    for writer in writers {
+        fixture::served(&writer)?;
+        writer.stop()?.clean()?;
+    }
+    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+}
+
+const SEGMENTS: usize = 128;
+
+/// What a text of LVM2 calls the PV on this device.
+fn key(text: &str, device: &str) -> Option<String> {
+    let at = text.find(&format!("device = \"{device}\""))?;
+    let head = text[..at].rfind(" {")?;
+    text[..head].rsplit(|c: char| c.is_whitespace()).next().map(str::to_owned)
 }

@@ -238,6 +238,13 @@ impl<'g> Lvm2<'g> {
         Ok(seen)
     }
 
+    /// Keeps a text over a power cut.
+    pub(super) fn note(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.guest.state(name)?;
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        std::fs::File::open(&path)?.sync_all().context("keeping it over the cut")
+    }
+
     /// Makes every write to the data of a PV that much slower; LVM2's metadata stay as fast as they were.
     pub(super) fn slow(&self, disk: &Faulty<'_>, ms: u32) -> Result<()> {
         let (lower, rest) = (disk.lower().display(), disk.sectors() - HEAD);
