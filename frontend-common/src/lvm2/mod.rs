@@ -9,9 +9,9 @@ pub mod lock;
 pub mod mapper;
 mod patience;
 pub mod plan;
-mod served;
 #[cfg(test)]
 mod plan_tests;
+mod served;
 pub mod stack;
 pub mod table;
 pub mod text;

@@ -1,7 +1,6 @@
 //! The mover killed, and the machine cut off, at every step of a move in an LVM2 VG. After a cut it is LVM2 that
 //! activates the LV, without knowing of us.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};

@@ -110,7 +110,8 @@ const SNAPSHOT: Kind = Kind {
     seed: 2008,
 };
 
-const RAID1_GOES_ON: &[&str] =
+/// What goes on beside a move of whatever kind.
+const GOES_ON: &[&str] =
     &["lvs -a lvg", "vgck lvg", "lvchange --refresh lvg/top", "vgchange -ay lvg"];
 const RAID1_REFUSED: &[&str] = &[
     "lvextend -l+1 lvg/top",
@@ -122,8 +123,6 @@ const RAID1_REFUSED: &[&str] = &[
     "lvremove -f lvg/top",
     "lvrename lvg top other",
 ];
-const THIN_GOES_ON: &[&str] =
-    &["lvs -a lvg", "vgck lvg", "lvchange --refresh lvg/top", "vgchange -ay lvg"];
 const THIN_REFUSED: &[&str] = &[
     "lvextend -l+1 lvg/pool PV3",
     "lvextend --poolmetadatasize +1m lvg/pool PV3",
@@ -133,8 +132,6 @@ const THIN_REFUSED: &[&str] = &[
     "lvremove -f lvg/pool",
     "lvrename lvg other another",
 ];
-const SNAPSHOT_GOES_ON: &[&str] =
-    &["lvs -a lvg", "vgck lvg", "lvchange --refresh lvg/top", "vgchange -ay lvg"];
 const SNAPSHOT_REFUSED: &[&str] = &[
     "lvextend -l+1 lvg/snap PV3",
     "lvextend -l+1 lvg/top PV3",
@@ -191,6 +188,42 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "a snapshot and its origin move; cut in mid-copy, LVM2 activates it",
         SNAPSHOT
     ),
+    Scenario {
+        name: "lvm2-raid1-beside",
+        about: "LVM2's commands on a raid1 LV while an image moves: each goes on or is refused, the move lives",
+        frontends: Frontend::DM,
+        disks: FOUR,
+        timeout_s: 300,
+        run: |guest| beside(guest, &RAID1, GOES_ON, RAID1_REFUSED),
+        ..Scenario::DEFAULT
+    },
+    Scenario {
+        name: "lvm2-thin-beside",
+        about: "LVM2's commands on a thin pool while it moves: each goes on or is refused, the move lives",
+        frontends: Frontend::DM,
+        disks: FOUR,
+        timeout_s: 300,
+        run: |guest| beside(guest, &THIN, GOES_ON, THIN_REFUSED),
+        ..Scenario::DEFAULT
+    },
+    Scenario {
+        name: "lvm2-snapshot-beside",
+        about: "LVM2's commands on an origin and its snapshot while they move: each goes on or is refused",
+        frontends: Frontend::DM,
+        disks: FOUR,
+        timeout_s: 300,
+        run: |guest| beside(guest, &SNAPSHOT, GOES_ON, SNAPSHOT_REFUSED),
+        ..Scenario::DEFAULT
+    },
+    Scenario {
+        name: "lvm2-many",
+        about: "64 segments of one LV and another LV are one move of four commits, with extents of 384 KiB",
+        frontends: Frontend::DM,
+        disks: FOUR,
+        timeout_s: 300,
+        run: many,
+        ..Scenario::DEFAULT
+    },
 ];
 
 fn config(kind: &Kind) -> Config {
@@ -393,7 +426,8 @@ fn many(guest: &mut Guest) -> Result<()> {
             "segment{n} {{\nstart_extent = {}\nextent_count = 1\ntype = \"striped\"\nstripe_count = 1\nstripes = [\"{}\", {}]\n}}\n",
             n - 1,
             pv.unwrap_or_default(),
-            2 * (64 - n.div_ceil(2)),
+            // Backwards, so that no two go on from one to the next.
+            64 - n.div_ceil(2),
         )
     };
     let segments: String = (1..=SEGMENTS).map(segment).collect();

@@ -1,14 +1,15 @@
 //! LVM2's own tools and volume groups beside ours.
 
+mod beside;
 mod control;
 mod crash;
 mod daemon;
 mod debian13;
 mod faults;
 mod in_place;
+mod kinds;
 mod options;
 mod report;
-mod kinds;
 mod rig;
 mod texts;
 
@@ -16,6 +17,7 @@ use crate::scenario::Scenario;
 
 /// One list a file.
 pub(super) const LISTS: &[&[Scenario]] = &[
+    beside::SCENARIOS,
     control::SCENARIOS,
     faults::SCENARIOS,
     crash::SCENARIOS,

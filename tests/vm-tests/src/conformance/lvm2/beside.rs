@@ -1,0 +1,118 @@
+//! What else of LVM2 runs on a machine while a move does: a VG that gets another name, events of udev, lvmpolld, LVM2's
+//! own pvmove of other LVs. Each goes on or is refused, and the move lives.
+
+use anyhow::{Result, ensure};
+
+use super::rig::{self, Lvm2, VG};
+use crate::conformance::fixture::{self, HANG};
+use crate::guest::Guest;
+use crate::scenario::{Disk, Frontend, Scenario};
+
+const FOUR: &[Disk] =
+    &[Disk::new("pv1", 32), Disk::new("pv2", 32), Disk::new("pv3", 32), Disk::new("pv4", 32)];
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "lvm2-vgrename",
+        about: "the VG gets another name in mid-move, and keeps it: the move goes on to its end",
+        frontends: Frontend::DM,
+        disks: FOUR,
+        timeout_s: 300,
+        run: vgrename,
+        ..Scenario::DEFAULT
+    },
+    Scenario {
+        name: "lvm2-services",
+        about: "events of udev, lvmpolld and LVM2's own pvmove beside a move: each goes on or is refused",
+        frontends: Frontend::DM,
+        disks: FOUR,
+        timeout_s: 300,
+        run: services,
+        ..Scenario::DEFAULT
+    },
+];
+
+fn vgrename(guest: &mut Guest) -> Result<()> {
+    let slow = guest.faulty("pv2")?;
+    let rig = Lvm2::over(guest, vec![guest.disk("pv1")?, slow.path(), guest.disk("pv3")?])?;
+    let home = rig.lv("home", &[(1, 16)])?;
+    let writer = rig::writer(&home, 2201)?;
+    rig.slow(&slow, 1500)?;
+    let mut moving = rig.spawn_move("", &[&rig.pv(1), &rig.pv(2)])?;
+    rig.wait_for_mid_copy()?;
+    rig.lvm(&["vgrename", VG, "renamed"])?;
+    fixture::served(&writer)?;
+    ensure!(moving.is_running()?, "the move ended: it was too fast, or the new name ended it");
+    rig.slow(&slow, 0)?;
+    moving.wait(HANG * 3)?.ok()?;
+    fixture::served(&writer)?;
+    for device in guest.dm_devices()? {
+        ensure!(!device.name.contains("lvshift"), "a device is left: {device:?}");
+    }
+    // Under its old name nothing is found any more; so back to that for the last look.
+    rig.lvm(&["vgrename", "renamed", VG])?;
+    rig.at_rest()?;
+    rig.is_on("home", 2)?;
+    fixture::served(&writer)?;
+    writer.stop()?.clean()?;
+    rig.reads_from_its_places("home")?;
+    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+}
+
+const POLLD: &[&str] = &["--config", "global{use_lvmpolld=1}"];
+
+fn services(guest: &mut Guest) -> Result<()> {
+    let slow = guest.faulty("pv2")?;
+    let devices = vec![guest.disk("pv1")?, slow.path(), guest.disk("pv3")?, guest.disk("pv4")?];
+    let rig = Lvm2::over(guest, devices)?;
+    let (home, opt) = (rig.lv("home", &[(1, 20)])?, rig.lv("opt", &[(3, 4)])?);
+    let writers = [rig::writer(&home, 2211)?, rig::writer(&opt, 2212)?];
+    let polld = guest.spawn_env(&[], "lvmpolld", &["-f"])?;
+    rig.slow(&slow, 1500)?;
+    let mut moving = rig.spawn_move("", &[&rig.pv(1), &rig.pv(2)])?;
+    rig.wait_for_mid_copy()?;
+    let (one, two, three, four) = (rig.pv(1), rig.pv(2), rig.pv(3), rig.pv(4));
+    let events = ["--config", "global{event_activation=1}"];
+    let online = ["pvscan", "--cache", "-aay", "--autoactivation", "event"];
+    let goes_on = [
+        // What udev's rule runs for each PV that appears or changes, and what activates the VG then.
+        [&online[..], &[one.as_str()], &events[..]].concat(),
+        [&online[..], &[two.as_str()], &events[..]].concat(),
+        [&["vgchange", "-aay", "--autoactivation", "event", VG][..], &events[..]].concat(),
+        // What lvm2-monitor does where dmeventd is not there.
+        vec!["vgchange", "--poll", "y", VG],
+        [&["vgchange", "--poll", "y", VG][..], POLLD].concat(),
+        // LVM2's own pvmove of an LV that does not move, by itself and by lvmpolld.
+        vec!["pvmove", "-i1", "-n", "opt", &three, &four],
+        [&["pvmove", "-i1", "-n", "opt", &four, &three][..], POLLD].concat(),
+    ];
+    for args in goes_on {
+        rig.lvm(&args)?;
+        ensure!(moving.is_running()?, "the move ended: it was too fast, or {args:?} ended it");
+        writers.iter().try_for_each(fixture::served)?;
+    }
+    for args in [
+        [&["pvmove", "-i1", &one, &three][..], POLLD].concat(),
+        [&["pvmove", "-i1", "-n", "home", &two, &four][..], POLLD].concat(),
+    ] {
+        let run = rig.lvm_may_fail(&args)?;
+        ensure!(run.status != Some(0), "it was not refused: {run}");
+        ensure!(moving.is_running()?, "the move ended: it was too fast, or {args:?} ended it");
+    }
+    // It undoes no move of ours, either: it knows of none.
+    rig.lvm_may_fail(&[&["pvmove", "--abort"][..], POLLD].concat())?;
+    ensure!(moving.is_running()?, "LVM2's own `pvmove --abort` ended the move");
+    rig.slow(&slow, 0)?;
+    moving.wait(HANG * 3)?.ok()?;
+    polld.kill()?;
+    rig.at_rest()?;
+    rig.is_on("home", 2)?;
+    rig.is_on("opt", 3)?;
+    for writer in writers {
+        fixture::served(&writer)?;
+        writer.stop()?.clean()?;
+    }
+    rig.reads_from_its_places("home")?;
+    rig.reads_from_its_places("opt")?;
+    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+}
