@@ -110,38 +110,6 @@ const SNAPSHOT: Kind = Kind {
     seed: 2008,
 };
 
-/// What goes on beside a move of whatever kind.
-const GOES_ON: &[&str] =
-    &["lvs -a lvg", "vgck lvg", "lvchange --refresh lvg/top", "vgchange -ay lvg"];
-const RAID1_REFUSED: &[&str] = &[
-    "lvextend -l+1 lvg/top",
-    "lvconvert -y -m0 lvg/top PV3",
-    "lvconvert -y -m2 lvg/top PV4",
-    "lvconvert -y --repair lvg/top",
-    "lvconvert -y --replace PV3 lvg/top PV4",
-    "lvconvert -y --splitmirrors 1 --trackchanges lvg/top",
-    "lvremove -f lvg/top",
-    "lvrename lvg top other",
-];
-const THIN_REFUSED: &[&str] = &[
-    "lvextend -l+1 lvg/pool PV3",
-    "lvextend --poolmetadatasize +1m lvg/pool PV3",
-    "lvextend -L+1m lvg/top",
-    "lvconvert -y --repair lvg/pool",
-    "lvremove -f lvg/other",
-    "lvremove -f lvg/pool",
-    "lvrename lvg other another",
-];
-const SNAPSHOT_REFUSED: &[&str] = &[
-    "lvextend -l+1 lvg/snap PV3",
-    "lvextend -l+1 lvg/top PV3",
-    "lvremove -f lvg/snap",
-    "lvremove -f lvg/top",
-    "lvconvert -y --merge lvg/snap",
-    "lvconvert -y --splitsnapshot lvg/snap",
-    "lvcreate -y -s -l1 -n more lvg/top PV3",
-];
-
 /// A first boot with a whole move and half a one, and a second after the cut.
 macro_rules! kind {
     ($name:literal, $about:literal, $kind:expr) => {
@@ -188,33 +156,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "a snapshot and its origin move; cut in mid-copy, LVM2 activates it",
         SNAPSHOT
     ),
-    Scenario {
-        name: "lvm2-raid1-beside",
-        about: "LVM2's commands on a raid1 LV while an image moves: each goes on or is refused, the move lives",
-        frontends: Frontend::DM,
-        disks: FOUR,
-        timeout_s: 300,
-        run: |guest| beside(guest, &RAID1, GOES_ON, RAID1_REFUSED),
-        ..Scenario::DEFAULT
-    },
-    Scenario {
-        name: "lvm2-thin-beside",
-        about: "LVM2's commands on a thin pool while it moves: each goes on or is refused, the move lives",
-        frontends: Frontend::DM,
-        disks: FOUR,
-        timeout_s: 300,
-        run: |guest| beside(guest, &THIN, GOES_ON, THIN_REFUSED),
-        ..Scenario::DEFAULT
-    },
-    Scenario {
-        name: "lvm2-snapshot-beside",
-        about: "LVM2's commands on an origin and its snapshot while they move: each goes on or is refused",
-        frontends: Frontend::DM,
-        disks: FOUR,
-        timeout_s: 300,
-        run: |guest| beside(guest, &SNAPSHOT, GOES_ON, SNAPSHOT_REFUSED),
-        ..Scenario::DEFAULT
-    },
     Scenario {
         name: "lvm2-many",
         about: "64 segments of one LV and another LV are one move of four commits, with extents of 384 KiB",
@@ -367,43 +308,6 @@ fn overwrite(rig: &Lvm2<'_>, pv: usize) -> Result<()> {
         device.display()
     );
     rig.guest.sh(&script).map(drop)
-}
-
-/// LVM2's commands on the LV above and its other parts, while a part moves: each goes on or is refused, and the move
-/// lives.
-fn beside(guest: &mut Guest, kind: &Kind, go_on: &[&str], refused: &[&str]) -> Result<()> {
-    for module in kind.modules {
-        guest.modprobe(module)?;
-    }
-    let slow = guest.faulty("pv2")?;
-    let devices = vec![guest.disk("pv1")?, slow.path(), guest.disk("pv3")?, guest.disk("pv4")?];
-    let rig = Lvm2::over(guest, devices)?;
-    make(&rig, kind)?;
-    let writer = Writer::start(config(kind))?;
-    writer.wait_for_writes(10, HANG)?;
-    rig.slow(&slow, 1500)?;
-    let mut moving = rig.spawn_move("", &[&rig.pv(1), &rig.pv(2)])?;
-    rig.wait_for_mid_copy()?;
-    for line in go_on {
-        let run = lvm(&rig, line)?;
-        ensure!(run.status == Some(0), "it does not go on beside a move: {run}");
-        ensure!(moving.is_running()?, "the move ended: it was too fast, or `{line}` ended it");
-    }
-    for line in refused {
-        let run = lvm(&rig, line)?;
-        ensure!(run.status != Some(0), "it was not refused: {run}");
-        ensure!(moving.is_running()?, "the move ended: it was too fast, or `{line}` ended it");
-    }
-    rig.slow(&slow, 0)?;
-    fixture::served(&writer)?;
-    moving.wait(HANG * 3)?.ok()?;
-    rig.nothing_is_left()?;
-    for part in kind.parts {
-        lies_on(&rig, part, 2)?;
-    }
-    fixture::served(&writer)?;
-    writer.stop()?.clean()?;
-    rig.lvm(&["vgchange", "-an", VG]).map(drop)
 }
 
 /// Many segments and LVs, with extents of 384 KiB, are one move and four commits.

@@ -1,6 +1,5 @@
 //! LVM2's own tools and volume groups beside ours.
 
-mod beside;
 mod control;
 mod crash;
 mod daemon;
@@ -17,7 +16,6 @@ use crate::scenario::Scenario;
 
 /// One list a file.
 pub(super) const LISTS: &[&[Scenario]] = &[
-    beside::SCENARIOS,
     control::SCENARIOS,
     faults::SCENARIOS,
     crash::SCENARIOS,
