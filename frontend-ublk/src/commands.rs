@@ -11,7 +11,7 @@ use lvshift_frontend_common::output;
 use lvshift_frontend_common::vg::{Hold, OpenVg};
 
 use crate::client::Ublk;
-use crate::platform;
+use crate::platform::{self, Role};
 use crate::protocol::{Dev, Request, Tuning, WireTable};
 
 /// Does one of them.
@@ -25,7 +25,12 @@ pub(crate) fn run(command: OwnCommand) -> ExitCode {
                     .for_each(|(_, name)| output::out(&format!("{name}\n")));
                 return ExitCode::SUCCESS;
             }
-            return args.vg.map_or(ExitCode::from(3), |vg| platform::daemon(vg, args.foreground));
+            let role = match (args.foreground, args.standby) {
+                (_, true) => Role::Standby,
+                (true, false) => Role::Daemon,
+                (false, false) => Role::Guardian,
+            };
+            return args.vg.map_or(ExitCode::from(3), |vg| platform::daemon(vg, role));
         }
         OwnCommand::Upgrade(args) => Box::new(move || upgrade(args.vg.as_deref())),
         OwnCommand::Tables(args) => Box::new(move || tables(&args.lv)),

@@ -2,8 +2,9 @@
 //!
 //! Commands have `LVSHIFT_FAIL_AT`; a daemon outlives the command that started it, and the next one
 //! is not to die at the same place for ever. So the file that `LVSHIFT_DAEMON_FAIL_FILE` names holds
-//! lines `NAME` or `NAME COUNT`: who passes the point of the first line (for the COUNTth time in its
-//! life) takes that line away and dies by SIGKILL. Nothing on the path of a request is a fail point.
+//! lines `NAME`, `NAME COUNT` or `NAME COUNT HOW`: who passes the point of the first line (for the COUNTth
+//! time in its life) takes that line away and dies: by SIGKILL, or as HOW says, by `exit` or by `panic`.
+//! Nothing on the path of a request is a fail point.
 //!
 //! They are there in a build with the feature `failpoints`, which the test VM's alone has.
 
@@ -112,22 +113,41 @@ pub(crate) fn pass(point: Point) {
     let Some(n) = Point::ALL.iter().position(|(known, _)| *known == point) else { return };
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let passed = PASSED[n].fetch_add(1, Ordering::Relaxed) + 1;
-    if take(file, Point::ALL[n].1, passed) {
+    if let Some(how) = take(file, Point::ALL[n].1, passed) {
         output::err(&format!("lvshift-ublk: fail point {}\n", Point::ALL[n].1));
+        match how {
+            How::Exit => std::process::exit(5),
+            How::Panic => panic!("fail point {}", Point::ALL[n].1),
+            How::Kill => {}
+        }
         // If even this fails, the test that set the point sees that it had no effect.
         let _ = kill_process(getpid(), Signal::KILL);
     }
 }
 
-/// Takes the first line away if it is this point's. On any error nobody dies.
+/// How somebody dies.
 #[cfg(any(test, feature = "failpoints"))]
-fn take(file: &Path, name: &str, passed: u32) -> bool {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Kill,
+    Exit,
+    Panic,
+}
+
+/// Takes the first line away if it is this point's, and says how to die. On any error nobody dies.
+#[cfg(any(test, feature = "failpoints"))]
+fn take(file: &Path, name: &str, passed: u32) -> Option<How> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
     let mut words = first.split_whitespace();
     let wanted = words.next() == Some(name);
     let count = words.next().and_then(|count| count.parse().ok()).unwrap_or(1);
-    wanted && passed >= count && std::fs::write(file, rest).is_ok()
+    let how = match words.next() {
+        Some("exit") => How::Exit,
+        Some("panic") => How::Panic,
+        _ => How::Kill,
+    };
+    (wanted && passed >= count && std::fs::write(file, rest).is_ok()).then_some(how)
 }
 
 #[cfg(test)]
@@ -137,15 +157,15 @@ mod tests {
     #[test]
     fn a_line_is_taken_once_and_in_its_turn() {
         let file = std::env::temp_dir().join(format!("lvshift-fail-{}", std::process::id()));
-        std::fs::write(&file, "copy-begun 2\nsuspended\n").expect("a scratch file");
-        assert!(!take(&file, "suspended", 1), "not the first line's");
-        assert!(!take(&file, "copy-begun", 1), "not the second time");
-        assert!(take(&file, "copy-begun", 2));
-        assert!(!take(&file, "copy-begun", 3), "it was taken");
-        assert!(take(&file, "suspended", 1));
-        assert!(!take(&file, "suspended", 1));
+        std::fs::write(&file, "copy-begun 2\nsuspended 1 panic\n").expect("a scratch file");
+        assert_eq!(take(&file, "suspended", 1), None, "not the first line's");
+        assert_eq!(take(&file, "copy-begun", 1), None, "not the second time");
+        assert_eq!(take(&file, "copy-begun", 2), Some(How::Kill));
+        assert_eq!(take(&file, "copy-begun", 3), None, "it was taken");
+        assert_eq!(take(&file, "suspended", 1), Some(How::Panic));
+        assert_eq!(take(&file, "suspended", 1), None);
         std::fs::remove_file(&file).expect("it is there");
-        assert!(!take(&file, "suspended", 1), "no file, no effect");
+        assert_eq!(take(&file, "suspended", 1), None, "no file, no effect");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use lvshift_core::mirror;
 use lvshift_core::table::{Area, Log, Mirror, Segment, SyncHint, Target};
-use lvshift_core::units::{DeviceNumber, Sectors};
+use lvshift_core::units::{DeviceNumber, Sectors, Uuid};
 use lvshift_frontend_common::error::{Error, Kind};
+use lvshift_frontend_common::pv::KnownPv;
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change that an older end would misread.
@@ -37,6 +38,16 @@ pub(crate) struct WirePv {
 impl WirePv {
     pub(crate) fn number(&self) -> DeviceNumber {
         DeviceNumber { major: self.major, minor: self.minor }
+    }
+
+    /// What a new daemon has to know of it.
+    pub(crate) fn known(&self) -> KnownPv {
+        KnownPv {
+            uuid: Uuid(self.uuid),
+            path: self.path.clone().into(),
+            number: self.number(),
+            disk_sequence: self.disk_sequence,
+        }
     }
 }
 

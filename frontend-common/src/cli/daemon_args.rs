@@ -87,6 +87,9 @@ pub struct Daemon {
     /// Stay in the foreground, and leave it to somebody else to start it again when it dies.
     #[arg(long)]
     pub foreground: bool,
+    /// Wait, loaded and locked into memory, until the process that has started this one needs it.
+    #[arg(long, hide = true)]
+    pub standby: bool,
     /// List the names at which it can be made to die (for tests).
     #[cfg(feature = "failpoints")]
     #[arg(long, hide = true)]

@@ -11,4 +11,4 @@ pub(crate) use create::write_label;
 pub use create::{CreateOptions, create, new_uuid, remove};
 pub(crate) use create::{claim, repair_label};
 pub use members::{Member, Members};
-pub use scan::{FoundPv, Scan};
+pub use scan::{FoundPv, KnownPv, Scan};

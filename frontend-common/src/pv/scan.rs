@@ -9,7 +9,7 @@ use lvshift_core::units::{DeviceNumber, Sectors, Uuid};
 use lvshift_on_disk_format::Label;
 
 use super::probe::{self, Probe, Slots};
-use crate::device::{Access, BlockDevice, answering, candidates};
+use crate::device::{Access, BlockDevice, answering, candidates, sysfs};
 use crate::error::{Error, Kind, Result};
 
 /// A device with a label that can be believed, not a clone, not shrunk.
@@ -31,6 +31,33 @@ pub struct FoundPv {
     pub(crate) label: Label,
     pub(crate) found: Found,
     users: Vec<DeviceNumber>,
+}
+
+/// A device that was seen to be a PV before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownPv {
+    /// The PV that it was.
+    pub uuid: Uuid,
+    /// Its path.
+    pub path: PathBuf,
+    /// Its number.
+    pub number: DeviceNumber,
+    /// Its disk sequence, where the kernel knows one: a number that no other disk of this boot has.
+    pub disk_sequence: Option<u64>,
+}
+
+impl KnownPv {
+    fn open(&self) -> Result<BlockDevice> {
+        let other = || {
+            Error::new(Kind::Missing, format!("PV {} is not where it was", self.uuid))
+                .device(self.path.display())
+        };
+        let device = BlockDevice::open(&self.path, Access::Read).map_err(|_| other())?;
+        let sequence = sysfs::disk_sequence(self.number);
+        let same = device.number() == self.number
+            && self.disk_sequence.is_none_or(|before| sequence == Some(before));
+        if same { Ok(device) } else { Err(other()) }
+    }
 }
 
 /// What a look at all block devices found.
@@ -66,6 +93,16 @@ impl Scan {
             }
         });
         Ok(Scan::of(answering(devices.collect(), |(device, _)| device).into_iter()))
+    }
+
+    /// Looks at these devices alone, and none of them longer than any other scan does.
+    ///
+    /// # Errors
+    /// `Kind::Missing` where one is not there any more, or is another one.
+    pub fn known(known: &[KnownPv]) -> Result<Scan> {
+        let devices: Result<Vec<BlockDevice>> = known.iter().map(KnownPv::open).collect();
+        let devices = answering(devices?, |device| device);
+        Ok(Scan::of(devices.into_iter().map(|device| (device, Vec::new()))))
     }
 
     /// The same over devices that are already open.

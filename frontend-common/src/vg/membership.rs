@@ -71,7 +71,8 @@ impl OpenVg {
         let spare: Vec<Member> = Vec::new();
         let (members, health) = (Members::default(), Health::default());
         let refused = Vec::new();
-        let mut open = OpenVg { vg, writable: true, members, spare, health, refused, held };
+        let mut open =
+            OpenVg { vg, writable: true, members, spare, health, refused, held, may_scan: true };
         open.add(pvs)?;
         Ok(open)
     }

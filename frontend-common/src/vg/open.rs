@@ -10,7 +10,7 @@ use super::{Health, Vg};
 use crate::error::{Error, Kind, Result};
 use crate::front_end::View;
 use crate::lock::{self, Lock};
-use crate::pv::{FoundPv, Member, Members, Scan};
+use crate::pv::{FoundPv, KnownPv, Member, Members, Scan};
 
 /// Whether the metadata lock stays taken after opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct OpenVg {
     /// Why devices that look like PVs are not used: one of them may be a missing PV.
     pub(super) refused: Vec<String>,
     pub(super) held: Option<Lock>,
+    /// Whether devices that are not known yet may be looked for.
+    pub(super) may_scan: bool,
 }
 
 impl OpenVg {
@@ -92,7 +94,24 @@ impl OpenVg {
         pool.iter_mut().for_each(|member| member.pv.refresh());
         let Read { vg, writable, members, spare, health } = read(uuid, pool)?;
         let held = (hold == Hold::Keep).then_some(lock);
-        Ok(OpenVg { vg, writable, members, spare, health, refused, held })
+        Ok(OpenVg { vg, writable, members, spare, health, refused, held, may_scan: true })
+    }
+
+    /// Opens the VG with this UUID over these devices and touches no other, now and later. It is for
+    /// whoever takes over: to read any device of this host may be to wait for what is to be taken over.
+    ///
+    /// # Errors
+    /// As [`OpenVg::open`], and `Kind::Missing` where one of the devices is not the one that it was, or
+    /// the VG lists a PV that is none of them: then they have to be looked for.
+    pub fn open_known(known: &[KnownPv], uuid: Uuid) -> Result<OpenVg> {
+        let scan = Scan::known(known)?;
+        let mut vg = OpenVg::open_by_uuid(scan, uuid, Hold::Release)?;
+        vg.may_scan = false;
+        let is_known = |pv: &Uuid| known.iter().any(|one| one.uuid == *pv);
+        match vg.vg.pvs().iter().map(|pv| pv.uuid).find(|pv| !is_known(pv)) {
+            None => Ok(vg),
+            Some(new) => Err(Error::new(Kind::Missing, format!("PV {new} came since"))),
+        }
     }
 
     /// The names of all VGs that the PVs found name, sorted.
@@ -169,7 +188,8 @@ impl OpenVg {
         pool.iter_mut().for_each(|member| member.pv.refresh());
         let known: Vec<Uuid> = pool.iter().map(|member| member.uuid).collect();
         self.take_over(read(uuid, pool)?);
-        if self.missing().iter().any(|uuid| !known.contains(uuid))
+        if self.may_scan
+            && self.missing().iter().any(|uuid| !known.contains(uuid))
             && let Ok(scan) = Scan::run()
         {
             let mut pool = std::mem::take(&mut self.members).into_pool();

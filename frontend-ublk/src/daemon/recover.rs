@@ -10,6 +10,7 @@ use lvshift_core::units::Uuid;
 use lvshift_frontend_common::activation;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::FrontEnd as _;
+use lvshift_frontend_common::pv::KnownPv;
 use lvshift_frontend_common::vg::{Hold, OpenVg};
 use lvshift_frontend_common::{lock, lvm2, output};
 
@@ -17,7 +18,7 @@ use crate::channel::Answers;
 use crate::client::Ublk;
 use crate::failpoint::{self, Point};
 use crate::platform::{Instant, files, sleep};
-use crate::protocol::{Kept, Request};
+use crate::protocol::{Kept, Request, WirePv};
 
 /// How long a recovery is tried again before what waits goes on waiting.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -102,6 +103,16 @@ pub(crate) fn settle(vg: Uuid, daemon: &Arc<dyn Answers>, lv: Uuid) -> bool {
 }
 
 fn open(uuid: Uuid) -> Result<OpenVg> {
+    // What the dead one has noted, and no other device: any of them may hang, or wait for us.
+    let known: Vec<KnownPv> = files::noted_pvs(uuid).iter().map(WirePv::known).collect();
+    if !known.is_empty() {
+        match OpenVg::open_known(&known, uuid) {
+            Err(error) if error.kind == Kind::Missing => {
+                output::err(&format!("lvshift-ublk: looking for the PVs anew: {error}\n"));
+            }
+            opened => return opened,
+        }
+    }
     let all = OpenVg::open_all(Hold::Release)?;
     let found = all.into_iter().flatten().find(|vg| vg.vg().uuid() == uuid);
     found.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no VG {uuid}")))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use lvshift_core::chunk::Authority;
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::error::{Error, Kind, Result};
+use lvshift_frontend_common::output;
 
 use super::held::Held;
 use crate::device::{Device, FreshSeal, Wanted, can_grow, cannot_grow};
@@ -14,7 +15,7 @@ use crate::failpoint::{self, Point};
 use crate::platform::Control;
 use crate::platform::{Note, files};
 use crate::protocol::{
-    Answer, Kept, Request, Tuning, VERSION, WireCopy, WireDevice, WireTable, WireTables,
+    Answer, Kept, Request, Tuning, VERSION, WireCopy, WireDevice, WirePv, WireTable, WireTables,
     WireUnreadable,
 };
 use crate::uapi::STATE_DEAD;
@@ -39,6 +40,8 @@ pub(super) struct State {
     /// Devices of a dead daemon that wait to be taken over.
     orphans: BTreeMap<Id, u32>,
     events: Arc<Events>,
+    /// The PVs as they were noted last.
+    noted: Vec<WirePv>,
 }
 
 impl State {
@@ -59,7 +62,15 @@ impl State {
                 None => files::forget(note.device)?,
             }
         }
-        Ok(State { vg, control, held: Held::default(), entries: BTreeMap::new(), orphans, events })
+        Ok(State {
+            vg,
+            control,
+            held: Held::default(),
+            entries: BTreeMap::new(),
+            orphans,
+            events,
+            noted: Vec::new(),
+        })
     }
 
     /// The LVs whose devices wait to be taken over.
@@ -96,7 +107,7 @@ impl State {
             Request::Refresh { lv, table } => self.refresh(lv, table)?,
             Request::Rename { lv, name } => self.entry(lv)?.name = name,
             Request::CreateShadow { lv, table } => {
-                self.held.hold(&[&table], false)?;
+                self.hold(&[&table], false)?;
                 self.entries.entry(lv).or_default().shadow = Some(table);
             }
             Request::RemoveShadow { lv } => {
@@ -215,7 +226,7 @@ impl State {
         let existing = self.orphans.get(&lv).copied();
         let shadow = self.entries.get(&lv).and_then(|entry| entry.shadow.clone());
         let tables: Vec<&WireTable> = std::iter::once(&table).chain(shadow.as_ref()).collect();
-        self.held.hold(&tables, existing.is_some())?;
+        self.hold(&tables, existing.is_some())?;
         failpoint::pass(Point::PvsHeld);
         let vg = self.vg.0;
         let started = Device::start(
@@ -260,8 +271,22 @@ impl State {
         Ok(())
     }
 
+    /// Holds what these tables need, and notes which devices the PVs are for whoever takes over.
+    fn hold(&mut self, tables: &[&WireTable], fence: bool) -> Result<()> {
+        self.held.hold(tables, fence)?;
+        let Some(table) = tables.first().filter(|table| table.pvs != self.noted) else {
+            return Ok(());
+        };
+        self.noted.clone_from(&table.pvs);
+        if let Err(error) = files::note_pvs(self.vg, &self.noted) {
+            output::err(&format!("lvshift-ublk: who takes over will look for the PVs: {error}\n"));
+            files::forget_pvs(self.vg);
+        }
+        Ok(())
+    }
+
     fn load(&mut self, lv: Id, name: String, table: WireTable) -> Result<()> {
-        self.held.hold(&[&table], false)?;
+        self.hold(&[&table], false)?;
         let entry = self.entries.entry(lv).or_default();
         if let Some(device) = &entry.device {
             device.check(&table, entry.shadow.as_ref(), &self.held.devices)?;
@@ -291,7 +316,7 @@ impl State {
     }
 
     fn refresh(&mut self, lv: Id, table: WireTable) -> Result<()> {
-        self.held.hold(&[&table], false)?;
+        self.hold(&[&table], false)?;
         let devices = self.held.devices.clone();
         let Some(entry) = self.entries.get_mut(&lv) else { return Ok(()) };
         let Some(device) = &mut entry.device else { return Ok(()) };

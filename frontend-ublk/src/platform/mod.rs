@@ -17,6 +17,17 @@ pub(crate) use self::linux::*;
 #[cfg(feature = "sim")]
 pub(crate) use self::sim::*;
 
+/// What a process of the daemon's is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It sees to it that there is a daemon.
+    Guardian,
+    /// It is the daemon as soon as its guardian says so.
+    Standby,
+    /// It serves.
+    Daemon,
+}
+
 /// A slot of a ring's table of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot(pub(crate) u32);

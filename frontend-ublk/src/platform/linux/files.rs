@@ -12,7 +12,7 @@ use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::lock::run_directory;
 
 use crate::platform::Note;
-use crate::protocol::{Kept, Tuning};
+use crate::protocol::{Kept, Tuning, WirePv};
 
 fn directory() -> Result<PathBuf> {
     let path = run_directory()?.join("ublk");
@@ -81,6 +81,32 @@ pub(crate) fn notes(vg: Uuid) -> Result<Vec<Note>> {
     }
     notes.sort_by_key(|note| note.device);
     Ok(notes)
+}
+
+/// Notes which devices are the VG's PVs: by these, and nothing else, a new daemon takes over.
+pub(crate) fn note_pvs(vg: Uuid, pvs: &[WirePv]) -> Result<()> {
+    let directory = directory()?;
+    let scratch = directory.join(format!(".{vg}.pvs"));
+    let text = serde_json::to_vec(pvs).map_err(|error| failed(error.into()))?;
+    let write = || -> std::io::Result<()> {
+        File::create(&scratch)?.write_all(&text)?;
+        fs::rename(&scratch, directory.join(format!("{vg}.pvs")))
+    };
+    write().map_err(failed)
+}
+
+/// Forgets them: better no note than an old one.
+pub(crate) fn forget_pvs(vg: Uuid) {
+    if let Ok(directory) = directory() {
+        let _ = fs::remove_file(directory.join(format!("{vg}.pvs")));
+    }
+}
+
+/// The devices that were noted; none where nobody has, or the note makes no sense.
+pub(crate) fn noted_pvs(vg: Uuid) -> Vec<WirePv> {
+    let text =
+        directory().and_then(|path| fs::read(path.join(format!("{vg}.pvs"))).map_err(failed));
+    text.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
 
 /// The names of the VG and the LV that a device (`ublkb0`) is, for udev's rules.

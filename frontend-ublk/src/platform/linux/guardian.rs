@@ -1,49 +1,179 @@
-//! Somebody who starts the daemon again when it is killed: without systemd nobody else would, and
-//! every user of its devices would wait for the next command that a person types.
+//! Somebody who sees to it that the VG is served again when its daemon ends, whatever ended it: without
+//! systemd nobody else would, and every user of its devices would wait for the next command that a person
+//! types.
+//!
+//! Beside the daemon waits a standby, loaded and locked into memory. It takes over at one byte from us: to
+//! start a program when the daemon is dead is to read it, and the file, or the swap that has to make room
+//! for it, may lie on the very LVs that nobody serves.
 
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Command, ExitCode};
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::output;
+use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
-use super::protect;
+use super::connection::ANOTHER_SERVES;
+use super::{files, process};
 
-/// A daemon that lived shorter than this is started again with a pause in between.
+/// A process that lived shorter than this is followed by the next one after a pause.
 const SHORT_LIFE: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_secs(1);
+/// The first pause; each one that follows a short life is twice as long, up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Starts the daemon and stays until it ends by its own will.
+/// Starts the daemon and stays until there is nothing to serve.
 pub(super) fn guard(vg: Uuid) -> ExitCode {
-    // A command may have started us: its end is not ours.
-    let _ = rustix::process::setsid();
-    protect::protect();
+    process::call_itself("lvshift-guard");
+    process::belong_to_nobody();
+    let mut lives = Lives::default();
+    let mut daemon = match Standby::load(vg).and_then(Standby::wake) {
+        Ok(daemon) => daemon,
+        Err(error) => {
+            output::err(&format!(
+                "lvshift-ublk: the daemon of VG {vg} cannot be started: {error}\n"
+            ));
+            return ExitCode::from(5);
+        }
+    };
+    let mut standby = load_or_say(vg);
     loop {
-        let started = Instant::now();
-        let ended = Command::new("/proc/self/exe")
-            // A leading @ tells a system that shuts down to leave it alive: it serves disks.
-            .arg0("@lvshift-ublk")
-            .args(["daemon", "--vg", &vg.to_string(), "--foreground"])
-            .status();
-        match ended {
-            Ok(status) if status.signal().is_some() => {
-                output::err(&format!(
-                    "lvshift-ublk: the daemon of VG {vg} died ({status}); starting another\n"
-                ));
-                if started.elapsed() < SHORT_LIFE {
-                    std::thread::sleep(PAUSE);
-                }
+        let (pid, status) = match wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) => (pid, Some(status)),
+            Ok(None) | Err(rustix::io::Errno::INTR) => continue,
+            // There is nobody left, and nobody has told us.
+            Err(_) => (daemon.pid, None),
+        };
+        if pid == daemon.pid {
+            if let Some(code) = is_done(vg, status) {
+                return ExitCode::from(code);
             }
-            Ok(status) => {
-                return ExitCode::from(u8::try_from(status.code().unwrap_or(5)).unwrap_or(5));
+            output::err(&format!(
+                "lvshift-ublk: the daemon of VG {vg} ended ({}); another takes over\n",
+                shown(status)
+            ));
+            std::thread::sleep(lives.pause(daemon.born));
+            daemon = next(vg, standby.take(), &mut lives);
+            standby = load_or_say(vg);
+        } else if standby.as_ref().is_some_and(|standby| standby.process.pid == pid) {
+            if standby.take().is_some_and(|standby| standby.process.born.elapsed() < SHORT_LIFE) {
+                std::thread::sleep(FIRST_PAUSE);
             }
+            standby = load_or_say(vg);
+        }
+    }
+}
+
+/// The code to end with, where nothing is left to be served: the daemon has ended by its own will, or
+/// could not begin and has left no device.
+fn is_done(vg: Uuid, status: Option<WaitStatus>) -> Option<u8> {
+    let code = status?.exit_status().and_then(|code| u8::try_from(code).ok())?;
+    let nothing_waits = || files::notes(vg).is_ok_and(|notes| notes.is_empty());
+    (code == 0 || code == ANOTHER_SERVES || nothing_waits()).then_some(code)
+}
+
+/// Brings the next daemon to life; goes on until there is one.
+fn next(vg: Uuid, mut standby: Option<Standby>, lives: &mut Lives) -> Process {
+    loop {
+        let began = Instant::now();
+        let loaded = standby.take().map_or_else(|| Standby::load(vg), Ok);
+        match loaded.and_then(Standby::wake) {
+            Ok(daemon) => return daemon,
             Err(error) => {
                 output::err(&format!(
-                    "lvshift-ublk: the daemon of VG {vg} cannot be started: {error}\n"
+                    "lvshift-ublk: no daemon of VG {vg} can be started: {error}; its I/O waits\n"
                 ));
-                return ExitCode::from(5);
+                std::thread::sleep(lives.pause(began).max(FIRST_PAUSE));
             }
+        }
+    }
+}
+
+fn load_or_say(vg: Uuid) -> Option<Standby> {
+    let loaded = Standby::load(vg);
+    if let Err(error) = &loaded {
+        output::err(&format!("lvshift-ublk: no standby for VG {vg}: {error}\n"));
+    }
+    loaded.ok()
+}
+
+fn shown(status: Option<WaitStatus>) -> String {
+    let signal = status.and_then(WaitStatus::terminating_signal);
+    match (signal, status.and_then(WaitStatus::exit_status)) {
+        (Some(signal), _) => format!("signal {signal}"),
+        (None, Some(code)) => format!("exit status {code}"),
+        (None, None) => "nobody knows how".to_owned(),
+    }
+}
+
+/// A process of ours.
+#[derive(Clone, Copy, Debug)]
+struct Process {
+    pid: Pid,
+    born: Instant,
+}
+
+/// One that waits to be the daemon. It ends when it is dropped.
+#[derive(Debug)]
+struct Standby {
+    process: Process,
+    word: ChildStdin,
+}
+
+impl Standby {
+    fn load(vg: Uuid) -> std::io::Result<Standby> {
+        let mut child: Child = Command::new("/proc/self/exe")
+            // A leading @ tells a system that shuts down to leave it alive: it serves disks.
+            .arg0("@lvshift-ublk")
+            .args(["daemon", "--vg", &vg.to_string(), "--foreground", "--standby"])
+            .stdin(Stdio::piped())
+            .spawn()?;
+        let word = child.stdin.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
+        let process = Process { pid: Pid::from_child(&child), born: Instant::now() };
+        Ok(Standby { process, word })
+    }
+
+    /// Makes it the daemon.
+    fn wake(mut self) -> std::io::Result<Process> {
+        self.word.write_all(&process::WAKE)?;
+        Ok(Process { born: Instant::now(), ..self.process })
+    }
+}
+
+/// How long to wait between one life and the next.
+#[derive(Debug, Default)]
+struct Lives {
+    short: u32,
+}
+
+impl Lives {
+    /// After a process that was born then: nothing the first time, and longer with each short life.
+    fn pause(&mut self, born: Instant) -> Duration {
+        if born.elapsed() >= SHORT_LIFE {
+            self.short = 0;
+        }
+        let pause = match self.short {
+            0 => Duration::ZERO,
+            n => (FIRST_PAUSE * 2_u32.saturating_pow(n - 1)).min(LAST_PAUSE),
+        };
+        self.short = self.short.saturating_add(1).min(16);
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_with_each_short_life_and_begin_anew_after_a_long_one() {
+        let mut lives = Lives::default();
+        let pauses: Vec<u128> = (0..9).map(|_| lives.pause(Instant::now()).as_millis()).collect();
+        assert_eq!(pauses, [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        if let Some(born) = Instant::now().checked_sub(SHORT_LIFE) {
+            assert_eq!(lives.pause(born), Duration::ZERO);
         }
     }
 }

@@ -26,6 +26,9 @@ const SETTLE_AGAIN: Duration = Duration::from_secs(2);
 /// With nothing to serve, a daemon ends after this time.
 const IDLE_LIMIT: Duration = Duration::from_secs(2);
 
+/// The pause before what could not be taken over is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// Answers until nothing is served any more, or somebody ends it.
 pub(super) async fn serve(vg: Uuid, daemon: Daemon) -> Result<()> {
     let failed = |error: std::io::Error| {
@@ -46,10 +49,9 @@ pub(super) async fn serve(vg: Uuid, daemon: Daemon) -> Result<()> {
         let (scratch, path) = (scratch.clone(), path.clone());
         let own = Arc::new(daemon.clone());
         recovery = Some(tokio::task::spawn_blocking(move || {
-            take_over(vg, own.clone(), &orphans);
-            let done = std::fs::rename(&scratch, &path);
-            let daemon: Arc<dyn Answers> = own;
-            let mut left = orphans;
+            take_over(vg, Arc::clone(&own) as Arc<dyn Answers>, &orphans);
+            let renamed = std::fs::rename(&scratch, &path);
+            let (daemon, mut left) = (Arc::clone(&own) as Arc<dyn Answers>, orphans);
             // LVM2 may be at work for long, and everybody else finds us by now.
             std::thread::spawn(move || {
                 while !left.is_empty() {
@@ -57,7 +59,12 @@ pub(super) async fn serve(vg: Uuid, daemon: Daemon) -> Result<()> {
                     std::thread::sleep(SETTLE_AGAIN);
                 }
             });
-            done
+            // What could not be taken over waits until its cause is gone, and for no command.
+            while !own.orphans().is_empty() {
+                std::thread::sleep(AGAIN);
+                take_over(vg, Arc::clone(&own) as Arc<dyn Answers>, &own.orphans());
+            }
+            renamed
         }));
     }
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -178,7 +185,7 @@ async fn talk(stream: UnixStream, daemon: Daemon, end: Arc<watch::Sender<bool>>)
                 let daemon = daemon.clone();
                 match tokio::task::spawn_blocking(move || daemon.do_it(request)).await {
                     Ok(answer) => answer,
-                    // A panic, printed where it happened. The devices are served on.
+                    // The process is ending.
                     Err(_) => Answer::Failed(WireError::of(&Error::new(
                         Kind::Inconsistent,
                         "the daemon failed at this request; see its log",

@@ -3,6 +3,9 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
+use std::path::Path;
+
+use super::connection::NOTIFY_SOCKET;
 
 /// `BLKGETDISKSEQ`: a number that no other disk of this boot has had or will have.
 const BLKGETDISKSEQ: libc::c_ulong = 0x8008_1280;
@@ -37,6 +40,23 @@ pub(crate) fn own_mounts() -> io::Result<()> {
     // SAFETY: it takes flags and touches no memory.
     let done = unsafe { libc::unshare(libc::CLONE_NEWNS) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Out of the cgroup of whoever has started this process: when a unit or a session ends, all that is in its
+/// cgroup is killed. Where systemd has started us, the cgroup is ours.
+pub(crate) fn leave_cgroup() {
+    if std::env::var_os(NOTIFY_SOCKET).is_some() {
+        return;
+    }
+    let root = Path::new("/sys/fs/cgroup");
+    let join = |cgroup: &Path| std::fs::write(cgroup.join("cgroup.procs"), "0").is_ok();
+    if join(root) {
+        return;
+    }
+    // Version 1: one hierarchy each. What is not one refuses, and what is not there holds nobody.
+    for hierarchy in std::fs::read_dir(root).into_iter().flatten().flatten() {
+        join(&hierarchy.path());
+    }
 }
 
 #[cfg(test)]

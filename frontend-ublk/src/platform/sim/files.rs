@@ -7,7 +7,7 @@ use lvshift_core::units::Uuid;
 use lvshift_frontend_common::error::Result;
 
 use crate::platform::Note;
-use crate::protocol::{Kept, Tuning};
+use crate::protocol::{Kept, Tuning, WirePv};
 
 thread_local! {
     static NOTES: RefCell<Vec<Note>> = const { RefCell::new(Vec::new()) };
@@ -56,6 +56,17 @@ pub(crate) fn keep_tuning(lv: Uuid, tuning: &Tuning) -> Result<()> {
 pub(crate) fn forget_tuning(lv: Uuid) -> Result<()> {
     TUNINGS.with(|all| all.borrow_mut().remove(&lv));
     Ok(())
+}
+
+/// The simulator's devices are its own, and none of them hangs: they are scanned for.
+pub(crate) fn note_pvs(_vg: Uuid, _pvs: &[WirePv]) -> Result<()> {
+    Ok(())
+}
+
+pub(crate) fn forget_pvs(_vg: Uuid) {}
+
+pub(crate) fn noted_pvs(_vg: Uuid) -> Vec<WirePv> {
+    Vec::new()
 }
 
 /// The power was off.

@@ -17,6 +17,7 @@ use super::host::{Killed, host};
 use crate::channel::Answers;
 use crate::client::Ublk;
 use crate::daemon::{Daemon, take_over};
+use crate::platform::Role;
 use crate::protocol::{Answer, Request};
 
 thread_local! {
@@ -45,7 +46,7 @@ pub fn set_pace(front_end: &mut dyn FrontEnd, source_first: bool, paced: bool) -
 }
 
 /// The simulator starts daemons by itself.
-pub(crate) fn daemon(_vg: Uuid, _foreground: bool) -> ExitCode {
+pub(crate) fn daemon(_vg: Uuid, _role: Role) -> ExitCode {
     output::err("lvshift-ublk: this build is the simulator's\n");
     ExitCode::from(3)
 }

@@ -1,6 +1,7 @@
 //! The host is not ours: what other programs on it see, hold and must not notice.
 
 mod bystanders;
+mod daemon;
 mod hosts;
 mod udev;
 
@@ -8,4 +9,4 @@ use crate::scenario::Scenario;
 
 /// One list a file.
 pub(super) const LISTS: &[&[Scenario]] =
-    &[udev::SCENARIOS, bystanders::SCENARIOS, hosts::SCENARIOS];
+    &[udev::SCENARIOS, bystanders::SCENARIOS, daemon::SCENARIOS, hosts::SCENARIOS];

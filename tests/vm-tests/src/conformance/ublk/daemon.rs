@@ -14,12 +14,19 @@ use crate::writer::{Config, Writer};
 const FAIL_FILE: &str = "/run/daemon-fail";
 pub(crate) const DAEMON_FAIL: (&str, &str) = ("LVSHIFT_DAEMON_FAIL_FILE", FAIL_FILE);
 
-/// A process of ours that serves.
+/// A process of ours that serves, or sees to it that somebody does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Server {
     pub(crate) pid: i32,
-    /// It starts the daemon again, and is not the daemon.
-    pub(crate) guardian: bool,
+    pub(crate) role: Role,
+}
+
+/// What it is, by what it calls itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Guardian,
+    Standby,
+    Daemon,
 }
 
 /// Those that run now. What is dead and was not waited for does not count.
@@ -34,17 +41,36 @@ pub(crate) fn servers() -> Result<Vec<Server>> {
         let words: Vec<&str> = line.split('\0').collect();
         let ours = words.first().is_some_and(|name| name.ends_with("lvshift-ublk"));
         if ours && words.get(1) == Some(&"daemon") {
-            found.push(Server { pid, guardian: !words.contains(&"--foreground") });
+            let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+            let role = match name.trim_end() {
+                "lvshift-standby" => Role::Standby,
+                // Its first words are not its name yet.
+                _ if words.contains(&"--standby") && name.trim_end() != "lvshift-ublk" => {
+                    Role::Standby
+                }
+                _ if words.contains(&"--foreground") => Role::Daemon,
+                _ => Role::Guardian,
+            };
+            found.push(Server { pid, role });
         }
     }
     Ok(found)
+}
+
+/// There are a guardian, a standby and a daemon, or will be in a moment.
+pub(crate) fn all_there(guest: &Guest) -> Result<()> {
+    guest.wait_for("a guardian, a standby and a daemon", HANG, || {
+        let roles: Vec<Role> = servers()?.iter().map(|server| server.role).collect();
+        let has = |role| roles.contains(&role);
+        Ok(roles.len() == 3 && has(Role::Guardian) && has(Role::Standby) && has(Role::Daemon))
+    })
 }
 
 /// The process that is the daemon, once there is one.
 pub(crate) fn daemon(guest: &Guest) -> Result<i32> {
     let mut pid = None;
     guest.wait_for("there is a daemon", HANG, || {
-        pid = servers()?.iter().find(|server| !server.guardian).map(|server| server.pid);
+        pid = servers()?.iter().find(|server| server.role == Role::Daemon).map(|server| server.pid);
         Ok(pid.is_some())
     })?;
     pid.context("a daemon")
@@ -55,7 +81,7 @@ pub(crate) fn daemon(guest: &Guest) -> Result<i32> {
 pub(crate) enum Victims {
     /// The daemon; its guardian starts another.
     Daemon,
-    /// Both; the next command, or a mover that waits, starts another.
+    /// And its guardian and standby, too; the next command, or a mover that waits, starts another.
     Both,
 }
 
@@ -64,7 +90,7 @@ pub(crate) fn kill(guest: &Guest, victims: Victims) -> Result<()> {
     let old = daemon(guest)?;
     let mut dying: Vec<i32> = Vec::new();
     if victims == Victims::Both {
-        dying.extend(servers()?.iter().filter(|s| s.guardian).map(|s| s.pid));
+        dying.extend(servers()?.iter().filter(|s| s.role != Role::Daemon).map(|s| s.pid));
     }
     dying.push(old);
     guest.log(format!("kill -9 of {victims:?}: {dying:?}"));

@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 
 use super::daemon::{
-    DAEMON_FAIL, Deep, Victims, daemon, die_at, finished, kill, log_daemons, points_left, servers,
-    spawn_move, ublk,
+    DAEMON_FAIL, Deep, Victims, all_there, daemon, die_at, finished, kill, log_daemons,
+    points_left, servers, spawn_move, ublk,
 };
 use crate::conformance::fixture::copy::slow_data;
 use crate::conformance::fixture::wait::stopped_at;
@@ -285,7 +285,7 @@ fn at_random(guest: &mut Guest) -> Result<()> {
         finished(moving)?.ok()?;
         ensure!(deep.settled()? == 3 - from, "it did not arrive");
     }
-    ensure!(servers()?.len() == 2, "a daemon and its guardian: {:?}", servers()?);
+    all_there(guest)?;
     deep.end()
 }
 

@@ -7,7 +7,9 @@ use anyhow::{Context as _, Result, ensure};
 use lvshift_on_disk_format::record::MoveState;
 use rustix::process::Signal;
 
-use super::daemon::{DAEMON_FAIL, Deep, Victims, daemon, finished, kill, servers, spawn_move};
+use super::daemon::{
+    DAEMON_FAIL, Deep, Role, Victims, all_there, daemon, finished, kill, servers, spawn_move,
+};
 use crate::conformance::fixture::copy::slow_data;
 use crate::conformance::fixture::wait::stopped_at;
 use crate::conformance::fixture::{self, HANG};
@@ -57,7 +59,7 @@ fn upgrade(guest: &mut Guest) -> Result<()> {
             Ok(())
         })?;
         let all = servers()?;
-        ensure!(all.len() == 1 && !all[0].guardian, "the unit alone, and not {all:?}");
+        ensure!(all.len() == 1 && all[0].role == Role::Daemon, "the unit alone, and not {all:?}");
     }
     let states = deep.rig.newest_meta()?.states();
     ensure!(states == [MoveState::Copying], "recorded: {states:?}");
@@ -77,9 +79,7 @@ fn by_upgrade(deep: &Deep<'_>) -> Result<()> {
         Ok(())
     })?;
     ensure!(daemon(guest)? != before, "it is the same daemon");
-    let all = servers()?;
-    ensure!(all.len() == 2, "a daemon and its guardian, and not {all:?}");
-    Ok(())
+    all_there(guest)
 }
 
 /// Does it, and logs for how long nobody served the application.

@@ -1,0 +1,241 @@
+//! The ublk daemon on a host that is not alone: what stands on its LVs, who hangs beside them, whose cgroup it
+//! was started in, and a memory whose swap it serves itself.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::conformance::fixture::copy::slow_data;
+use crate::conformance::fixture::wait::stopped_at;
+use crate::conformance::fixture::{self, HANG, Rig, VG, lv_path};
+use crate::conformance::ublk::daemon::{
+    Deep, Victims, all_there, daemon, die_at, finished, kill, log_daemons, points_left, spawn_move,
+    ublk,
+};
+use crate::guest::{Fs, Guest};
+use crate::scenario::{Disk, Frontend, Scenario};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "host-take-over",
+        about: "kill -9 of the daemon in mid-move: a loop and a dm device stand on the LV, a stranger hangs, the destination fails",
+        disks: fixture::THREE,
+        run: take_over,
+        ..UBLK
+    },
+    Scenario {
+        name: "host-again",
+        about: "a daemon that ends by an error, or by a bug in any of its threads, is followed by another",
+        run: again,
+        ..UBLK
+    },
+    Scenario {
+        name: "host-cgroup",
+        about: "the cgroup in which an LV was activated is killed, and the LV is served",
+        run: cgroup,
+        ..UBLK
+    },
+    Scenario {
+        name: "host-swap",
+        about: "kill -9 of the daemon that serves the swap, while memory is short",
+        disks: &[Disk::new("pv1", 700)],
+        run: swap,
+        ..UBLK
+    },
+    Scenario {
+        name: "host-mounts",
+        about: "no daemon keeps a file system mounted, whatever its mount point is called and what lies on it",
+        disks: &[Disk::new("pv1", 48), Disk::new("pv2", 32)],
+        run: mounts,
+        ..UBLK
+    },
+];
+
+const UBLK: Scenario = Scenario {
+    frontends: Frontend::UBLK,
+    disks: fixture::TWO,
+    cpus: 4,
+    timeout_s: 400,
+    ..Scenario::DEFAULT
+};
+
+const EXTENTS: u32 = 8;
+
+/// What all daemons of this guest have said.
+fn said(guest: &Guest) -> Result<String> {
+    Ok(guest.run("sh", &["-c", "cat /run/lvshift/ublk/*.log"])?.stdout)
+}
+
+fn take_over(guest: &mut Guest) -> Result<()> {
+    guest.modprobe("loop")?;
+    guest.modprobe("dm-delay")?;
+    let mut second = guest.faulty("pv2")?;
+    let deep = Deep::over(guest, vec![guest.disk("pv1")?, second.path()], EXTENTS, 701)?;
+    let rig = &deep.rig;
+    let lv = lv_path("lv");
+    // Somebody reads each of these as soon as the LV is served again, and waits until then.
+    guest.dm_create("upon", &format!("0 {} linear {} 0", guest.sectors(&lv)?, lv.display()))?;
+    guest
+        .sh(&format!(
+            "losetup -r /dev/loop6 {} && losetup -r /dev/loop7 /dev/mapper/upon",
+            lv.display()
+        ))?
+        .ok()?;
+    slow_data(guest, &second, 100)?;
+    let mut moving = spawn_move(guest, "stop:await-copy", &[&rig.pv(1), &rig.pv(2)])?;
+    stopped_at(guest, &mut moving)?;
+    // From now on a stranger answers nobody.
+    let stranger = guest.disk("pv3")?;
+    let sectors = guest.sectors(&stranger)?;
+    let hung = format!("0 {sectors} delay {} 0 600000", stranger.display());
+    guest.dm_create("hung", &hung)?;
+    for (what, victims) in [("nothing else", Victims::Daemon), ("its destination", Victims::Daemon)]
+    {
+        if what == "its destination" {
+            second.dead()?;
+        }
+        let start = Instant::now();
+        kill(guest, victims)?;
+        deep.served().with_context(|| format!("the daemon was killed; failing: {what}"))?;
+        guest.log(format!("failing: {what}; served after {:.2?}", start.elapsed()));
+        let text = said(guest)?;
+        ensure!(!text.contains("has not answered"), "the daemon asked a stranger: {text}");
+    }
+    // The application goes on from the source, and the move is taken back.
+    moving.kill()?;
+    second.good()?;
+    let only = format!("--devices={},{}", rig.pv(1), rig.pv(2));
+    guest.lvshift(&["pvmove", &only, "--abort"])?.ok()?;
+    guest.dm_reload("hung", &format!("0 {sectors} linear {} 0", stranger.display()))?;
+    guest.dm_remove("hung")?;
+    guest.sh("losetup -d /dev/loop7; losetup -d /dev/loop6")?.ok()?;
+    guest.dm_remove("upon")?;
+    ensure!(deep.settled()? == 1, "it is not on the source");
+    deep.end()
+}
+
+fn again(guest: &mut Guest) -> Result<()> {
+    let deep = Deep::new(guest, EXTENTS, 711)?;
+    let rig = &deep.rig;
+    // One dies, and so do those that follow, each in a way of its own; then there is one that stays.
+    let ways: &[&[&str]] = &[
+        &["orphans-found 1 exit"],
+        &["orphans-found 1 panic"],
+        &["pvs-held 1 exit", "queues-ready 1 panic", "recovery-begun 1 exit"],
+    ];
+    for ways in ways {
+        let trial = || -> Result<()> {
+            let before = daemon(guest)?;
+            die_at(ways)?;
+            kill(guest, Victims::Daemon)?;
+            let died = || Ok(points_left()?.is_empty());
+            guest.wait_for("all have died", HANG, died).inspect_err(|_| log_daemons(guest))?;
+            deep.served()?;
+            ensure!(daemon(guest)? != before, "it is the same daemon");
+            all_there(guest)
+        };
+        trial().with_context(|| format!("daemons end by {ways:?}"))?;
+    }
+    // A bug in the copier's thread.
+    die_at(&["copy-done 2 panic"])?;
+    let moving = spawn_move(guest, "", &[&rig.pv(1), &rig.pv(2)])?;
+    finished(moving)?.ok()?;
+    ensure!(points_left()?.is_empty(), "nobody died");
+    ensure!(said(guest)?.contains("a bug ends this process"), "nothing was said");
+    ensure!(deep.settled()? == 2, "it did not arrive");
+    deep.end()
+}
+
+fn cgroup(guest: &mut Guest) -> Result<()> {
+    let rig = Rig::new(guest, &["pv1", "pv2"])?;
+    let lv = rig.lv("lv", EXTENTS, &[rig.pv(1)])?;
+    guest.lvshift(&["vgchange", "-an", VG])?.ok()?;
+    guest.sh("mount -t cgroup2 cgroup2 /sys/fs/cgroup && mkdir /sys/fs/cgroup/caller")?.ok()?;
+    let program = guest.frontend().binary();
+    let line = format!(
+        "echo 0 > /sys/fs/cgroup/caller/cgroup.procs && {program} vgchange -ay {VG} && touch /run/typed && exec sleep 500"
+    );
+    let mut caller = guest.spawn_env(&[], "sh", &["-c", &line])?;
+    guest.wait_for("it was typed", HANG, || Ok(Path::new("/run/typed").exists()))?;
+    all_there(guest)?;
+    fs::write("/sys/fs/cgroup/caller/cgroup.kill", "1").context("killing the cgroup")?;
+    guest.wait_for("the caller is gone", HANG, || Ok(!caller.is_running()?))?;
+    let before = daemon(guest)?;
+    all_there(guest)?;
+    let read = guest.spawn_env(
+        &[],
+        "dd",
+        &[&format!("if={}", lv.display()), "of=/dev/null", "bs=4096", "count=8", "iflag=direct"],
+    )?;
+    read.wait(HANG)?.ok()?;
+    ensure!(daemon(guest)? == before, "it was killed, too");
+    guest.sh("rmdir /sys/fs/cgroup/caller && umount /sys/fs/cgroup")?.ok()?;
+    Ok(())
+}
+
+fn swap(guest: &mut Guest) -> Result<()> {
+    let rig = Rig::new(guest, &["pv1"])?;
+    let swap = rig.lv("swap", 120, &[])?;
+    let lv = rig.lv("lv", 4, &[])?;
+    guest.sh(&format!("mkswap {0} && swapon {0}", swap.display()))?.ok()?;
+    all_there(guest)?;
+    // Most of the memory can be nobody's; the rest is not enough for what is written now.
+    guest.sh("echo 400 > /proc/sys/vm/nr_hugepages; mkdir -p /tmp/full && mount -t tmpfs -o size=90% none /tmp/full")?
+        .ok()?;
+    let fill = "i=0; while [ $i -lt 600 ]; do dd if=/dev/urandom of=/tmp/full/$i bs=1M count=1 2>/dev/null; \
+                i=$((i+1)); used=$(awk '/SwapTotal/ {t=$2} /SwapFree/ {print t-$2}' /proc/meminfo); \
+                [ $used -gt 150000 ] && break; done; cat /proc/meminfo | grep -E 'MemFree|MemAvail|Swap'";
+    let filled = guest.sh(fill)?.ok()?;
+    guest.log(filled.stdout);
+    // Somebody goes on needing what is there and what is not.
+    let churn =
+        guest.spawn_env(&[], "sh", &["-c", "while :; do cat /tmp/full/* > /dev/null; done"])?;
+    for n in 0..4 {
+        std::thread::sleep(Duration::from_millis(300));
+        let start = Instant::now();
+        kill(guest, Victims::Daemon)?;
+        let read = guest.spawn_env(
+            &[],
+            "dd",
+            &[
+                &format!("if={}", lv.display()),
+                "of=/dev/null",
+                "bs=4096",
+                "count=8",
+                "iflag=direct",
+            ],
+        )?;
+        read.wait(HANG)?.ok().with_context(|| format!("kill {n}: nobody serves the swap"))?;
+        guest.log(format!("kill {n}: served after {:.2?}", start.elapsed()));
+        all_there(guest)?;
+    }
+    churn.kill()?;
+    guest.sh("for p in $(pidof cat); do kill -9 $p; done; umount /tmp/full; echo 0 > /proc/sys/vm/nr_hugepages")?;
+    guest.sh(&format!("swapoff {}", swap.display()))?.ok()?;
+    Ok(())
+}
+
+fn mounts(guest: &mut Guest) -> Result<()> {
+    guest.modprobe("overlay")?;
+    let rig = Rig::new(guest, &["pv1"])?;
+    let lv = rig.lv("lv", 8, &[])?;
+    guest.mkfs(Fs::Ext4, &lv)?;
+    let place = "'/tmp/a b'";
+    guest.sh(&format!(
+        "mkdir -p {place} /tmp/over && mount {} {place} && mkdir {place}/upper {place}/work {place}/lower && \
+         cd {place} && mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work overlay /tmp/over",
+        lv.display()
+    ))?
+    .ok()?;
+    // The daemon of another VG begins now, and one of this VG, too.
+    let other = guest.disk("pv2")?;
+    let other = other.to_string_lossy();
+    guest.lvshift(&["vgcreate", "other", &other])?.ok()?;
+    ublk(guest, &["lvcreate", "-n", "lv", "-l", "2", "other"])?.ok()?;
+    guest.sh(&format!("umount /tmp/over && umount {place}"))?.ok()?;
+    guest.lvshift(&["lvchange", "-an", "vg/lv"])?.ok()?;
+    guest.lvshift(&["lvchange", "-an", "other/lv"])?.ok()?;
+    Ok(())
+}
