@@ -22,22 +22,16 @@ use Shown::{Not, Scenario, Test};
 
 /// The classes, as they were seen on a real host.
 const CLASSES: &[(&str, Shown)] = &[
-    (
-        "taking over reads what lies on the dead LV",
-        Test(
-            "frontend-common/src/device/stack.rs",
-            "what_stands_on_an_own_lv_is_found_through_any_stack",
-        ),
-    ),
+    ("taking over reads what lies on the dead LV", Scenario("host-take-over")),
     ("one hung device stops every command", Scenario("host-hung-stranger")),
     ("a prompt or a stopped command holds the VG's lock", Scenario("host-lock")),
     ("a message that cannot be written kills who must act", Scenario("host-output")),
     ("pvmove is stopped by its own output", Scenario("host-output")),
     ("a failed take-over leaks its queue threads", Not("not mended here")),
-    ("the guardian restarts only after a signal", Not("not mended here")),
-    ("the daemon dies with its caller's cgroup", Not("not mended here")),
-    ("a shutdown hangs on the daemon", Not("not mended here")),
-    ("a restart needs pages that lie on the LV", Not("not mended here")),
+    ("the guardian restarts only after a signal", Scenario("host-again")),
+    ("the daemon dies with its caller's cgroup", Scenario("host-cgroup")),
+    ("a shutdown hangs on the daemon", Scenario("debian-reboot")),
+    ("a restart needs pages that lie on the LV", Scenario("host-swap")),
     ("an exchange of tables waits for the copier", Not("not mended here")),
     ("a flush goes to an abandoned destination", Not("not mended here")),
     ("a silent destination holds what is copied to it", Not("not mended here")),
@@ -65,7 +59,7 @@ const CLASSES: &[(&str, Shown)] = &[
             "a_leg_of_an_array_is_told_from_a_pv_whose_last_lv_is_one",
         ),
     ),
-    ("the daemon keeps other people's mounts", Not("not mended here")),
+    ("the daemon keeps other people's mounts", Scenario("host-mounts")),
     ("two hosts change one VG", Scenario("host-two-hosts")),
     (
         "a slot that cannot be read counts as absent",
