@@ -77,7 +77,7 @@ const MASKED: &[&str] = &[
 ];
 
 /// What every run of it has in common.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Debian {
     /// The root that nobody writes to.
     base: PathBuf,

@@ -43,7 +43,8 @@ fn remove_old(dir: &Path) -> Result<()> {
     for entry in std::fs::read_dir(dir).with_context(|| format!("listing {}", dir.display()))? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let owner = name.strip_prefix("initramfs-").and_then(|rest| rest.rsplit('-').next());
+        let ours = name.starts_with("initramfs-") || name.starts_with("copy-");
+        let owner = name.rsplit('-').next().filter(|_| ours);
         if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
             // Another run may be doing the same.
             std::fs::remove_file(&path).ok();

@@ -4,6 +4,7 @@
 
 mod accel;
 mod bench;
+mod copies;
 mod cpio;
 mod debian;
 mod demo;

@@ -1,13 +1,14 @@
 //! The command line of one virtual machine.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use lvshift_checks::disk_server::DiskServer;
-use lvshift_vm_tests::guest::boot::Job;
+use lvshift_vm_tests::guest::boot::{Job, WAITS};
 use lvshift_vm_tests::report::PORT;
-use lvshift_vm_tests::scenario::Disk;
+use lvshift_vm_tests::scenario::{Disk, Scenario};
 
 use crate::debian::{self, Debian};
 use crate::emulator::{self, Accel, MACHINE};
@@ -19,6 +20,9 @@ pub(crate) const STATE_DISK: Disk = Disk::new("state", 48);
 /// The disk through which the guest tells a disk server what it knows.
 pub(crate) const SIDE_DISK: Disk = Disk::new(lvshift_vm_tests::side_disk::NAME, 64);
 
+/// From power-on to the first report. Emulation on a busy machine is slow.
+pub(crate) const BOOT_LIMIT: Duration = Duration::from_secs(120);
+
 /// What the guest's console is connected to.
 #[derive(Clone, Debug)]
 pub(crate) enum Console {
@@ -26,6 +30,17 @@ pub(crate) enum Console {
     File(PathBuf),
     /// This terminal.
     Terminal,
+}
+
+/// How a machine comes to its job.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Start<'a> {
+    /// It boots, with the job on the kernel's command line.
+    WithJob,
+    /// It boots over disks that hold nothing, and waits for a job.
+    AndWait,
+    /// It goes on from the state, in this file, of one that waits.
+    From(&'a Path),
 }
 
 /// One virtual machine.
@@ -39,6 +54,7 @@ pub(crate) struct Vm<'a> {
     pub(crate) cpus: u32,
     pub(crate) memory_mib: u32,
     pub(crate) job: &'a Job,
+    pub(crate) start: Start<'a>,
     pub(crate) disks: &'a [Disk],
     /// Where the disks' images are.
     pub(crate) dir: &'a Path,
@@ -52,6 +68,30 @@ pub(crate) struct Vm<'a> {
 /// The image of a disk.
 pub(crate) fn image(dir: &Path, disk: &Disk) -> PathBuf {
     dir.join(format!("{}.img", disk.name))
+}
+
+/// Kills QEMU whatever happens.
+pub(crate) struct Guest(pub(crate) Child);
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// Every disk of a scenario.
+pub(crate) fn disks_of(scenario: &Scenario) -> Vec<Disk> {
+    let state = scenario.state_disk.then_some(STATE_DISK);
+    let side = scenario.volatile.then_some(SIDE_DISK);
+    scenario.disks.iter().copied().chain(state).chain(side).collect()
+}
+
+/// A socket's path must be short, and target/ may be deep.
+pub(crate) fn short(dir: &Path) -> PathBuf {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    std::env::temp_dir().join(format!("lvshift-{}-{name}", std::process::id()))
 }
 
 /// Makes empty, sparse images.
@@ -83,11 +123,16 @@ impl Vm<'_> {
         qemu.arg("-kernel").arg(&self.kernel.image);
         match self.debian {
             Some(debian) => debian.add_disks(&mut qemu, self.dir),
+            // Its memory comes from the file.
+            None if matches!(self.start, Start::From(_)) => {}
             None => {
                 qemu.arg("-initrd").arg(self.initramfs);
             }
         }
         qemu.arg("-append").arg(self.cmdline());
+        if let Start::From(file) = self.start {
+            qemu.arg("-incoming").arg(format!("exec:exec cat '{}'", file.display()));
+        }
         match &self.console {
             Console::File(path) => {
                 qemu.arg("-chardev").arg(format!("file,id=console,path={}", path.display()));
@@ -103,7 +148,13 @@ impl Vm<'_> {
             qemu.arg("-chardev").arg(format!("socket,id=reports,path={}", socket.display()));
             qemu.args(["-device", &format!("virtserialport,chardev=reports,name={PORT}")]);
         }
-        for disk in self.disks {
+        for (number, disk) in self.disks.iter().enumerate() {
+            if matches!(self.start, Start::AndWait) {
+                qemu.arg("-drive")
+                    .arg(format!("if=none,id=disk{number},file=null-co://,format=raw"));
+                qemu.arg("-device").arg(format!("virtio-blk-pci,drive=disk{number}"));
+                continue;
+            }
             let (file, cache) = match self.server.filter(|server| server.has(disk.name)) {
                 // Every flush reaches the server, and nothing is kept back here.
                 Some(server) => (server.uri(disk.name), "none"),
@@ -143,7 +194,10 @@ impl Vm<'_> {
         format!(
             "console=ttyS0 loglevel=5 panic=-1 oops=panic printk.time=1 random.trust_cpu=on \
              no_timer_check {LEAN} {clock} {root} {}",
-            self.job.to_cmdline()
+            match self.start {
+                Start::WithJob => self.job.to_cmdline(),
+                Start::AndWait | Start::From(_) => WAITS.to_owned(),
+            }
         )
     }
 }

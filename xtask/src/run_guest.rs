@@ -6,24 +6,23 @@ use std::io::{
 };
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use lvshift_checks::disk_server::survive::Survive;
 use lvshift_checks::disk_server::{DiskServer, Served};
-use lvshift_vm_tests::guest::boot::Job;
+use lvshift_vm_tests::guest::boot::{Job, Order};
 use lvshift_vm_tests::report::Report;
 use lvshift_vm_tests::scenario::{Disk, Frontend, Scenario};
 
+use crate::copies::{Booted, Copies};
 use crate::debian::Debian;
 use crate::emulator::Accel;
 use crate::kernel::Kernel;
-use crate::qemu::{Console, SIDE_DISK, STATE_DISK, Vm, make_disks};
+use crate::qemu::{BOOT_LIMIT, Console, Guest, Start, Vm, disks_of, make_disks, short};
 
-/// From power-on to the first report. Emulation on a busy machine is slow.
-const BOOT_LIMIT: Duration = Duration::from_secs(120);
 /// What the host waits for beyond the scenario's own limit, which the guest watches.
 const GRACE: Duration = Duration::from_secs(15);
 
@@ -38,7 +37,7 @@ const BAD_SIGNS: &[&str] = &[
 ];
 
 /// What every scenario of a run has in common.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) kernel: Kernel,
     pub(crate) accel: Accel,
@@ -46,6 +45,17 @@ pub(crate) struct Setting {
     /// The guest is a whole Debian, which has no initramfs.
     pub(crate) debian: Option<Debian>,
     pub(crate) frontend: Frontend,
+    /// Booted guests of that initramfs.
+    pub(crate) copies: Arc<Copies>,
+}
+
+impl Setting {
+    /// What there can be copies of.
+    pub(crate) fn booted(&self) -> Booted<'_> {
+        let Self { kernel, initramfs, accel, frontend, .. } = self;
+        let small = self.debian.is_none();
+        Booted { kernel, initramfs, accel: *accel, frontend: *frontend, small }
+    }
 }
 
 /// How one scenario went.
@@ -102,13 +112,6 @@ pub(crate) fn on_server(
     Run::new(setting, scenario, dir, Some(server), false).boots(first_boot)
 }
 
-/// Every disk of a scenario.
-fn disks_of(scenario: &Scenario) -> Vec<Disk> {
-    let state = scenario.state_disk.then_some(STATE_DISK);
-    let side = scenario.volatile.then_some(SIDE_DISK);
-    scenario.disks.iter().copied().chain(state).chain(side).collect()
-}
-
 /// Serves the disks of a scenario from this process, and keeps a log if told to.
 pub(crate) fn serve(scenario: &Scenario, dir: &Path, record: bool) -> Result<DiskServer> {
     let served = |disk: Disk| Served {
@@ -120,12 +123,6 @@ pub(crate) fn serve(scenario: &Scenario, dir: &Path, record: bool) -> Result<Dis
     DiskServer::start(&short(dir).with_extension("disks"), disks, record)
 }
 
-/// A socket's path must be short, and target/ may be deep.
-fn short(dir: &Path) -> PathBuf {
-    let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    std::env::temp_dir().join(format!("lvshift-{}-{name}", std::process::id()))
-}
-
 struct Run<'a> {
     setting: &'a Setting,
     scenario: &'a Scenario,
@@ -135,17 +132,6 @@ struct Run<'a> {
     live: bool,
     failures: Vec<String>,
     log: Vec<String>,
-}
-
-/// Kills QEMU whatever happens.
-struct Guest(Child);
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
 }
 
 impl<'a> Run<'a> {
@@ -168,7 +154,7 @@ impl<'a> Run<'a> {
         let mut stillborn = 0;
         loop {
             let file = self.dir.join(format!("console-{boot}"));
-            let end = self.boot(boot, &file)?;
+            let end = self.boot(boot, stillborn > 0, &file)?;
             console.push_str(&String::from_utf8_lossy(&std::fs::read(&file).unwrap_or_default()));
             match end {
                 End::Stillborn(sign) if stillborn < STILLBORN => {
@@ -206,7 +192,12 @@ impl<'a> Run<'a> {
         Ok(Outcome { failures, log, console, took: start.elapsed() })
     }
 
-    fn boot(&mut self, boot: u32, console: &Path) -> Result<End> {
+    fn boot(&mut self, boot: u32, itself: bool, console: &Path) -> Result<End> {
+        let copy = if itself {
+            None
+        } else {
+            self.setting.copies.of(self.setting.booted(), self.scenario)
+        };
         let socket = short(self.dir).with_extension(boot.to_string());
         std::fs::remove_file(&socket).ok();
         let listener = UnixListener::bind(&socket)
@@ -225,6 +216,7 @@ impl<'a> Run<'a> {
             cpus: self.scenario.cpus,
             memory_mib: self.scenario.memory_mib,
             job: &job,
+            start: copy.as_deref().map_or(Start::WithJob, Start::From),
             disks: &self.disks,
             dir: self.dir,
             server: self.server,
@@ -235,8 +227,10 @@ impl<'a> Run<'a> {
         let errors = self.dir.join(format!("qemu-errors-{boot}"));
         command.stderr(File::create(&errors).context("creating a file for QEMU's errors")?);
         let mut guest = Guest(command.spawn().context("starting QEMU")?);
-        let reports = listen(listener);
-        let end = self.judge(&mut guest, &reports, console, boot);
+        let order = copy.is_some().then(|| order(job)).transpose()?;
+        let copied = order.is_some();
+        let reports = listen(listener, order);
+        let end = self.judge(&mut guest, &reports, console, boot, copied);
         std::fs::remove_file(&socket).ok();
         drop(guest);
         if let (Ok(End::PowerCut), Some(server)) = (&end, self.server) {
@@ -257,6 +251,7 @@ impl<'a> Run<'a> {
         reports: &Receiver<Result<Report, String>>,
         console: &Path,
         boot: u32,
+        copied: bool,
     ) -> Result<End> {
         let mut deadline = Instant::now() + BOOT_LIMIT;
         let mut what = "sign of life from the guest";
@@ -287,10 +282,16 @@ impl<'a> Run<'a> {
                             self.log.push(format!("--- it was shut down in {took:.1} s"));
                             return Ok(End::BootAgain);
                         }
+                        if copied && !alive {
+                            return Ok(End::Stillborn(format!("a copy ended with {status}")));
+                        }
                         self.failures.push(format!("the guest ended without a verdict ({status})"));
                         return Ok(End::Failed);
                     }
                     if Instant::now() > deadline {
+                        if copied && !alive {
+                            return Ok(End::Stillborn("a copy gave no sign of life".to_owned()));
+                        }
                         self.failures.push(format!("no {what} in time"));
                         return Ok(End::Failed);
                     }
@@ -305,6 +306,9 @@ impl<'a> Run<'a> {
                         return Ok(End::BootAgain);
                     }
                     let sign = bad_sign(console, &mut console_read)?;
+                    if copied && !alive {
+                        return Ok(End::Stillborn(sign.unwrap_or("a copy ended".to_owned())));
+                    }
                     let sign = sign.map_or(String::new(), |s| format!(": {s}"));
                     self.failures.push(format!("the guest ended without a verdict{sign}"));
                     return Ok(End::Failed);
@@ -317,6 +321,8 @@ impl<'a> Run<'a> {
                     deadline = Instant::now() + Duration::from_secs(limit) + GRACE;
                     what = "verdict";
                 }
+                // Of a guest that goes on from here; its copies have said it before.
+                Report::Ready => {}
                 Report::Hello(n) => self.failures.push(format!("boot {boot} calls itself {n}")),
                 Report::Log(line) => self.log.push(line),
                 Report::Show(text) => self.show(&text),
@@ -349,11 +355,24 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Reads reports in a thread of its own; the channel closes when the guest is gone.
-fn listen(listener: UnixListener) -> Receiver<Result<Report, String>> {
+/// What a copy of a guest is told.
+fn order(job: Job) -> Result<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the time of day")?;
+    let mut seed = [0; 32];
+    let mut urandom = File::open("/dev/urandom").context("/dev/urandom")?;
+    urandom.read_exact(&mut seed).context("reading random numbers")?;
+    Ok(Order { job, now, seed }.to_line() + "\n")
+}
+
+/// Reads reports in a thread of its own, after the order is given if there is one; the channel closes when
+/// the guest is gone.
+fn listen(listener: UnixListener, order: Option<String>) -> Receiver<Result<Report, String>> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
-        let Ok((stream, _)) = listener.accept() else { return };
+        let Ok((mut stream, _)) = listener.accept() else { return };
+        if order.is_some_and(|order| stream.write_all(order.as_bytes()).is_err()) {
+            return;
+        }
         for line in BufReader::new(stream).split(b'\n') {
             let Ok(line) = line else { return };
             let text = String::from_utf8_lossy(&line);

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use lvshift_vm_tests::guest::boot::Job;
 use lvshift_vm_tests::scenario::{Disk, Frontend, Scenario};
 
-use crate::qemu::{Console, STATE_DISK, Vm, make_disks};
+use crate::qemu::{Console, STATE_DISK, Start, Vm, make_disks};
 use crate::{FrontendArg, Machine, paths, vm_test};
 
 /// What can be asked of it.
@@ -49,6 +49,7 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
         cpus: Scenario::DEFAULT.cpus,
         memory_mib: Scenario::DEFAULT.memory_mib,
         job: &job,
+        start: Start::WithJob,
         disks: DISKS,
         dir: &dir,
         server: None,

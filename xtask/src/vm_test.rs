@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
 use lvshift_vm_tests::conformance;
@@ -138,7 +138,8 @@ pub(crate) fn prepare(frontend: Frontend, machine: &Machine) -> Result<Setting> 
     let kernel = kernel::choose(machine)?;
     let accel = accel::choose(machine.accel, &kernel)?;
     let initramfs = initramfs::make(&kernel, &binaries)?;
-    Ok(Setting { kernel, accel, initramfs, debian: None, frontend })
+    let copies = Arc::default();
+    Ok(Setting { kernel, accel, initramfs, debian: None, frontend, copies })
 }
 
 /// The same for a whole Debian.
@@ -148,7 +149,8 @@ pub(crate) fn prepare_debian(frontend: Frontend, machine: &Machine) -> Result<Se
     let kernel = kernel::choose(machine)?;
     let accel = accel::choose(machine.accel, &kernel)?;
     let debian = Some(Debian::prepare(&kernel)?);
-    Ok(Setting { kernel, accel, initramfs: PathBuf::new(), debian, frontend })
+    let (initramfs, copies) = (PathBuf::new(), Arc::default());
+    Ok(Setting { kernel, accel, initramfs, debian, frontend, copies })
 }
 
 /// Builds what runs in the guest, and says where it is. Both front ends, whichever is tested: one
@@ -180,6 +182,7 @@ pub(crate) fn run_all(
     // What may take longest goes first, so that nothing long is left alone at the end.
     let mut chosen = chosen.to_vec();
     chosen.sort_by_key(|scenario| std::cmp::Reverse(scenario.boots * scenario.timeout_s));
+    setting.copies.plan(setting.booted(), &chosen);
     let next = AtomicUsize::new(0);
     let tally = Mutex::new(Tally::default());
     let lock = || tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

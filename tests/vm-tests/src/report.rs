@@ -20,6 +20,8 @@ pub const PORT: &str = "lvshift.report";
 /// One report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
+    /// The guest has booted, knows no disk yet, and waits for an order.
+    Ready,
     /// PID 1 is running and has opened the port; the text says which boot.
     Hello(u32),
     /// A line for the scenario's log.
@@ -44,6 +46,7 @@ pub enum Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, text) = match self {
+            Self::Ready => ("ready", String::new()),
             Self::Hello(boot) => ("hello", boot.to_string()),
             Self::Log(text) => ("log", escape(text)),
             Self::Show(text) => ("show", escape(text)),
@@ -76,6 +79,7 @@ impl Report {
             return bad("a report with a broken escape");
         };
         Ok(match kind {
+            "ready" => Self::Ready,
             "hello" => match text.parse() {
                 Ok(boot) => Self::Hello(boot),
                 Err(_) => return bad("a hello without its boot number"),
@@ -132,6 +136,7 @@ mod tests {
     fn every_report_comes_back_as_it_was_sent() {
         let nasty = "two\nlines, a \\ and \\n, a tab\t, \r, ü, trailing space ";
         for report in [
+            Report::Ready,
             Report::Hello(2),
             Report::Log(nasty.into()),
             Report::Show(nasty.into()),

@@ -1,8 +1,9 @@
 //! The guest's end of the report port.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
@@ -47,6 +48,25 @@ impl Channel {
     pub fn duplicate(&self) -> Result<File> {
         let file = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         file.try_clone().context("duplicating the report port")
+    }
+
+    /// Waits for a line from the host.
+    ///
+    /// # Errors
+    /// If the port cannot be read.
+    pub fn line(&self) -> Result<String> {
+        let mut file = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while byte != *b"\n" {
+            // Nothing, while the host is not there.
+            if file.read(&mut byte).context("reading the report port")? == 1 {
+                line.push(byte[0]);
+            } else {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        String::from_utf8(line).context("a line of the host")
     }
 
     /// Sends one report, whole. A host that is gone is not the guest's problem.

@@ -8,13 +8,15 @@
 mod agent;
 mod epilogue;
 mod jobs;
+mod own_life;
 mod scenario;
 mod setup;
 
 use std::time::Duration;
 
+use anyhow::{Context as _, Result};
 use lvshift_vm_tests::guest::Channel;
-use lvshift_vm_tests::guest::boot::Job;
+use lvshift_vm_tests::guest::boot::{self, Job, Order};
 use lvshift_vm_tests::guest::modules::Modules;
 use lvshift_vm_tests::report::Report;
 
@@ -47,9 +49,7 @@ fn modprobe(args: &[String]) -> i32 {
 
 fn pid_1() {
     std::panic::set_hook(Box::new(|info| eprintln!("init: PID 1 panics: {info}")));
-    if let Err(error) = setup::early() {
-        eprintln!("init: {error:#}");
-    }
+    let began = setup::early();
     let channel = match Channel::open() {
         Ok(channel) => Some(channel),
         Err(error) => {
@@ -57,9 +57,9 @@ fn pid_1() {
             None
         }
     };
-    let result = std::fs::read_to_string("/proc/cmdline")
-        .map_err(anyhow::Error::from)
-        .and_then(|text| Job::from_cmdline(&text))
+    let result = began
+        .and_then(|()| job(channel.as_ref()))
+        .and_then(|job| setup::disks().map(|()| job))
         .and_then(|job| jobs::run(&job, channel.as_ref()));
     if let Err(error) = result {
         eprintln!("init: {error:#}");
@@ -73,4 +73,17 @@ fn pid_1() {
     loop {
         std::thread::sleep(Duration::from_secs(3600));
     }
+}
+
+/// The job on the kernel's command line, or the one that is waited for.
+fn job(channel: Option<&Channel>) -> Result<Job> {
+    let text = std::fs::read_to_string("/proc/cmdline").context("reading the command line")?;
+    if !text.split_whitespace().any(|word| word == boot::WAITS) {
+        return Job::from_cmdline(&text);
+    }
+    let channel = channel.context("nowhere to wait for a job")?;
+    channel.send(&Report::Ready);
+    let order = Order::from_line(&channel.line()?)?;
+    own_life::begin(&order)?;
+    Ok(order.job)
 }

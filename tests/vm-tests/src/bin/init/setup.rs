@@ -21,7 +21,7 @@ const MOUNTS: &[(&str, &str, &str)] = &[
 ];
 
 /// Loaded at every boot; the rest is loaded when it is asked for.
-const MODULES: &[&str] = &["virtio_blk", "dm-mod", "loop"];
+const MODULES: &[&str] = &["dm-mod", "loop"];
 
 /// Settings under /proc/sys.
 const SETTINGS: &[(&str, &str)] = &[
@@ -31,7 +31,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("kernel/modprobe", "/sbin/modprobe"),
 ];
 
-/// Mounts, modules, settings and names of the disks.
+/// Mounts, modules and settings: all that is the same whatever the job. No disk is known yet.
 ///
 /// # Errors
 /// The first thing without which no test can run.
@@ -55,6 +55,15 @@ pub(crate) fn early() -> Result<()> {
     for name in MODULES {
         modules.load(name)?;
     }
+    Ok(())
+}
+
+/// The disks and their names.
+///
+/// # Errors
+/// If their driver cannot be loaded or they cannot be named.
+pub(crate) fn disks() -> Result<()> {
+    Modules::read()?.load("virtio_blk")?;
     name_the_disks()
 }
 

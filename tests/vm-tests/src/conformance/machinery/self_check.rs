@@ -21,7 +21,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "self-power-cut",
-        about: "the power goes off under a writer, and later the guest reboots in order",
+        about: "the power goes off under a writer, later the guest reboots in order; each boot is another",
         disks: &[Disk::new("pv1", 32)],
         state_disk: true,
         boots: 3,
@@ -210,7 +210,33 @@ fn boot(guest: &mut Guest) -> Result<()> {
     Ok(())
 }
 
+/// Boots are copies of one guest that has booted: what a boot makes anew must be new in each.
+fn a_boot_of_its_own(guest: &mut Guest) -> Result<()> {
+    let id = guest.sh("cat /proc/sys/kernel/random/boot_id")?.stdout;
+    let random = guest.sh("head -c 16 /dev/urandom | od -A n -t x1")?.stdout;
+    let now = guest.sh("date +%s")?.stdout.trim().parse::<u64>()?;
+    // 2026: not the time since the machine came up.
+    ensure!(now > 1_767_225_600, "it is {now} s after 1970");
+    let notes = guest.state("boots")?;
+    let before = match guest.boot() {
+        1 => String::new(),
+        _ => std::fs::read_to_string(&notes)?,
+    };
+    for word in [&id, &random] {
+        ensure!(
+            !before.contains(word.trim()),
+            "{word} was there in an earlier boot, too: {before}"
+        );
+    }
+    let last = before.lines().rev().find_map(|line| line.strip_prefix("now ")?.parse().ok());
+    ensure!(last.is_none_or(|last: u64| last <= now), "it is {now}, and was {last:?} before");
+    std::fs::write(&notes, format!("{before}{}\n{}\nnow {now}\n", id.trim(), random.trim()))?;
+    std::fs::File::open(&notes)?.sync_all()?;
+    Ok(())
+}
+
 fn power_cut(guest: &mut Guest) -> Result<()> {
+    a_boot_of_its_own(guest)?;
     let config = Config::new(guest.disk("pv1")?, 11);
     let checkpoint = guest.state("writer.checkpoint")?;
     let writer = match guest.boot() {
