@@ -95,11 +95,11 @@ fn swap_on_the_lv(guest: &mut Guest) -> Result<()> {
     rig.slow_copy(&slow, 100)?;
     let moving = rig.spawn_move(&[&rig.pv(1), &rig.pv(2)])?;
     rig.wait_for_mid_copy()?;
-    // Whoever the move needs: the command, and on ublk the daemon and its guardian.
+    // Whoever the move needs: the command, and on ublk the daemon, its guardian and its standby.
     let mut pids = moving.pid().to_string();
     if guest.frontend() == Frontend::Ublk {
         let servers = guest.sh("pidof @lvshift-ublk")?.stdout;
-        ensure!(servers.split_whitespace().count() == 2, "daemon and guardian: {servers}");
+        ensure!(servers.split_whitespace().count() == 3, "daemon, guardian and standby: {servers}");
         pids = format!("{pids} {servers}");
     }
     for pid in pids.split_whitespace() {
