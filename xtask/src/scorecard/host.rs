@@ -31,7 +31,10 @@ const CLASSES: &[(&str, Shown)] = &[
     ("the guardian restarts only after a signal", Scenario("host-again")),
     ("the daemon dies with its caller's cgroup", Scenario("host-cgroup")),
     ("a shutdown hangs on the daemon", Scenario("debian-reboot")),
-    ("a restart needs pages that lie on the LV", Scenario("host-swap")),
+    (
+        "a restart needs pages that lie on the LV",
+        Not("mended with a standby, but not seen: no scenario runs short of memory yet"),
+    ),
     ("an exchange of tables waits for the copier", Not("not mended here")),
     ("a flush goes to an abandoned destination", Not("not mended here")),
     ("a silent destination holds what is copied to it", Not("not mended here")),

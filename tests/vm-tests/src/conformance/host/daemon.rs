@@ -1,9 +1,9 @@
-//! The ublk daemon on a host that is not alone: what stands on its LVs, who hangs beside them, whose cgroup it
-//! was started in, and a memory whose swap it serves itself.
+//! The ublk daemon on a host that is not alone: what stands on its LVs, who hangs beside them, and whose cgroup
+//! it was started in.
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -19,7 +19,7 @@ use crate::scenario::{Disk, Frontend, Scenario};
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "host-take-over",
-        about: "kill -9 of the daemon in mid-move: a loop and a dm device stand on the LV, a stranger hangs, the destination fails",
+        about: "kill -9 of the daemon in mid-move: a loop and a dm device stand on the LV, a stranger hangs",
         disks: fixture::THREE,
         run: take_over,
         ..UBLK
@@ -34,13 +34,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "host-cgroup",
         about: "the cgroup in which an LV was activated is killed, and the LV is served",
         run: cgroup,
-        ..UBLK
-    },
-    Scenario {
-        name: "host-swap",
-        about: "kill -9 of the daemon that serves the swap, while memory is short",
-        disks: &[Disk::new("pv1", 700)],
-        run: swap,
         ..UBLK
     },
     Scenario {
@@ -70,7 +63,7 @@ fn said(guest: &Guest) -> Result<String> {
 fn take_over(guest: &mut Guest) -> Result<()> {
     guest.modprobe("loop")?;
     guest.modprobe("dm-delay")?;
-    let mut second = guest.faulty("pv2")?;
+    let second = guest.faulty("pv2")?;
     let deep = Deep::over(guest, vec![guest.disk("pv1")?, second.path()], EXTENTS, 701)?;
     let rig = &deep.rig;
     let lv = lv_path("lv");
@@ -90,21 +83,15 @@ fn take_over(guest: &mut Guest) -> Result<()> {
     let sectors = guest.sectors(&stranger)?;
     let hung = format!("0 {sectors} delay {} 0 600000", stranger.display());
     guest.dm_create("hung", &hung)?;
-    for (what, victims) in [("nothing else", Victims::Daemon), ("its destination", Victims::Daemon)]
-    {
-        if what == "its destination" {
-            second.dead()?;
-        }
-        let start = Instant::now();
-        kill(guest, victims)?;
-        deep.served().with_context(|| format!("the daemon was killed; failing: {what}"))?;
-        guest.log(format!("failing: {what}; served after {:.2?}", start.elapsed()));
-        let text = said(guest)?;
-        ensure!(!text.contains("has not answered"), "the daemon asked a stranger: {text}");
-    }
-    // The application goes on from the source, and the move is taken back.
+    let start = Instant::now();
+    kill(guest, Victims::Daemon)?;
+    deep.served()?;
+    guest.log(format!("served after {:.2?}", start.elapsed()));
+    let text = said(guest)?;
+    ensure!(!text.contains("has not answered"), "the daemon asked a stranger: {text}");
+    // The move is taken back.
     moving.kill()?;
-    second.good()?;
+    slow_data(guest, &second, 0)?;
     let only = format!("--devices={},{}", rig.pv(1), rig.pv(2));
     guest.lvshift(&["pvmove", &only, "--abort"])?.ok()?;
     guest.dm_reload("hung", &format!("0 {sectors} linear {} 0", stranger.display()))?;
@@ -171,48 +158,6 @@ fn cgroup(guest: &mut Guest) -> Result<()> {
     read.wait(HANG)?.ok()?;
     ensure!(daemon(guest)? == before, "it was killed, too");
     guest.sh("rmdir /sys/fs/cgroup/caller && umount /sys/fs/cgroup")?.ok()?;
-    Ok(())
-}
-
-fn swap(guest: &mut Guest) -> Result<()> {
-    let rig = Rig::new(guest, &["pv1"])?;
-    let swap = rig.lv("swap", 120, &[])?;
-    let lv = rig.lv("lv", 4, &[])?;
-    guest.sh(&format!("mkswap {0} && swapon {0}", swap.display()))?.ok()?;
-    all_there(guest)?;
-    // Most of the memory can be nobody's; the rest is not enough for what is written now.
-    guest.sh("echo 400 > /proc/sys/vm/nr_hugepages; mkdir -p /tmp/full && mount -t tmpfs -o size=90% none /tmp/full")?
-        .ok()?;
-    let fill = "i=0; while [ $i -lt 600 ]; do dd if=/dev/urandom of=/tmp/full/$i bs=1M count=1 2>/dev/null; \
-                i=$((i+1)); used=$(awk '/SwapTotal/ {t=$2} /SwapFree/ {print t-$2}' /proc/meminfo); \
-                [ $used -gt 150000 ] && break; done; cat /proc/meminfo | grep -E 'MemFree|MemAvail|Swap'";
-    let filled = guest.sh(fill)?.ok()?;
-    guest.log(filled.stdout);
-    // Somebody goes on needing what is there and what is not.
-    let churn =
-        guest.spawn_env(&[], "sh", &["-c", "while :; do cat /tmp/full/* > /dev/null; done"])?;
-    for n in 0..4 {
-        std::thread::sleep(Duration::from_millis(300));
-        let start = Instant::now();
-        kill(guest, Victims::Daemon)?;
-        let read = guest.spawn_env(
-            &[],
-            "dd",
-            &[
-                &format!("if={}", lv.display()),
-                "of=/dev/null",
-                "bs=4096",
-                "count=8",
-                "iflag=direct",
-            ],
-        )?;
-        read.wait(HANG)?.ok().with_context(|| format!("kill {n}: nobody serves the swap"))?;
-        guest.log(format!("kill {n}: served after {:.2?}", start.elapsed()));
-        all_there(guest)?;
-    }
-    churn.kill()?;
-    guest.sh("for p in $(pidof cat); do kill -9 $p; done; umount /tmp/full; echo 0 > /proc/sys/vm/nr_hugepages")?;
-    guest.sh(&format!("swapoff {}", swap.display()))?.ok()?;
     Ok(())
 }
 
