@@ -96,17 +96,15 @@ impl Around {
         if self.is_empty() {
             return;
         }
-        let (count, device) = (extents(self.extents.len()), source.device.display());
-        context.warn(format!(
-            "{count} on {device} cannot be read whole and stay there; everything else is moved"
-        ));
+        let (stay, device) = (stay(self.extents.len()), source.device.display());
+        context
+            .warn(format!("{stay} on {device}, where sectors cannot be read; all else is moved"));
     }
 
     /// What stays, as the end of a command that moved everything else. `None` if nothing does.
     pub(super) fn error(&self, source: &PvSpec) -> Option<Error> {
         let device = source.device.display().to_string();
-        let error =
-            self.told(&format!("{} stay on {device}", extents(self.extents.len())), device)?;
+        let error = self.told(&format!("{} on {device}", stay(self.extents.len())), device)?;
         Some(error.state("everything else that was asked for is moved").next(
             "restore those sectors from a backup by writing to the LV, or read the disk again later: the same \
              pvmove then moves what is left",
@@ -142,8 +140,8 @@ impl Around {
     }
 }
 
-fn extents(count: usize) -> String {
-    if count == 1 { "1 extent".to_owned() } else { format!("{count} extents") }
+fn stay(count: usize) -> String {
+    if count == 1 { "1 extent stays".to_owned() } else { format!("{count} extents stay") }
 }
 
 #[cfg(test)]

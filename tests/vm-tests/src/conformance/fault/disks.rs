@@ -179,7 +179,8 @@ fn source_mid_copy(guest: &mut Guest) -> Result<()> {
     let range = format!("{}-{}", DATA + LATE, DATA + LATE + 7);
     if guest.frontend() == Frontend::Ublk {
         // Its second copy is limited as the first one was.
-        guest.wait_for("it is begun again", HANG, || Ok(moving.stderr().contains("stay there")))?;
+        guest
+            .wait_for("it is begun again", HANG, || Ok(moving.stderr().contains("extent stays")))?;
         bench.rig.wait_for_mid_copy()?;
         guest.lvshift(&["tune", "vg", "--max-rate", "none"])?.ok()?;
     }

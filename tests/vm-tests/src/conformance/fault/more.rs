@@ -159,7 +159,7 @@ fn source_write(guest: &mut Guest) -> Result<()> {
         let mut moving = guest.spawn_env(
             &[(FAIL, &format!("stop:{step}"))],
             guest.frontend().binary(),
-            &["pvmove", &rig.pv(1), &rig.pv(2)],
+            &["pvmove", "--atomic", &rig.pv(1), &rig.pv(2)],
         )?;
         stopped_at(guest, &mut moving)?;
         fixture::served(&writer)?;
