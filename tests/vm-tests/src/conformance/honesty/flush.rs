@@ -1,7 +1,7 @@
 //! A destination whose flushes fail: see the matrix in `honesty/mod.rs`. The disks are a program's, since no
 //! target of device-mapper fails a flush and takes every write.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
@@ -60,7 +60,11 @@ fn failing(side: &Side, writer: &Writer, moving: Background<'_>, rule: &str) -> 
     side.command(rule)?;
     std::thread::scope(|scope| {
         let flushed = scope.spawn(|| writer.flushed());
-        std::thread::sleep(Duration::from_millis(300));
+        // It fails before the mover looks, on a loaded machine, too; or it waits for the mover.
+        let begun = Instant::now();
+        while !flushed.is_finished() && begun.elapsed() < Duration::from_secs(3) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         moving.signal(Signal::CONT)?;
         let run = moving.wait(HANG)?;
         let flushed = flushed.join().expect("a thread that does not panic");
