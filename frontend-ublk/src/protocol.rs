@@ -110,6 +110,16 @@ impl WireTable {
         self.segments.iter().any(|line| matches!(line.target, WireTarget::Mirror { .. }))
     }
 
+    /// The same with the source of every mirror alone in its place.
+    pub(crate) fn on_source(mut self) -> WireTable {
+        for line in &mut self.segments {
+            if let WireTarget::Mirror { source: (on, at), .. } = line.target {
+                line.target = WireTarget::Linear { on, at };
+            }
+        }
+        self
+    }
+
     /// Every device that its lines name, perhaps more than once.
     pub(crate) fn devices(&self) -> impl Iterator<Item = Dev> + '_ {
         self.segments

@@ -143,7 +143,14 @@ impl Engine for Ublk {
 
     fn decide(&mut self, vg: Uuid, of: Uuid, destination: bool) -> Result<()> {
         let request = Request::Decide { lv: of.0, destination };
-        self.ask_if_there(vg, &request, Start::ToTakeOver).map(drop)
+        self.ask_if_there(vg, &request, Start::ToTakeOver)?;
+        let live = self.tables(vg, of)?.live.filter(|live| !destination && live.is_mirrored());
+        let (Some(live), Some(device)) = (live, self.find(vg, of)?) else { return Ok(()) };
+        // A write that waits for a log that cannot be written would keep `lvshiftN` from being switched. What is
+        // not in the log goes to the source alone from now on: the record says already that it is in charge.
+        let (lv, name, table) = (of.0, device.name, live.on_source());
+        self.do_it(vg, &Request::Load { lv, name, table })?;
+        self.do_it(vg, &Request::Swap { lv })
     }
 
     fn end(&mut self, vg: Uuid, of: Uuid) -> Result<()> {

@@ -12,7 +12,7 @@ use lvshift_core::units::Uuid;
 use lvshift_frontend_common::error::Result;
 use tokio::sync::watch;
 
-pub(crate) use self::recover::{settle, take_over};
+pub(crate) use self::recover::take_over;
 use self::state::State;
 use crate::channel::Answers;
 use crate::events::Events;

@@ -12,7 +12,7 @@ use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::FrontEnd as _;
 use lvshift_frontend_common::pv::KnownPv;
 use lvshift_frontend_common::vg::{Hold, OpenVg};
-use lvshift_frontend_common::{lock, lvm2, output};
+use lvshift_frontend_common::{lock, output};
 
 use crate::channel::Answers;
 use crate::client::Ublk;
@@ -83,23 +83,6 @@ fn serve_again(vg: Uuid, client: &mut Ublk, lv: Uuid) -> Result<()> {
     let (lv, shadow, undecided) = (lv.0, None, true);
     let request = Request::Activate { lv, name, table, shadow, undecided, lvm2: Some(vg_id) };
     client.do_it(vg, &request)
-}
-
-/// Finds out who is in charge of a mirror that was served again, and says so. Whether that is settled.
-pub(crate) fn settle(vg: Uuid, daemon: &Arc<dyn Answers>, lv: Uuid) -> bool {
-    let Some(kept) = files::mirror(lv) else { return true };
-    let mut client = Ublk::of(vg, Arc::clone(daemon));
-    let told = lvm2::state_of(&kept.vg_id, lv, &mut |state| match state {
-        // Both sides are right, and stay so until the next mover has confirmed what the PVs say.
-        Some(MoveState::Moved) | None => {}
-        Some(_) => {
-            let _ = client.do_it(vg, &Request::Decide { lv: lv.0, destination: false });
-        }
-    });
-    if let Err(error) = &told {
-        output::err(&format!("lvshift-ublk: who is in charge: {error}\n"));
-    }
-    told.is_ok()
 }
 
 fn open(uuid: Uuid) -> Result<OpenVg> {

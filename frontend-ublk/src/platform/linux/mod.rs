@@ -14,6 +14,7 @@ mod protect;
 mod ready;
 mod ring;
 mod server;
+mod settle;
 mod sys;
 mod threads;
 mod wakeup;

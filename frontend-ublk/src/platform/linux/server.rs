@@ -16,9 +16,10 @@ use tokio::time::{Interval, timeout};
 
 use super::connection::NOTIFY_SOCKET;
 use super::control::disk_path;
+use super::settle::settle;
 use super::{files, in_use};
 use crate::channel::Answers;
-use crate::daemon::{Daemon, settle, take_over};
+use crate::daemon::{Daemon, take_over};
 use crate::protocol::{Answer, MAX_LINE, Request, WireError};
 
 /// How long after LVM2 could not be asked it is asked again.
