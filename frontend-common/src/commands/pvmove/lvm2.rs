@@ -19,6 +19,7 @@ use crate::drive::unreadable;
 use crate::error::{Error, Kind, Result};
 use crate::lvm2::plan::{Model, Planned, Wanted};
 use crate::lvm2::text::Metadata;
+use crate::lvm2::text::roles::Uses;
 use crate::lvm2::tools::Lvm;
 use crate::lvm2::vg::LvmVg;
 use crate::lvm2::{self, id};
@@ -98,6 +99,7 @@ pub(super) fn begin(
     if context.test {
         if interrupted.is_empty() {
             let planned = plan(args, source, &vg, key)?;
+            check_kinds(context, &vg, &planned)?;
             announce(context, args, &vg, &planned);
             context.say("pvmove: with --test nothing was changed; the source was not read");
         } else {
@@ -247,6 +249,22 @@ fn plan(args: &Pvmove, source: &PvSpec, vg: &LvmVg, key: &str) -> Result<Vec<Pla
     Ok(planned)
 }
 
+/// Parts of other LVs were never moved with a mirror of our own below them: who has one leaves them to the kernel's.
+fn check_kinds(context: &Context<'_>, vg: &LvmVg, planned: &[Planned]) -> Result<()> {
+    if !context.front_end.has_daemon() {
+        return Ok(());
+    }
+    let uses = Uses::of(vg.text());
+    let mut parts = planned.iter().flat_map(|planned| &planned.parts);
+    let Some(found) = parts.find_map(|part| uses.by(&part.lv).next()) else { return Ok(()) };
+    let (vg, program) = (vg.name(), context.program);
+    let what = format!(
+        "LV {vg}/{} is a part of {vg}/{} ({}): {program} moves linear and striped LVs alone",
+        found.used, found.user, found.kind
+    );
+    Err(refuse(Kind::Unsupported, what).next("`lvshift-dm pvmove` moves it"))
+}
+
 /// Plans what was asked and has it committed as queued.
 fn record(
     context: &mut Context<'_>,
@@ -274,6 +292,7 @@ fn record(
         around.warn(context, source);
         plan(args, &rest(source, vg, key, around)?, vg, key)?
     };
+    check_kinds(context, vg, &planned)?;
     let command = id::id(lookup::fresh());
     let seqno = vg.text().seqno();
     let moves: Vec<Uuid> = planned.iter().map(|planned| planned.uuid).collect();
