@@ -5,11 +5,13 @@ mod background;
 mod lvm2;
 mod plan;
 mod readable;
+mod rounds;
 mod select;
 
 use lvshift_core::units::Uuid;
 
 use self::around::Around;
+use self::rounds::{Asked, Rounds, in_rounds};
 use super::Context;
 use super::driven::{driver, is_driven};
 use super::lookup::{full_name, refuse};
@@ -81,34 +83,44 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
         .next(format!("wait for it, or stop it with `{} pvmove --abort`", context.program)));
     }
     context.front_end.check_kernel(true)?;
-    let mut around = Around::default();
-    loop {
-        let moves = plan::record(context, args, source, &mut open, &mut around)?;
-        if args.background {
-            let name = open.vg().name().as_str();
-            background::leave(context, args, name, source.device.display().to_string())?;
-            break;
-        }
-        let ended = match drive(context, args, &mut open, Way::Run, &moves) {
-            // Nothing was begun: no trace of the plan is left.
-            Err(error) if error.kind == Kind::Locked => {
-                plan::forget(&mut open, &moves);
-                return Err(error);
-            }
-            other => other?,
-        };
-        let again = !args.atomic
-            && around.is_worth_another_round(&ended.reports)
-            && plan::look_again(context, args, source, &open, &mut around)?;
-        if !again {
-            ended.conclude(context, Way::Run);
-            break;
-        }
+    in_rounds(context, Asked { args, source }, &mut open)
+}
+
+impl Rounds for OpenVg {
+    fn vg_name(&self) -> String {
+        self.vg().name().as_str().to_owned()
     }
-    if let Some(error) = around.error(source) {
-        context.fail(&error);
+
+    fn record(
+        &mut self,
+        context: &mut Context<'_>,
+        Asked { args, source }: Asked<'_>,
+        around: &mut Around,
+    ) -> Result<Vec<Uuid>> {
+        plan::record(context, args, source, self, around)
     }
-    Ok(())
+
+    fn drive(
+        &mut self,
+        context: &mut Context<'_>,
+        Asked { args, .. }: Asked<'_>,
+        moves: &[Uuid],
+    ) -> Result<Ended> {
+        drive(context, args, self, Way::Run, moves)
+    }
+
+    fn forget(&mut self, _context: &mut Context<'_>, moves: &[Uuid]) {
+        plan::forget(self, moves);
+    }
+
+    fn look_again(
+        &self,
+        context: &Context<'_>,
+        Asked { args, source }: Asked<'_>,
+        around: &mut Around,
+    ) -> Result<bool> {
+        plan::look_again(context, args, source, self, around)
+    }
 }
 
 fn pace(args: &Pvmove) -> Pace {

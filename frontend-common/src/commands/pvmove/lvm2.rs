@@ -10,6 +10,7 @@ use super::super::driven::{driver, is_driven};
 use super::super::lookup::{self, refuse};
 use super::super::place::policy;
 use super::around::{Around, Unreadable};
+use super::rounds::{Asked, Rounds, in_rounds};
 use super::{Ended, Way, background, tell};
 use crate::cli::pv_args::Pvmove;
 use crate::cli::spec::PvSpec;
@@ -91,7 +92,7 @@ pub(super) fn begin(
     context: &mut Context<'_>,
     args: &Pvmove,
     source: &PvSpec,
-    mut vg: LvmVg,
+    vg: LvmVg,
     key: &str,
 ) -> Result<()> {
     let interrupted = moves_from(&vg, Some(key));
@@ -129,34 +130,50 @@ pub(super) fn begin(
         .next(format!("wait for it, or stop it with `{} pvmove --abort`", context.program)));
     }
     context.front_end.lvm2()?.check()?;
-    let mut around = Around::default();
-    loop {
-        let moves = record(context, args, source, &mut vg, key, &mut around)?;
-        if args.background {
-            let name = vg.name().to_owned();
-            background::leave(context, args, &name, source.device.display().to_string())?;
-            break;
-        }
-        let ended = match drive(context, args, &mut vg, Way::Run, &moves) {
-            // Nothing was begun: no trace of the plan is left. What fails here is found by the next run.
-            Err(error) if error.kind == Kind::Locked => {
-                let _ = lvm2::forget(&mut vg, context.front_end.lvm2()?, &moves);
-                return Err(error);
-            }
-            other => other?,
-        };
-        let again = !args.atomic
-            && around.is_worth_another_round(&ended.reports)
-            && look_again(context, args, source, &vg, key, &mut around)?;
-        if !again {
-            ended.conclude(context, Way::Run);
-            break;
-        }
+    in_rounds(context, Asked { args, source }, &mut OfKey { vg, key })
+}
+
+/// A VG of LVM2's, and the key of the source in its text.
+struct OfKey<'a> {
+    vg: LvmVg,
+    key: &'a str,
+}
+
+impl Rounds for OfKey<'_> {
+    fn vg_name(&self) -> String {
+        self.vg.name().to_owned()
     }
-    if let Some(error) = around.error(source) {
-        context.fail(&error);
+
+    fn record(
+        &mut self,
+        context: &mut Context<'_>,
+        Asked { args, source }: Asked<'_>,
+        around: &mut Around,
+    ) -> Result<Vec<Uuid>> {
+        record(context, args, source, &mut self.vg, self.key, around)
     }
-    Ok(())
+
+    fn drive(
+        &mut self,
+        context: &mut Context<'_>,
+        Asked { args, .. }: Asked<'_>,
+        moves: &[Uuid],
+    ) -> Result<Ended> {
+        drive(context, args, &mut self.vg, Way::Run, moves)
+    }
+
+    fn forget(&mut self, context: &mut Context<'_>, moves: &[Uuid]) {
+        let _ = context.front_end.lvm2().map(|mapper| lvm2::forget(&mut self.vg, mapper, moves));
+    }
+
+    fn look_again(
+        &self,
+        context: &Context<'_>,
+        Asked { args, source }: Asked<'_>,
+        around: &mut Around,
+    ) -> Result<bool> {
+        look_again(context, args, source, &self.vg, self.key, around)
+    }
 }
 
 /// The commit of a plan that failed may stand all the same: nothing has been begun, and no trace of it is left.
