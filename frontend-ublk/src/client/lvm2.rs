@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use lvshift_core::mover::Mapping;
 use lvshift_core::table::{Area, Log, Mirror, Segment, Target};
 use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors, Uuid};
 use lvshift_frontend_common::error::{Error, Kind, Result};
@@ -80,7 +79,7 @@ impl Mapper for Ublk {
 impl Engine for Ublk {
     fn serve(&mut self, wanted: &Wanted<'_>) -> Result<()> {
         let (vg, lv) = (wanted.vg, wanted.of.0);
-        let (name, table) = (wanted.name.to_owned(), table(wanted, Mapping::Source)?);
+        let (name, table) = (wanted.name.to_owned(), table(wanted)?.on_source());
         let (shadow, undecided, lvm2) = (None, false, Some(wanted.vg_id.to_owned()));
         self.do_it(vg, &Request::Activate { lv, name, table, shadow, undecided, lvm2 })
     }
@@ -94,7 +93,7 @@ impl Engine for Ublk {
             }
             let tuning = asked(self.pace, 1);
             self.do_it(vg, &Request::Tune { lvs: vec![lv], tuning })?;
-            let (name, table) = (wanted.name.to_owned(), table(wanted, Mapping::Mirrored)?);
+            let (name, table) = (wanted.name.to_owned(), table(wanted)?);
             self.do_it(vg, &Request::Load { lv, name, table })?;
             self.do_it(vg, &Request::Swap { lv })?;
         }
@@ -110,7 +109,7 @@ impl Engine for Ublk {
     }
 
     fn device(&mut self, vg: Uuid, of: Uuid) -> Result<Option<DeviceNumber>> {
-        self.served_as(vg, of)?.map(disk_number).transpose()
+        self.find(vg, of)?.map(|device| disk_number(device.id)).transpose()
     }
 
     fn status(&mut self, vg: Uuid, of: Uuid) -> Result<CopyStatus> {
@@ -169,15 +168,8 @@ impl Engine for Ublk {
     }
 }
 
-impl Ublk {
-    /// The N of `/dev/ublkbN` that serves this move.
-    fn served_as(&mut self, vg: Uuid, of: Uuid) -> Result<Option<u32>> {
-        Ok(self.find(vg, of)?.map(|device| device.id))
-    }
-}
-
-/// An error in front, then the mirror, or the source alone.
-fn table(wanted: &Wanted<'_>, mapping: Mapping) -> Result<WireTable> {
+/// An error in front, then the mirror.
+fn table(wanted: &Wanted<'_>) -> Result<WireTable> {
     let Wanted { source, destination, log, sectors, region_size, .. } = *wanted;
     let dev = |number: DeviceNumber| Dev::Pv { major: number.major, minor: number.minor };
     let area = |number| Area { device: dev(number), offset: Sectors(0) };
@@ -190,10 +182,7 @@ fn table(wanted: &Wanted<'_>, mapping: Mapping) -> Result<WireTable> {
         handle_errors: true,
         keep_log: false,
     };
-    let target = match mapping {
-        Mapping::Mirrored => Target::Mirror(mirror),
-        Mapping::Source | Mapping::Final => Target::Linear(area(source)),
-    };
+    let target = Target::Mirror(mirror);
     let lines = [
         Segment { start: Sectors(0), len: Sectors(HEAD), target: Target::Error },
         Segment { start: Sectors(HEAD), len: Sectors(sectors), target },

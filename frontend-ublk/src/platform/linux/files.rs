@@ -1,7 +1,7 @@
 //! What stands under `/run/lvshift/ublk`: a socket and a lock for each VG's daemon, a note for each
 //! device, by which a new daemon knows which LV `/dev/ublkbN` is, and how its copies are to be made.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File};
 use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::lock::run_directory;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::platform::Note;
 use crate::protocol::{Kept, Tuning, WirePv};
@@ -46,24 +48,15 @@ pub(crate) fn become_daemon(vg: Uuid) -> Result<Option<File>> {
 
 /// Notes a device, before it appears.
 pub(crate) fn note(note: &Note) -> Result<()> {
-    let directory = directory()?;
-    let scratch = directory.join(format!(".ublkb{}", note.device));
     // What the device was before has no name any more.
-    let _ = fs::remove_file(name_path(&directory, OsStr::new(&format!("ublkb{}", note.device))));
-    let text = serde_json::to_vec(note).map_err(|error| failed(error.into()))?;
-    let write = || -> std::io::Result<()> {
-        File::create(&scratch)?.write_all(&text)?;
-        fs::rename(&scratch, directory.join(format!("ublkb{}", note.device)))
-    };
-    write().map_err(failed)
+    let before = OsString::from(format!("ublkb{}", note.device));
+    let _ = fs::remove_file(name_path(&directory()?, &before));
+    keep(&format!("ublkb{}", note.device), note)
 }
 
 /// Forgets a device.
 pub(crate) fn forget(device: u32) -> Result<()> {
-    match fs::remove_file(directory()?.join(format!("ublkb{device}"))) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
-        _ => Ok(()),
-    }
+    drop_kept(&format!("ublkb{device}"))
 }
 
 /// The devices of a VG that were noted.
@@ -85,28 +78,17 @@ pub(crate) fn notes(vg: Uuid) -> Result<Vec<Note>> {
 
 /// Notes which devices are the VG's PVs: by these, and nothing else, a new daemon takes over.
 pub(crate) fn note_pvs(vg: Uuid, pvs: &[WirePv]) -> Result<()> {
-    let directory = directory()?;
-    let scratch = directory.join(format!(".{vg}.pvs"));
-    let text = serde_json::to_vec(pvs).map_err(|error| failed(error.into()))?;
-    let write = || -> std::io::Result<()> {
-        File::create(&scratch)?.write_all(&text)?;
-        fs::rename(&scratch, directory.join(format!("{vg}.pvs")))
-    };
-    write().map_err(failed)
+    keep(&format!("{vg}.pvs"), pvs)
 }
 
 /// Forgets them: better no note than an old one.
 pub(crate) fn forget_pvs(vg: Uuid) {
-    if let Ok(directory) = directory() {
-        let _ = fs::remove_file(directory.join(format!("{vg}.pvs")));
-    }
+    let _ = drop_kept(&format!("{vg}.pvs"));
 }
 
 /// The devices that were noted; none where nobody has, or the note makes no sense.
 pub(crate) fn noted_pvs(vg: Uuid) -> Vec<WirePv> {
-    let text =
-        directory().and_then(|path| fs::read(path.join(format!("{vg}.pvs"))).map_err(failed));
-    text.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    kept(&format!("{vg}.pvs")).unwrap_or_default()
 }
 
 /// The names of the VG and the LV that a device (`ublkb0`) is, for udev's rules.
@@ -127,47 +109,28 @@ fn name_path(directory: &Path, device: &OsStr) -> PathBuf {
 
 /// How an LV's copies are to be made, as somebody has asked; gone with the next boot.
 pub(crate) fn tuning(lv: Uuid) -> Tuning {
-    let text = directory().and_then(|path| fs::read(tuning_path(&path, lv)).map_err(failed));
-    text.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    kept(&format!("{lv}.tuning")).unwrap_or_default()
 }
 
 /// Keeps it for the next daemon.
 pub(crate) fn keep_tuning(lv: Uuid, tuning: &Tuning) -> Result<()> {
-    let directory = directory()?;
-    let scratch = directory.join(format!(".{lv}.tuning"));
-    let text = serde_json::to_vec(tuning).map_err(|error| failed(error.into()))?;
-    let write = || -> std::io::Result<()> {
-        File::create(&scratch)?.write_all(&text)?;
-        fs::rename(&scratch, tuning_path(&directory, lv))
-    };
-    write().map_err(failed)
+    keep(&format!("{lv}.tuning"), tuning)
 }
 
 /// Forgets it.
 pub(crate) fn forget_tuning(lv: Uuid) -> Result<()> {
-    match fs::remove_file(tuning_path(&directory()?, lv)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
-        _ => Ok(()),
-    }
+    drop_kept(&format!("{lv}.tuning"))
 }
 
 /// What is served for a move in a VG of LVM2's: the next daemon serves it again, and then looks for who is in
 /// charge.
 pub(crate) fn mirror(lv: Uuid) -> Option<Kept> {
-    let text = fs::read(mirror_path(&directory().ok()?, lv)).ok()?;
-    serde_json::from_slice(&text).ok()
+    kept(&format!("{lv}.mirror"))
 }
 
 /// Keeps it.
-pub(crate) fn keep_mirror(lv: Uuid, kept: &Kept) -> Result<()> {
-    let directory = directory()?;
-    let scratch = directory.join(format!(".{lv}.mirror"));
-    let text = serde_json::to_vec(kept).map_err(|error| failed(error.into()))?;
-    let write = || -> std::io::Result<()> {
-        File::create(&scratch)?.write_all(&text)?;
-        fs::rename(&scratch, mirror_path(&directory, lv))
-    };
-    write().map_err(failed)
+pub(crate) fn keep_mirror(lv: Uuid, mirror: &Kept) -> Result<()> {
+    keep(&format!("{lv}.mirror"), mirror)
 }
 
 /// The VGs of LVM2's with a mirror that is served, or waits for that.
@@ -186,18 +149,31 @@ pub(crate) fn mirrored() -> Vec<Uuid> {
 
 /// Forgets it.
 pub(crate) fn forget_mirror(lv: Uuid) -> Result<()> {
-    match fs::remove_file(mirror_path(&directory()?, lv)) {
+    drop_kept(&format!("{lv}.mirror"))
+}
+
+/// Writes a file of that name whole, or leaves what was there.
+fn keep<T: Serialize + ?Sized>(name: &str, value: &T) -> Result<()> {
+    let directory = directory()?;
+    let scratch = directory.join(format!(".{name}"));
+    let text = serde_json::to_vec(value).map_err(|error| failed(error.into()))?;
+    let write = || -> std::io::Result<()> {
+        File::create(&scratch)?.write_all(&text)?;
+        fs::rename(&scratch, directory.join(name))
+    };
+    write().map_err(failed)
+}
+
+/// What was kept under that name; none where nothing was, or what makes no sense.
+fn kept<T: DeserializeOwned>(name: &str) -> Option<T> {
+    serde_json::from_slice(&fs::read(directory().ok()?.join(name)).ok()?).ok()
+}
+
+fn drop_kept(name: &str) -> Result<()> {
+    match fs::remove_file(directory()?.join(name)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
         _ => Ok(()),
     }
-}
-
-fn mirror_path(directory: &Path, lv: Uuid) -> PathBuf {
-    directory.join(format!("{lv}.mirror"))
-}
-
-fn tuning_path(directory: &Path, lv: Uuid) -> PathBuf {
-    directory.join(format!("{lv}.tuning"))
 }
 
 fn failed(error: std::io::Error) -> Error {
