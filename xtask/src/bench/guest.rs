@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use lvshift_vm_tests::bench::OTHER_UBLK;
 use lvshift_vm_tests::bench::record::Record;
 use lvshift_vm_tests::bench::{self, scenarios};
 use lvshift_vm_tests::scenario::Frontend;
@@ -23,8 +24,8 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// Builds, fetches and packs what it needs.
-    pub(super) fn prepare(machine: &Machine) -> Result<Guest> {
+    /// Builds, fetches and packs what it needs, and another build of lvshift-ublk where one is given.
+    pub(super) fn prepare(machine: &Machine, against: Option<&Path>) -> Result<Guest> {
         let setting = vm_test::prepare(Frontend::Dm, machine)?;
         let binaries = build()?;
         let fio = fio_root::fetched()?;
@@ -33,6 +34,9 @@ impl Guest {
         let mut programs: Vec<(&str, PathBuf)> = vec![("fio", fio.join("usr/bin/fio"))];
         for name in ["bench", "lvshift-dm", "lvshift-ublk"] {
             programs.push((name, binaries.join(name)));
+        }
+        if let Some(other) = against {
+            programs.push((OTHER_UBLK, other.to_owned()));
         }
         match libublk::built() {
             Ok(program) => programs.push(("libublk-loop", program)),

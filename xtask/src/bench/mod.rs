@@ -46,6 +46,9 @@ pub(crate) struct Options {
     /// With --disks: do not ask
     #[arg(long, requires = "disks")]
     yes: bool,
+    /// Measure `steady` of this lvshift-ublk and of that one in turns, in one boot: did a change cost anything?
+    #[arg(long, value_name = "BINARY", requires = "only", conflicts_with = "disks")]
+    against: Option<PathBuf>,
     /// Measure nothing: write docs/benchmarks/ and the summary of docs/benchmarks.md from the results there are
     #[arg(long, conflicts_with_all = ["only", "disks"])]
     write_docs: bool,
@@ -89,7 +92,9 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
         } else {
             let vm = match &vm {
                 Some(vm) => vm,
-                None => vm.insert(guest::Guest::prepare(&options.machine)?),
+                None => {
+                    vm.insert(guest::Guest::prepare(&options.machine, options.against.as_deref())?)
+                }
             };
             vm.measure(name, options.quick)
         };

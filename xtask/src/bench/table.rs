@@ -1,5 +1,7 @@
 //! Results as a table: for a terminal, and for a document.
 
+use lvshift_vm_tests::bench::OTHER_UBLK;
+
 use super::goals::{self, Verdict};
 use super::results::Results;
 use super::stats::{self, Spread, number};
@@ -63,10 +65,13 @@ pub(super) fn markdown(results: &Results) -> String {
     out
 }
 
+/// Whom contestants are compared with beside the floor.
+const PEERS: [&str; 4] = ["pvmove", "libublk loop", "QEMU mirror", OTHER_UBLK];
+
 fn rows(results: &Results) -> Vec<Row> {
     let contestants = results.contestants();
     let floor = contestants.iter().find(|n| n.starts_with("raw") || n.starts_with("plain"));
-    let peer = contestants.iter().find(|n| ["pvmove", "libublk loop", "QEMU mirror"].contains(n));
+    let peer = contestants.iter().find(|n| PEERS.contains(n));
     let mut rows = Vec::new();
     for (metric, unit) in results.metrics() {
         for &contestant in &contestants {

@@ -16,12 +16,17 @@ const KNOWN: &[&str] = &["--config", "devices { types = [ \"nullb\", 16 ] }"];
 /// How long a new LV's node may take to appear where udev makes it.
 const NODE: Duration = Duration::from_secs(10);
 
+/// Another build of lvshift-ublk, as a program and in results.
+pub const OTHER_UBLK: &str = "other-lvshift-ublk";
+
 /// Whose commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tool {
     Lvm,
     Dm,
     Ublk,
+    /// Another build of lvshift-ublk, where one was given.
+    Other,
 }
 
 impl Tool {
@@ -33,13 +38,14 @@ impl Tool {
             Tool::Lvm => "pvmove",
             Tool::Dm => "lvshift-dm",
             Tool::Ublk => "lvshift-ublk",
+            Tool::Other => OTHER_UBLK,
         }
     }
 
     const fn program(self) -> &'static str {
         match self {
             Tool::Lvm => "lvm",
-            Tool::Dm | Tool::Ublk => self.name(),
+            Tool::Dm | Tool::Ublk | Tool::Other => self.name(),
         }
     }
 }
@@ -75,7 +81,7 @@ impl Volume {
                     volume.tool(&["pvcreate", "-y", "--dataalignment", "8m", device])?;
                 }
             }
-            Tool::Dm | Tool::Ublk => volume.tool(&["pvcreate", &one, &two])?,
+            Tool::Dm | Tool::Ublk | Tool::Other => volume.tool(&["pvcreate", &one, &two])?,
         }
         volume.tool(&["vgcreate", "-s", "4m", VG, &one, &two])?;
         let (extents, place) = (extents.to_string(), format!("{one}{places}"));
@@ -156,7 +162,7 @@ impl Volume {
         let only = format!("{},{}", text(&self.devices[0]), text(&self.devices[1]));
         match self.tool {
             Tool::Lvm => command("lvm", &[words, &["--devices", &only], KNOWN].concat()),
-            Tool::Dm | Tool::Ublk => command(self.tool.program(), words),
+            Tool::Dm | Tool::Ublk | Tool::Other => command(self.tool.program(), words),
         }
     }
 

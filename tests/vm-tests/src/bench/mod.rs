@@ -22,6 +22,7 @@ mod steady;
 pub mod uring_copy;
 mod watch;
 
+pub use contestant::OTHER_UBLK;
 pub use lab::{Lab, Scale};
 pub use memory::tracker_bytes_per_tib;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::contestant::{Tool, Volume};
+use super::contestant::{OTHER_UBLK, Tool, Volume};
 use super::disk;
 use super::fio::{Load, iops};
 use super::lab::{Lab, command, run, text};
@@ -29,12 +29,16 @@ enum Over {
     Loop,
 }
 
-/// Raw disk, dm linear, ublk, and libublk's loop, all over the first disk.
+/// Raw disk, dm linear, ublk, and libublk's loop, all over the first disk. Beside another build of
+/// lvshift-ublk, this and that alone: they are compared with each other, and time is for rounds.
 pub(super) fn steady(lab: &mut Lab) -> Result<()> {
     let mib = lab.scale.mib(1024);
     lab.noise(mib)?;
     let disks = lab.disks.clone();
-    for over in lab.turns(&[Over::Raw, Over::Lv(Tool::Dm), Over::Lv(Tool::Ublk), Over::Loop]) {
+    let all_of_them = [Over::Raw, Over::Lv(Tool::Dm), Over::Lv(Tool::Ublk), Over::Loop];
+    let two_builds = [Over::Lv(Tool::Ublk), Over::Lv(Tool::Other)];
+    let contestants = if there(OTHER_UBLK) { &two_builds[..] } else { &all_of_them };
+    for over in lab.turns(contestants) {
         match over {
             Over::Raw => {
                 disk::wait_until_free(&disks[0])?;
