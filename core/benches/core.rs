@@ -59,7 +59,7 @@ fn mirrored(chunks: u64) -> impl Drive {
     let storage = Owned { cells, groups };
     let tracker = Box::new(Tracker::new(geometry, storage).expect("enough memory"));
     for chunk in 0..u32::try_from(chunks).expect("few chunks") {
-        let ticket = tracker.begin_copy(ChunkIndex(chunk), false).expect("nobody writes");
+        let ticket = tracker.begin_copy(ChunkIndex(chunk), false).expect("no write is under way");
         let _ = ticket.complete(&tracker, CopyOutcome::Copied);
     }
     tracker

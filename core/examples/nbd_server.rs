@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lvshift_core::chunk::{
-    Authority, Borrowed, ChunkCell, FlushGate, Geometry, Group, QueueId, Sealed, Tracker,
+    Authority, Borrowed, ChunkCell, FlushEpochs, Geometry, Group, QueueId, Sealed, Tracker,
 };
 use lvshift_core::copier::Nanos;
 use lvshift_core::device::{Device, DeviceIndex};
@@ -41,7 +41,7 @@ struct Disk {
     table: StoredTable<[Segment<DeviceIndex>; 1], DeviceIndex>,
     parts: Vec<Part<Borrowed<'static>>>,
     devices: [Device; 2],
-    flushes: FlushGate,
+    flushes: FlushEpochs,
 }
 
 impl Volume for Disk {
@@ -53,7 +53,7 @@ impl Volume for Disk {
     fn device(&self, device: DeviceIndex) -> Option<&Device> {
         self.devices.get(usize::from(device.0))
     }
-    fn flushes(&self) -> &FlushGate {
+    fn flushes(&self) -> &FlushEpochs {
         &self.flushes
     }
 }
@@ -73,7 +73,7 @@ impl Disk {
         let target = Target::Linear(Area { device, offset: Sectors(0) });
         let table = StoredTable::new([Segment { start: Sectors(0), len, target }]).expect("one");
         let devices = [Device::new(512, false), Device::new(512, false)];
-        Disk { table, parts: Vec::new(), devices, flushes: FlushGate::new() }
+        Disk { table, parts: Vec::new(), devices, flushes: FlushEpochs::new() }
     }
     /// Both: a mirror in one part, whose log is behind the destination's data.
     fn mirrored(len: Sectors) -> Disk {

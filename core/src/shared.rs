@@ -32,7 +32,7 @@ impl<T> Shared<T> {
         Shared(Mutex::new(value))
     }
 
-    /// Waits until nobody else has it, and gives it to `work`. Whoever asks for it again inside of `work`
+    /// Waits until no other thread has it, and gives it to `work`. Whoever asks for it again inside of `work`
     /// waits for ever.
     pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
         with(&self.0, work)

@@ -34,6 +34,6 @@ pub(crate) fn with<T, R>(lock: &Mutex<T>, work: impl FnOnce(&mut T) -> R) -> R {
     #[cfg(not(any(loom, shuttle)))]
     let mut held = lock.lock();
     #[cfg(any(loom, shuttle))]
-    let mut held = lock.lock().expect("nobody panicked with it");
+    let mut held = lock.lock().expect("no thread panicked with it");
     work(&mut held)
 }

@@ -134,7 +134,7 @@ impl<H: Host + ?Sized> Driver<'_, H> {
         }
     }
 
-    /// What somebody wants now, as the event that ends the waiting: to go back before to leave.
+    /// What is wanted now, as the event that ends the waiting: to go back before to leave.
     fn interrupted(&mut self) -> Option<Event> {
         let mut wanted = None;
         self.host.requests(&mut |request| {

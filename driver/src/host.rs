@@ -27,7 +27,7 @@ impl Observed {
     }
 }
 
-/// What somebody wants of a move under way.
+/// What is wanted of a move under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Stop here and leave all as it is; a later run carries on.
@@ -156,11 +156,11 @@ pub trait Host {
     /// When it cannot be told; a leg that failed is no error but part of the status.
     fn copy_status(&mut self) -> Result<CopyStatus, Self::Error>;
 
-    /// Blocks until the copy changes or somebody wants something, or as long as the host thinks fit.
+    /// Blocks until the copy changes or something is wanted, or as long as the host thinks fit.
     /// Never misses a change that came after the last [`Host::copy_status`].
     ///
     /// # Errors
-    /// When nobody would wake it.
+    /// When nothing would wake it.
     fn wait(&mut self) -> Result<Wake, Self::Error>;
 
     /// Makes sure that from now until a table is loaded no write is acknowledged that the destination
@@ -189,7 +189,7 @@ pub trait Host {
         Ok(())
     }
 
-    /// Says to `each` what somebody wants of this move since it was asked last. Never blocks for long.
+    /// Says to `each` what is wanted of this move since it was asked last. Never blocks for long.
     fn requests(&mut self, each: &mut dyn FnMut(Request)) {
         let _ = each;
     }

@@ -1,6 +1,6 @@
 //! Drives one move of lvshift from wherever it stands to its end.
 //!
-//! [`lvshift_core::mover::Mover`] says what is next; somebody has to do it, tell what happened, wait for
+//! [`lvshift_core::mover::Mover`] says what is next; its user has to do it, tell what happened, wait for
 //! the copy, hear who wants the move stopped, and keep the few rules that are neither the mover's nor
 //! those of a kind of metadata: which failure of a commit is the destination's, when the legs are sealed
 //! for the hand-over, which PVs a commit of the way back may do without. That is [`drive()`]. What differs

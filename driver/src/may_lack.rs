@@ -11,7 +11,7 @@ use lvshift_core::metadata::{Change, MoveState};
 /// On the way back a device that is gone must not stand in the way: until the LV is switched back,
 /// dm-mirror holds the application's writes. One side of the move may be gone: without the
 /// destination the source alone decides what the LV is; without the source the destination, which
-/// holds the dirty log, says that the log is void, so nobody will believe it. Were the commit to
+/// holds the dirty log, says that the log is void, so it will not be believed. Were the commit to
 /// stand on neither, a source and a destination that come back together would still agree on a log
 /// that lies. So the first PV that is done without settles which side may be.
 ///

@@ -35,7 +35,7 @@ struct Books {
     blames_destination: bool,
     looks: u64,
     leg: Option<(Leg, LegFault)>,
-    /// What is wanted at the n-th time that somebody asks.
+    /// What is wanted at the n-th time that it is asked.
     wish: Option<(u32, Request)>,
     asked: u32,
     reports: Vec<String>,

@@ -72,7 +72,7 @@ fn with_table(
     let (_lock, mapping) = match vg.vg().move_of_lv(index) {
         None => (None, Mapping::Source),
         Some(_) => {
-            // Nobody may begin or end the move while its LV gets its table.
+            // No mover may begin or end the move while its LV gets its table.
             let lock = lock::mover(vg.vg().uuid(), lock::ACTIVATES)?;
             vg.reread()?;
             confirm(vg)?;

@@ -15,7 +15,7 @@ pub enum Kind {
     NotFound,
     /// The name is taken.
     Exists,
-    /// The device carries somebody else's signature.
+    /// The device carries another program's signature.
     ForeignSignature,
     /// The device is mounted or held by something else.
     InUse,

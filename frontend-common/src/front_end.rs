@@ -203,7 +203,7 @@ pub trait FrontEnd {
     }
 
     /// Seals once more for the commit of `Moved`, under the metadata lock and right before it is
-    /// written: `false` if what [`FrontEnd::seal`] promised does not hold any more. Waits for nobody
+    /// written: `false` if what [`FrontEnd::seal`] promised does not hold any more. Waits for nothing
     /// who may wait for the lock.
     fn seal_again(&mut self, vg: &Vg, of: MoveIndex) -> bool {
         let _ = (vg, of);

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 
 const DEV: &str = "/dev";
 
-/// Refuses a VG whose directory under `/dev` is somebody else's. Comes before its first LV gets a device.
+/// Refuses a VG whose directory under `/dev` is not ours. Comes before its first LV gets a device.
 ///
 /// # Errors
 /// `Kind::Exists` naming what stands there.
@@ -86,7 +86,7 @@ fn make_in(root: &Path, vg: &str, lv: &str, target: &Path) -> Result<()> {
 fn remove_in(root: &Path, vg: &str, lv: &str) -> Result<()> {
     let directory = root.join(vg);
     remove_ours(&directory.join(lv))?;
-    // Not empty is the usual case, and what somebody else mounted there is busy.
+    // Not empty is the usual case, and what another program mounted there is busy.
     if fs::symlink_metadata(&directory).is_ok_and(|found| found.is_dir()) {
         let _ = fs::remove_dir(&directory);
     }
@@ -131,7 +131,7 @@ fn names_an_lv(target: &Path) -> bool {
 }
 
 fn foreign(directory: &Path, what: &Path) -> Error {
-    let what = format!("{} belongs to somebody else: {}", directory.display(), what.display());
+    let what = format!("{} is not lvshift's: {}", directory.display(), what.display());
     Error::new(Kind::Exists, what)
         .device(directory.display())
         .state("nothing was changed there; the LV has no link")

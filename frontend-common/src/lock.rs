@@ -18,10 +18,10 @@ use crate::error::{Error, Kind, Result};
 /// Where locks and sockets live.
 const RUN_DIRECTORY: &str = "/run/lvshift";
 
-/// The directory of locks and sockets, made if need be, nobody's but root's.
+/// The directory of locks and sockets, made if need be, root's alone.
 ///
 /// # Errors
-/// `Kind::Kernel` when it cannot be made or somebody else owns it.
+/// `Kind::Kernel` when it cannot be made or another user owns it.
 pub fn run_directory() -> Result<PathBuf> {
     #[cfg(any(test, feature = "sim"))]
     if let Some(path) = TEST_DIRECTORY.get() {
@@ -138,7 +138,7 @@ fn who(file: &File) -> String {
     holder::of(file).map_or_else(|| "another process".to_owned(), |holder| holder.to_string())
 }
 
-/// Whether nobody writes or reads the metadata now.
+/// Whether no process writes or reads the metadata now.
 #[cfg(feature = "sim")]
 pub(crate) fn metadata_is_free(vg: Uuid) -> bool {
     open(vg, Purpose::Metadata).is_ok_and(|file| file.try_lock().is_ok())
@@ -190,7 +190,7 @@ fn try_for(
     }
 }
 
-/// Waits until nobody writes the metadata; many may read.
+/// Waits until no process writes the metadata; many may read.
 ///
 /// # Errors
 /// As [`metadata`].
@@ -205,7 +205,7 @@ pub fn metadata_shared(vg: Uuid) -> Result<Lock> {
     }
 }
 
-/// The same, but `None` where somebody has it who may be writing, for as long as this thread waits.
+/// The same, but `None` where a process has it that may be writing, for as long as this thread waits.
 ///
 /// # Errors
 /// As [`metadata`].
@@ -304,13 +304,13 @@ mod tests {
     fn whoever_activates_is_waited_for_and_a_mover_is_not() {
         crate::testing::use_scratch_locks();
         let vg = Uuid([0x4d; 16]);
-        let brief = mover(vg, ACTIVATES).expect("nobody has it");
+        let brief = mover(vg, ACTIVATES).expect("it is free");
         let waiting = std::thread::spawn(move || mover(vg, "pvmove").map(drop));
         std::thread::sleep(Duration::from_millis(50));
         assert!(!waiting.is_finished());
         drop(brief);
         assert!(waiting.join().expect("no panic").is_ok());
-        let _moving = mover(vg, "pvmove").expect("nobody has it");
+        let _moving = mover(vg, "pvmove").expect("it is free");
         let start = Instant::now();
         let refused = mover(vg, ACTIVATES).expect_err("a mover works");
         assert_eq!(refused.kind, Kind::Locked);
@@ -321,7 +321,7 @@ mod tests {
     fn an_impatient_thread_reads_beside_a_holder_and_writes_nothing() {
         crate::testing::use_scratch_locks();
         let vg = Uuid([0x4c; 16]);
-        let held = metadata(vg).expect("nobody has it");
+        let held = metadata(vg).expect("it is free");
         let impatient = std::thread::spawn(move || {
             wait_at_most(Duration::from_millis(30));
             let read = metadata_shared(vg).map(drop);
@@ -329,7 +329,7 @@ mod tests {
         });
         let (read, written) = impatient.join().expect("no panic");
         assert!(read.is_ok(), "it waits for whoever waits for it");
-        assert_eq!(written.expect_err("somebody else writes").kind, Kind::Locked);
+        assert_eq!(written.expect_err("another writes").kind, Kind::Locked);
         drop(held);
     }
 
@@ -337,10 +337,10 @@ mod tests {
     fn a_wait_ends_and_names_who_holds_the_lock() {
         crate::testing::use_scratch_locks();
         let vg = Uuid([0x4e; 16]);
-        let held = metadata(vg).expect("nobody has it");
+        let held = metadata(vg).expect("it is free");
         let refused = std::thread::spawn(move || {
             wait_at_most(Duration::from_millis(20));
-            metadata(vg).map(drop).expect_err("somebody has it")
+            metadata(vg).map(drop).expect_err("it is held")
         });
         let refused = refused.join().expect("no panic");
         assert_eq!(refused.kind, Kind::Locked);

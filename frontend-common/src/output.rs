@@ -1,6 +1,6 @@
 //! The one place through which everything goes that is printed or logged. It never panics: no message is
 //! worth a life. And it never blocks whoever serves or moves an LV, once [`never_block`] was called: a
-//! terminal that is stopped, a FIFO that nobody reads, a log on the very LV that is moved keep no mover
+//! terminal that is stopped, a FIFO without a reader, a log on the very LV that is moved keep no mover
 //! waiting.
 
 mod queue;
@@ -70,7 +70,9 @@ pub fn never_block() {
                 if lost > 0 {
                     write(
                         To::Err,
-                        &format!("  WARNING: {lost} lines were dropped: nobody took them\n"),
+                        &format!(
+                            "  WARNING: {lost} lines were dropped: they were not read in time\n"
+                        ),
                     );
                 }
                 write(to, &text);

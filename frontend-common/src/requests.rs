@@ -22,7 +22,7 @@ use crate::lock::run_directory;
 /// How long a peer may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What somebody wants of the running mover.
+/// What is wanted of the running mover.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// A signal: stop here, leave all as it is.
@@ -39,7 +39,7 @@ pub trait Requests {
 
 static WAKE: OnceLock<OwnedFd> = OnceLock::new();
 
-/// The descriptor that becomes readable when somebody wants something of this mover; none while
+/// The descriptor that becomes readable when something is wanted of this mover; none while
 /// no move runs. Poll it in [`FrontEnd::wait`](crate::front_end::FrontEnd::wait).
 #[must_use]
 pub fn wake() -> Option<BorrowedFd<'static>> {
@@ -174,7 +174,7 @@ pub fn parse_uuid(text: &str) -> Option<Uuid> {
 /// has understood; that it has finished shows by its lock.
 ///
 /// # Errors
-/// `Kind::Locked` when nobody answers although somebody holds the lock.
+/// `Kind::Locked` when the lock is held and its holder does not answer.
 pub fn ask_to_abort(vg: Uuid, only: &[Uuid]) -> Result<()> {
     let ask = || -> std::io::Result<String> {
         let path = socket_of(vg).map_err(std::io::Error::other)?;

@@ -31,7 +31,7 @@ pub fn set_directory(path: &Path) {
     crate::lock::set_run_directory_for_tests(path);
 }
 
-/// Whether nobody holds the VG's metadata lock.
+/// Whether the VG's metadata lock is free.
 #[must_use]
 pub fn metadata_lock_is_free(vg: Uuid) -> bool {
     crate::lock::metadata_is_free(vg)

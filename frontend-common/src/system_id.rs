@@ -45,7 +45,7 @@ fn parse(text: &str) -> Result<Option<SystemId>> {
     parse_id(line).map(Some).map_err(|error| error.device(FILE))
 }
 
-/// A system id that somebody wrote.
+/// A system id as it is written.
 ///
 /// # Errors
 /// `Kind::Usage`.

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::kernel::Kernel;
 
-/// Blocks until a dm device changes, somebody wants something, or the time is over.
+/// Blocks until a dm device changes, something is wanted of the mover, or the time is over.
 pub(crate) fn wait(kernel: &Kernel, timeout: Option<Duration>) -> Result<Wake> {
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
     let mut fds = vec![PollFd::new(kernel.events(), PollFlags::IN)];

@@ -133,7 +133,7 @@ impl Kernel {
         Ok(own)
     }
 
-    /// A suspended device with a live table was left so by somebody who died: nothing of ours
+    /// A suspended device with a live table was left so by a process that died: nothing of ours
     /// suspends for longer than one ioctl. While a mover lives its devices are left to it.
     fn resume_own(&self) -> Result<()> {
         for info in self.own()? {

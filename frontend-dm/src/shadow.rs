@@ -51,7 +51,7 @@ fn ensure(
     }
 }
 
-/// Points the shadow at nothing and takes it and the logs down; what somebody holds open goes when
+/// Points the shadow at nothing and takes it and the logs down; what is held open goes when
 /// it is closed.
 pub(crate) fn remove(kernel: &Kernel, view: View<'_>, lv: LvIndex) -> Result<()> {
     let record = view.lv(lv)?;
@@ -86,7 +86,7 @@ pub(crate) fn take_down(kernel: &Kernel, info: &Info, nothing: Option<&[Segment]
         Err(error) if error.kind == Kind::InUse => {
             tracing::warn!(
                 name = info.name,
-                "somebody holds it open; it maps to nothing and goes when it is closed"
+                "it is held open; it maps to nothing and goes when it is closed"
             );
             kernel.remove_deferred(&info.uuid, &info.name)?;
         }

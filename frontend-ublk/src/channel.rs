@@ -31,7 +31,7 @@ pub(crate) trait Way: Send {
     /// Asks only.
     fn send(&mut self, request: &Request) -> io::Result<()>;
     /// Waits until what was sent is answered or the daemon gone (both are [`Wake::Changed`]), the
-    /// time has passed, or somebody wants something of this process.
+    /// time has passed, or something is wanted of this process.
     fn answered(&self, timeout: Option<Duration>) -> Result<Wake>;
 }
 
@@ -83,7 +83,7 @@ pub(crate) trait Answers: Send + Sync {
     }
     /// Its count of events; `None` while it cannot be asked.
     fn events(&self) -> Option<u64>;
-    /// Whether somebody wants something of the client.
+    /// Whether something is wanted of the client.
     fn wants_client(&self) -> bool {
         false
     }

@@ -91,7 +91,7 @@ impl Device {
         let wakeup = Arc::new(Wakeup::new().map_err(no_thread)?);
         let table = Arc::new(compile(&wire, shadow, devices, &wakeup)?);
         if undecided {
-            // Nobody parks here yet, so nobody is to be woken.
+            // No request parks here yet, so none is to be woken.
             table.parts.iter().for_each(|part| {
                 let _ = part.tracker().decided(Authority::Undecided);
             });
@@ -253,7 +253,7 @@ impl Device {
     /// until it is decided who is in charge. False if a part is not equal or not healthy. Parts that
     /// were not sealed before are added to `fresh`.
     ///
-    /// Only the mover may ask for it, right before its commit. A part that is sealed while nobody
+    /// Only the mover may ask for it, right before its commit. A part that is sealed while no mover
     /// drives the move holds the application's writes as soon as the destination fails.
     pub(crate) fn seal<'a>(&'a self, fresh: &mut Vec<FreshSeal<'a>>) -> bool {
         let table = self.quiesce.table();
@@ -282,7 +282,7 @@ impl Device {
         before
     }
 
-    /// Whether a commit is under way that nobody has decided.
+    /// Whether a commit is under way that is not decided.
     pub(crate) fn is_committing(&self) -> bool {
         let table = self.quiesce.table();
         let mut authorities = table.parts.iter().map(|part| part.tracker().authority());
@@ -295,7 +295,7 @@ impl Device {
     pub(crate) fn answer_flushes(&self) -> bool {
         match &self.worker {
             Some(worker) => worker.confirm(ANSWER_LIMIT),
-            // Without a copier nobody else counts turns.
+            // Without a copier no other thread counts turns.
             None => {
                 let table = self.quiesce.table();
                 let turn = table.flushes.turn();
@@ -350,7 +350,7 @@ impl Device {
         self.quiesce.gone() == 0
     }
 
-    /// Takes the device down. Nobody has it open.
+    /// Takes the device down. It is not open.
     pub(crate) fn end(mut self, control: &mut Control) -> Result<()> {
         let stopped = control.stop(self.id);
         for thread in self.threads.drain(..) {

@@ -11,7 +11,7 @@ impl Events {
         Events(watch::Sender::new(1))
     }
 
-    /// Something happened that somebody may wait for.
+    /// Something happened that may be waited for.
     pub(crate) fn happened(&self) {
         self.0.send_modify(|count| *count += 1);
     }

@@ -125,7 +125,7 @@ pub(crate) fn pass(point: Point) {
     }
 }
 
-/// How somebody dies.
+/// How a process dies.
 #[cfg(any(test, feature = "failpoints"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
@@ -134,7 +134,7 @@ enum How {
     Panic,
 }
 
-/// Takes the first line away if it is this point's, and says how to die. On any error nobody dies.
+/// Takes the first line away if it is this point's, and says how to die. On any error none dies.
 #[cfg(any(test, feature = "failpoints"))]
 fn take(file: &Path, name: &str, passed: u32) -> Option<How> {
     let text = std::fs::read_to_string(file).unwrap_or_default();

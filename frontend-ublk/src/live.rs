@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lvshift_core::chunk::{Effects, FlushGate};
+use lvshift_core::chunk::{Effects, FlushEpochs};
 use lvshift_core::device::{self, DeviceIndex};
 use lvshift_core::mirror::{Moment, Part, PartPlace, Volume};
 use lvshift_core::serve::{Below, Served};
@@ -35,7 +35,7 @@ pub(crate) struct LiveTable {
     /// Every device below, once.
     pub(crate) devices: Vec<Arc<BackingDevice>>,
     /// The application's flushes in flight, which settle rounds must not overtake.
-    pub(crate) flushes: FlushGate,
+    pub(crate) flushes: FlushEpochs,
     /// The commit of a move is under way.
     pub(crate) committing: AtomicBool,
     /// The moving parts.
@@ -79,7 +79,7 @@ impl LiveTable {
             table,
             below,
             devices,
-            flushes: FlushGate::new(),
+            flushes: FlushEpochs::new(),
             committing: AtomicBool::new(false),
             parts,
             wakeup: Arc::clone(wakeup),
@@ -219,7 +219,7 @@ impl Volume for LiveTable {
         self.backing(device).map(|device| &device.below)
     }
 
-    fn flushes(&self) -> &FlushGate {
+    fn flushes(&self) -> &FlushEpochs {
         &self.flushes
     }
 

@@ -92,7 +92,7 @@ impl<T> Quiesce<T> {
         }
         inner.taken = 0;
         self.advance();
-        // Nobody holds the devices of the table before any more when this returns. A queue that is
+        // No queue holds the devices of the table before any more when this returns. A queue that is
         // busy beyond reason is not waited for: it serves by the new table when it looks up.
         let start = Instant::now();
         while inner.taken + inner.gone < self.queues.count() {

@@ -32,7 +32,7 @@ bitflags! {
 /// The feature bits of a label or slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Features {
-    /// Bits that concern nobody who does not know them.
+    /// Bits that a reader who does not know them may ignore.
     pub compat: Compat,
     /// Bits that keep from writing who does not know them.
     pub ro_compat: RoCompat,

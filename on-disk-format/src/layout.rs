@@ -329,7 +329,7 @@ pub mod dirty_log {
     pub const BITSET_OFFSET: u64 = 1024;
 }
 
-/// Where `pvcreate` puts the areas when nobody asks for something else, in sectors.
+/// Where `pvcreate` puts the areas unless it is told otherwise, in sectors.
 pub mod defaults {
     /// Start of slot 0: 1 MiB.
     pub const SLOT_0_START: u64 = 2048;

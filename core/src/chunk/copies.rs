@@ -65,7 +65,7 @@ impl<S: Cells> Tracker<S> {
         true
     }
 
-    /// The next chunk that somebody waits for.
+    /// The next chunk that a request waits for.
     pub fn next_wanted(&self) -> Option<ChunkIndex> {
         self.wanted.take()
     }
@@ -76,7 +76,7 @@ impl<S: Cells> Tracker<S> {
         self.wanted.take_overflow()
     }
 
-    /// The first chunk at or after `from` that somebody waits for and no writer is in.
+    /// The first chunk at or after `from` that a request waits for and no writer is in.
     pub fn find_drained(&self, from: ChunkIndex) -> Option<ChunkIndex> {
         self.find(
             from,

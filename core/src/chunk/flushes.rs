@@ -10,12 +10,12 @@ use crate::sync::{AtomicU32, Ordering, fence};
 /// The flushes in flight, counted in two turns: only those of the turn before are waited for, so
 /// that an application that flushes all the time keeps no round waiting.
 #[derive(Debug)]
-pub struct FlushGate {
+pub struct FlushEpochs {
     turn: AtomicU32,
     in_flight: [AtomicU32; 2],
 }
 
-/// A flush that may be in flight. It ends with [`FlushGate::end`], after its failures were told.
+/// A flush that may be in flight. It ends with [`FlushEpochs::end`], after its failures were told.
 #[must_use = "a flush that never ends keeps every chunk from becoming clean"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct FlushTicket(bool);
@@ -25,16 +25,16 @@ pub struct FlushTicket(bool);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn(bool);
 
-impl Default for FlushGate {
-    fn default() -> FlushGate {
-        FlushGate::new()
+impl Default for FlushEpochs {
+    fn default() -> FlushEpochs {
+        FlushEpochs::new()
     }
 }
 
-impl FlushGate {
+impl FlushEpochs {
     /// None in flight.
-    pub fn new() -> FlushGate {
-        FlushGate { turn: AtomicU32::new(0), in_flight: [AtomicU32::new(0), AtomicU32::new(0)] }
+    pub fn new() -> FlushEpochs {
+        FlushEpochs { turn: AtomicU32::new(0), in_flight: [AtomicU32::new(0), AtomicU32::new(0)] }
     }
 
     /// An application's flush is about to be issued.
@@ -81,16 +81,16 @@ mod tests {
 
     #[test]
     fn a_turn_waits_for_the_flushes_before_it_and_not_for_those_after() {
-        let gate = FlushGate::new();
-        let before = gate.begin();
-        let turn = gate.turn();
-        assert!(!gate.is_over(turn));
-        let after = gate.begin();
-        gate.end(before);
-        assert!(gate.is_over(turn));
-        let turn = gate.turn();
-        assert!(!gate.is_over(turn));
-        gate.end(after);
-        assert!(gate.is_over(turn));
+        let epochs = FlushEpochs::new();
+        let before = epochs.begin();
+        let turn = epochs.turn();
+        assert!(!epochs.is_over(turn));
+        let after = epochs.begin();
+        epochs.end(before);
+        assert!(epochs.is_over(turn));
+        let turn = epochs.turn();
+        assert!(!epochs.is_over(turn));
+        epochs.end(after);
+        assert!(epochs.is_over(turn));
     }
 }

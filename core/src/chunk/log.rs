@@ -2,12 +2,12 @@
 //!
 //! One log writer per part. Two rules keep the bits on disk honest:
 //!
-//! * a chunk is [`Marking`](Phase::Marking), and nobody writes it, from the moment somebody wants
+//! * a chunk is [`Marking`](Phase::Marking), and no writer is in it, from the moment one wants
 //!   to until its zero is durable;
 //! * a chunk becomes [`Clean`](Phase::Clean) only through a [`SettleRound`]: no write was in flight
 //!   when the round began, none was admitted until it ended, and in between both legs were flushed.
 //!   An application's flush that was in flight meanwhile has been answered and has not failed
-//!   ([`FlushGate`](super::FlushGate)).
+//!   ([`FlushEpochs`](super::FlushEpochs)).
 
 use core::cell::Cell;
 
@@ -114,7 +114,7 @@ impl<S: Cells> Tracker<S> {
 
     /// Nothing becomes clean where a leg has failed, nor while the hand-over is undecided: the mover
     /// flushes the destination then, and if that fails it may have dropped what a later flush is
-    /// told to be durable. Until the mover has voided the log, nobody else knows of it.
+    /// told to be durable. Until the mover has voided the log, no one but the mover knows of it.
     fn may_not_settle(&self) -> bool {
         self.is_abandoned() || self.authority() != Authority::Source
     }

@@ -30,7 +30,7 @@ mod tests;
 pub use admit::Fallback;
 pub use cell::ChunkCell;
 pub use effects::Effects;
-pub use flushes::{FlushGate, FlushTicket, Turn};
+pub use flushes::{FlushEpochs, FlushTicket, Turn};
 pub use geometry::{ChunkIndex, Geometry, GeometryError, RangeError};
 pub use group::{GROUP_CHUNKS, Group};
 pub use health::{Authority, Fault, Sealed};

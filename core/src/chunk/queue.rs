@@ -38,7 +38,7 @@ impl QueueMask {
     /// Every queue there can be; a front end ignores the ones it has not.
     pub const ALL: QueueMask = QueueMask(u16::MAX);
 
-    /// Whether nobody is in it.
+    /// Whether it is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }

@@ -22,7 +22,7 @@ pub enum Intent {
     Partial,
     /// Writes every sector of the chunk with known bytes.
     Whole,
-    /// Leaves bytes that nobody can foretell on the source (a discard), so it goes there alone and
+    /// Leaves bytes that cannot be foretold on the source (a discard), so it goes there alone and
     /// the chunk is copied again.
     SourceOnly,
 }
@@ -38,7 +38,7 @@ pub enum Route {
     WholeChunk,
 }
 
-/// What a parked piece waits for, and whether somebody has to be told.
+/// What a parked piece waits for, and whether the copier has to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Want {
     /// This chunk's copy, which may start now.
@@ -96,7 +96,7 @@ pub enum Outcome {
     Refused,
     /// The copier owns the chunk and must copy it.
     CopyStarted,
-    /// Writers, or a late copy, are still in; when the last has gone, [`Outcome::CopyWanted`] is somebody's outcome.
+    /// Writers, or a late copy, are still in; when the last has gone, [`Outcome::CopyWanted`] is the outcome of one of them.
     CopyWaits,
     /// There is nothing to copy.
     CopyNotNeeded,

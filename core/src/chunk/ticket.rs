@@ -114,7 +114,7 @@ impl CopyTicket {
         self.chunk
     }
 
-    /// Whether somebody waits for it.
+    /// Whether a request waits for it.
     pub fn is_wanted(&self) -> bool {
         self.wanted
     }

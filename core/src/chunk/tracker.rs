@@ -56,7 +56,7 @@ pub enum Parked {
 pub enum Content {
     /// Bytes that are the same on both legs: data or zeroes.
     Known,
-    /// Bytes that nobody can foretell: a discard that is not done as zeroes.
+    /// Bytes that cannot be foretold: a discard that is not done as zeroes.
     Undefined,
 }
 

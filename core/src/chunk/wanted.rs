@@ -1,4 +1,4 @@
-//! A small shared set of chunk indices: what somebody waits for.
+//! A small shared set of chunk indices: what requests wait for.
 //!
 //! Any thread puts in, one thread takes out. When it is full, a flag says so, and the taker looks
 //! at the chunks themselves: nothing is forgotten, it only takes longer.
@@ -18,7 +18,7 @@ pub(crate) struct Wanted {
     slots: [AtomicU32; SLOTS],
     /// Where the next put looks first.
     put_hint: AtomicU32,
-    /// Where the next take looks first: in turn, so that nobody waits for ever.
+    /// Where the next take looks first: in turn, so that none waits for ever.
     take_hint: AtomicU32,
     /// How many are in, or are being put in: 0 spares the taker the look.
     count: AtomicU32,

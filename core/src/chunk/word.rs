@@ -33,7 +33,7 @@ const _: () = assert!(PARKED_SHIFT + 16 + 1 == u32::BITS, "every bit has one mea
 pub enum Phase {
     /// The legs may differ; the source is right. Log bit 0.
     Pending,
-    /// Somebody wants it copied: admitted writers finish, newcomers park. Log bit 0.
+    /// It is to be copied: admitted writers finish, newcomers park. Log bit 0.
     Draining,
     /// One owner, the copier or a write of the whole chunk, makes the legs equal. Log bit 0.
     Copying,
@@ -43,7 +43,7 @@ pub enum Phase {
     Settling,
     /// Equal and flushed on both legs. Log bit 1, or about to be.
     Clean,
-    /// Clean, and somebody wants to write: the log bit is being zeroed. Nobody writes yet.
+    /// Clean, and a writer waits: the log bit is being zeroed. No writer is in yet.
     Marking,
 }
 
@@ -86,7 +86,7 @@ impl Word {
     /// One writer, as it is added to and taken from the word's bits.
     pub(crate) const ONE_WRITER: u32 = 1 << WRITERS_SHIFT;
 
-    /// A word of this phase with no writer and nobody parked.
+    /// A word of this phase with no writer, in or parked.
     pub const fn new(phase: Phase) -> Word {
         Word(phase as u32)
     }

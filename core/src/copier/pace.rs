@@ -36,9 +36,9 @@ const SHORTEST: u64 = 2 * LOOK;
 const LONGEST: u64 = 2 * SECOND;
 /// and here even if none has.
 const LONGEST_OF_ALL: u64 = 10 * SECOND;
-/// Without a request for so long, and none in flight, nobody is there.
+/// Without a request for so long, and none in flight, the application counts as away.
 const QUIET: u64 = 3 * LOOK;
-/// One request says nothing about the share of time for which somebody waits; this does.
+/// One request says nothing about the share of time for which a request waits; this does.
 const LONG_ENOUGH: u64 = SECOND / 2;
 /// Fewer requests in a window of the longest kind are no application, unless they are what it waits
 /// for.
@@ -98,15 +98,15 @@ pub struct Speed {
 enum Phase {
     /// Before the first look.
     Start,
-    /// Nothing is known: one chunk at a time, until somebody comes or nobody has.
+    /// Nothing is known: one chunk at a time, until the application comes or has not come.
     Listen,
     /// The last copies end, then the application gets over them.
     WindDown { until: Nanos },
     /// The copy rests and the baseline is measured.
     Rest,
-    /// Nobody is there.
+    /// The application is away.
     Idle,
-    /// Somebody is there.
+    /// The application is there.
     Busy,
 }
 
@@ -115,7 +115,7 @@ enum Phase {
 pub struct Pace {
     factor: Factor,
     floor: u64,
-    /// Chunks at once where nobody is there.
+    /// Chunks at once while the application is away.
     full: u16,
     phase: Phase,
     baseline: Option<Nanos>,
@@ -203,7 +203,7 @@ impl Pace {
             (self.ended, self.active) = (ended, now);
         }
         match self.phase {
-            // What ended before is nobody's who is there now.
+            // What ended before says nothing of who is there now.
             Phase::Start => self.open(Phase::Listen, seen, now),
             Phase::Listen if new.total() > 0 || seen.latencies.in_flight() > 0 => {
                 self.wind_down(now);
@@ -301,7 +301,7 @@ impl Pace {
         });
     }
 
-    /// Whether nobody is there whom a copy could disturb. Who waits for a request is there.
+    /// Whether the application is away, so that no copy disturbs it. Who waits for a request is there.
     fn is_absent(&self, new: &Latencies, seen: Seen<'_>, passed: u64, now: Nanos) -> bool {
         let few = passed >= LONGEST && new.total() < FEW && !waits(new, passed);
         (few && seen.latencies.in_flight() == 0) || now.0.saturating_sub(self.active.0) >= QUIET

@@ -54,7 +54,7 @@ impl Pacer {
         self.paused
     }
 
-    /// Stops the scan for as long as a measurement takes; nobody has asked for a pause.
+    /// Stops the scan for as long as a measurement takes; no pause was asked for.
     pub const fn set_rest(&mut self, resting: bool) {
         self.resting = resting;
     }

@@ -69,7 +69,7 @@ impl Schedule {
     }
 
     fn wanted<S: Cells>(&mut self, tracker: &Tracker<S>) -> Option<CopyTicket> {
-        // Each round takes one out; nobody puts one chunk in twice before it was copied.
+        // Each round takes one out; no chunk is put in twice before it was copied.
         while let Some(chunk) = tracker.next_wanted() {
             if let Some(ticket) = tracker.begin_copy(chunk, true) {
                 return Some(ticket);

@@ -68,7 +68,7 @@ fn wanted_chunks_go_first_and_the_scan_keeps_its_share() {
         }
     }
     assert_eq!(scanned, 40 / SCAN_SHARE);
-    // Paused: those that somebody waits for, and no other.
+    // Paused: those that a request waits for, and no other.
     let mut wanted = 0;
     while let Pick::Copy(ticket) = schedule.next(&tracker, Allowed::Wanted) {
         assert!(ticket.chunk() >= ChunkIndex(100));

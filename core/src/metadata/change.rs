@@ -5,7 +5,7 @@
 pub enum Change {
     /// No change: write what was read once more under a higher sequence number, so that every PV
     /// holds it. A commit that a crash cut short may stand on one PV alone; whoever acts on it
-    /// while that PV could go missing would act on a record that nobody else knows.
+    /// while that PV could go missing would act on a record that no other PV holds.
     Confirm,
     /// Queued -> Copying: from now on the dirty log is believed.
     Begin,

@@ -88,7 +88,7 @@ pub enum Standing {
     },
     /// It has a label and no valid metadata of this VG.
     NoMetadata,
-    /// Its valid metadata were written to another PV: somebody copied them here.
+    /// Its valid metadata were written to another PV: they were copied here from there.
     Foreign {
         /// The PV that they were written to.
         holder: Uuid,

@@ -99,7 +99,7 @@ fn random_changes_keep_the_vg_valid() {
     }
 }
 
-/// Makes the checksums right again after somebody changed the payload or the header.
+/// Makes the checksums right again after a test changed the payload or the header.
 fn repair(slot: &mut [u8]) {
     let size = u32::from_le_bytes(slot[12..16].try_into().unwrap()) as usize;
     let end = (at::HEADER_SIZE + size).min(slot.len());

@@ -41,7 +41,7 @@ impl Confirm {
         if self.turn.is_none() && self.asked > self.done && idle {
             self.turn = Some((self.asked, volume.flushes().turn()));
         }
-        // One that nobody waits for any more is finished all the same: turns do not overlap.
+        // One that is not waited for any more is finished all the same: turns do not overlap.
         let (number, turn) = self.turn?;
         if !volume.flushes().is_over(turn) {
             return None;

@@ -28,7 +28,7 @@ const SHORTEST: u64 = 1_000_000;
 /// The copier of one volume. `P` is where it keeps the state of the parts, one [`PartState`] for each.
 ///
 /// It is asked with [`Copier::next`] what to do until that says to wait, and told with
-/// [`Copier::ended`] how each operation has ended. Somebody else wakes whoever drives it where
+/// [`Copier::ended`] how each operation has ended. The host wakes the thread that drives it where
 /// [`Effects`] say `copier` or `log`; that it was woken it need not be told, only asked again.
 pub struct Copier<P> {
     parts: P,
@@ -80,7 +80,7 @@ enum Step {
 }
 
 impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
-    /// A copier that nobody has asked for anything but `tuning`. Sets the write policy of the parts: so
+    /// A copier that was asked for nothing but `tuning`. Sets the write policy of the parts: so
     /// before a request is served, else one could have the copy of its chunk wanted, which no limit holds
     /// back.
     pub fn new<V: Volume + ?Sized>(parts: P, volume: &V, tuning: Tuning, now: Nanos) -> Copier<P> {
@@ -185,7 +185,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
     }
 
     /// What to do next. Ask again after each operation, and once it has said to wait: when an operation
-    /// has ended, when somebody wakes it, and at the moment that it has named.
+    /// has ended, when it is woken, and at the moment that it has named.
     pub fn next<V: Volume + ?Sized>(
         &mut self,
         volume: &V,

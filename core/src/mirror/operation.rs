@@ -46,7 +46,7 @@ pub(super) enum Of {
 }
 
 impl Tag {
-    /// The tag as a number, for a field of somebody else's.
+    /// The tag as a number, for a field of the host's.
     pub const fn bits(self) -> u32 {
         self.0
     }
@@ -150,7 +150,7 @@ pub enum Operation {
 pub enum Next {
     /// This; then ask again.
     Do(Operation),
-    /// Nothing until an operation ends, somebody wakes it, or it is this late.
+    /// Nothing until an operation ends, the host wakes it, or it is this late.
     WaitUntil(crate::copier::Nanos),
     /// It was stopped, and nothing of it is in flight: it never does anything again.
     Stopped,

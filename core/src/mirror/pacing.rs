@@ -32,7 +32,7 @@ impl Pacing {
         Pacing { pace: None, limit: None, floor: None }
     }
 
-    /// Takes over what somebody asks for.
+    /// Takes over what is asked for.
     pub(super) fn tune(&mut self, tuning: Tuning, window: u16, pacer: &mut Pacer, now: Nanos) {
         if let Some(rate) = tuning.max_rate {
             self.limit = (rate > 0).then_some(rate);
@@ -107,7 +107,7 @@ mod tests {
         let stats = Stats::default();
         let asked = Tuning { max_rate: Some(3000), pace: Some(150), ..Tuning::default() };
         pacing.tune(asked, 4, &mut pacer, Nanos(0));
-        // Nobody uses the volume: the pace itself has no limit then.
+        // The volume is not in use: the pace itself has no limit then.
         for ms in 0..2000 {
             let now = Nanos(ms * 1_000_000);
             if pacing.next_look().is_some_and(|look| now >= look) {

@@ -2,7 +2,7 @@
 
 use super::part::Part;
 use crate::Leg;
-use crate::chunk::{Cells, Effects, Fault, FlushGate};
+use crate::chunk::{Cells, Effects, Fault, FlushEpochs};
 use crate::device::{Device, DeviceIndex};
 
 /// One volume with its moving parts, as the front end keeps it. All of it may be shared by threads.
@@ -17,7 +17,7 @@ pub trait Volume {
     fn device(&self, device: DeviceIndex) -> Option<&Device>;
 
     /// The application's flushes in flight.
-    fn flushes(&self) -> &FlushGate;
+    fn flushes(&self) -> &FlushEpochs;
 
     /// The copier passes a moment at which a test may want to stop it.
     fn passes(&self, moment: Moment) {

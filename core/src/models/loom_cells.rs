@@ -164,7 +164,7 @@ fn two_writers_and_a_copier(apply: fn(&ChunkCell, Event) -> Step) {
     }
     let word = cell.load();
     assert_eq!(word.writers(), 0);
-    assert!(word.phase() != Phase::Draining || asked, "nobody was told of the copy");
+    assert!(word.phase() != Phase::Draining || asked, "the copier was not told of the copy");
 }
 
 fn exit(cell: &ChunkCell, inside: &std::sync::atomic::AtomicBool) -> Step {
@@ -291,7 +291,7 @@ fn write_once(cell: &ChunkCell, written: &AtomicU32, number: u8) {
     }
 }
 
-/// Two overlapping writes over two guard words: both get in, never at once, nobody sleeps for ever.
+/// Two overlapping writes over two guard words: both get in, never at once, no writer sleeps for ever.
 #[test]
 fn loom_overlapping_writes_take_turns() {
     explore(&loom::model::Builder::new(), || {
@@ -366,27 +366,28 @@ fn loom_a_write_to_the_source_alone_and_the_seal_see_each_other() {
 #[test]
 fn a_settle_round_does_not_overtake_the_answer_of_a_failed_flush() {
     loom::model(|| {
-        let gate = Arc::new(FlushGate::new());
+        let epochs = Arc::new(FlushEpochs::new());
         // What the device knows, and what the tracker was told.
         let failed = Arc::new(AtomicU32::new(0));
         let told = Arc::new(AtomicU32::new(0));
         let app = {
-            let (gate, failed, told) = (Arc::clone(&gate), Arc::clone(&failed), Arc::clone(&told));
+            let (epochs, failed, told) =
+                (Arc::clone(&epochs), Arc::clone(&failed), Arc::clone(&told));
             thread::spawn(move || {
-                let ticket = gate.begin();
+                let ticket = epochs.begin();
                 failed.store(1, Ordering::SeqCst);
                 told.store(1, Ordering::SeqCst);
-                gate.end(ticket);
+                epochs.end(ticket);
             })
         };
         for _ in 0..2 {
             // The round's own flush is answered well, after or before the failed one.
             let before = failed.load(Ordering::SeqCst) == 1;
-            let turn = gate.turn();
-            if gate.is_over(turn) && before {
+            let turn = epochs.turn();
+            if epochs.is_over(turn) && before {
                 assert_eq!(told.load(Ordering::SeqCst), 1, "a failed flush was overtaken");
             }
-            while !gate.is_over(turn) {
+            while !epochs.is_over(turn) {
                 thread::yield_now();
             }
         }

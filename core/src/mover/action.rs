@@ -54,7 +54,7 @@ pub enum Action {
         /// What was loaded, for messages and fail points.
         mapping: Mapping,
     },
-    /// Wait until every part is equal, or a leg fails, or somebody asks to stop. Event-driven.
+    /// Wait until every part is equal, or a leg fails, or the mover is asked to stop. Event-driven.
     AwaitCopy,
     /// Read every part's status now: all equal and every leg healthy ever since?
     ///
@@ -70,7 +70,7 @@ pub enum Action {
     /// the chunks that are not clean, for the message; best effort. Nothing is mirrored now.
     Diagnose,
     /// Point the shadow at nothing, take it and the log devices down; deferred where they are
-    /// held open by somebody. No shadow is `Done`.
+    /// held open by another process. No shadow is `Done`.
     RemoveShadow {
         /// The LV whose shadow is meant.
         lv: Uuid,

@@ -5,7 +5,7 @@ use crate::{Leg, LegFault};
 /// Why a move ends without having moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AbortReason {
-    /// Somebody asked for it.
+    /// It was asked for.
     Requested,
     /// A leg failed.
     LegFailed(Leg, LegFault),

@@ -10,7 +10,7 @@ use crate::metadata::MoveState;
 /// |---|---|---|
 /// | Queued | Source, Absent | from the start |
 /// | Copying | Mirrored | attach: log, shadow and mirror are there |
-/// | Copying | Source | void the log (somebody writes to the source alone), then build |
+/// | Copying | Source | void the log (writes go to the source alone), then build |
 /// | Copying | Absent | believe the log, build |
 /// | Aborting | Mirrored, Source | load and swap to the source (a loaded mirror may lurk) |
 /// | Aborting | Absent | nothing to switch |

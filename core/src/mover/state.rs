@@ -134,7 +134,7 @@ pub struct State {
     pub recorded: MoveState,
     /// The way back is wanted or under way, and why.
     pub abort: Option<AbortReason>,
-    /// Somebody asked to leave.
+    /// The mover was asked to leave.
     pub leave: bool,
     /// Failures of this step in a row.
     pub failures: u8,

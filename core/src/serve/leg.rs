@@ -22,7 +22,7 @@ pub(super) struct LegWork {
     stalls: u8,
     /// It is to be issued.
     pub(super) due: bool,
-    /// How its I/O has ended, as long as nobody has looked at it.
+    /// How its I/O has ended, as long as it was not looked at.
     pub(super) ended: Option<Ended>,
 }
 

@@ -74,7 +74,7 @@ impl Slot {
 
     /// Does nothing for a discard that only the source could do, while it is not certain that the
     /// source is in charge: waiting for the commit would hold the application up for as long as
-    /// nobody drives the move, and no byte has to change.
+    /// no mover drives the move, and no byte has to change.
     fn skip(&mut self, count: Sectors) -> Turn {
         self.done = self.done.saturating_add(count.0);
         Turn::Again

@@ -300,7 +300,7 @@ impl Slot {
             (Work::Write { .. }, verdict) => {
                 self.mirror_write_ended(leg, verdict.is_ok(), common, volume)
             }
-            // An answer that nobody waits for.
+            // An answer that is not waited for.
             _ => Turn::Again,
         }
     }

@@ -74,7 +74,7 @@ pub struct Upgrade {
 #[derive(Args, Debug)]
 #[command(
     arg_required_else_help = true,
-    after_help = "Nobody types this: the first LV that is activated starts its VG's daemon, as the unit \
+    after_help = "This is not typed: the first LV that is activated starts its VG's daemon, as the unit \
 lvshift-ublk@UUID.service where systemd runs.\n\nExample: daemon --foreground --vg \
 01234567-89ab-cdef-0123-456789abcdef"
 )]
@@ -84,7 +84,7 @@ pub struct Daemon {
     #[cfg_attr(feature = "failpoints", arg(required_unless_present = "failpoints"))]
     #[cfg_attr(not(feature = "failpoints"), arg(required = true))]
     pub vg: Option<Uuid>,
-    /// Stay in the foreground, and leave it to somebody else to start it again when it dies.
+    /// Stay in the foreground, and leave it to the caller to start it again when it dies.
     #[arg(long)]
     pub foreground: bool,
     /// Wait, loaded and locked into memory, until the process that has started this one needs it.

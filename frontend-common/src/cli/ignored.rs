@@ -25,7 +25,7 @@ pub struct Ignored {
     /// Links are made by us, and udev is waited for only where that does good.
     #[arg(long, global = true, hide = true)]
     pub noudevsync: bool,
-    /// Locks are files under /run, and nobody is to go without.
+    /// Locks are files under /run, and no command goes without.
     #[arg(long, global = true, hide = true)]
     pub nolocking: bool,
     /// As --nolocking.

@@ -105,7 +105,7 @@ pub struct Pvmove {
     #[arg(long, value_name = "BYTES", conflicts_with = "abort")]
     pub max_rate: Option<Size>,
     /// Copy only so fast that the LV's users feel little: the 99th percentile of their latencies stays
-    /// within FACTOR of what it is without the copy. Where nobody uses the LV, the copy takes all that
+    /// within FACTOR of what it is without the copy. While the LV is not in use, the copy takes all that
     /// the disks have. none: whatever it costs them. [default: 1.5 with lvshift-ublk unless there is a
     /// --max-rate; lvshift-dm, where the kernel makes the copy, takes none alone]
     #[arg(long, value_name = "FACTOR|none", value_parser = factor_or_none, num_args = 0..=1,

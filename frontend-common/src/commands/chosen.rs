@@ -84,7 +84,7 @@ impl Chosen {
 }
 
 fn changed(name: &str) -> Error {
-    refuse(Kind::State, format!("{name} was changed by somebody else just now")).next("try again")
+    refuse(Kind::State, format!("{name} was changed by another command just now")).next("try again")
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ pub(super) fn vgs(context: &mut Context<'_>, args: &Vgchange) -> Result<()> {
         if let (true, true, Err(error)) =
             (activate.0, args.vgs.is_empty(), system_id::check(open.vg()))
         {
-            // Nobody asked for this one.
+            // This one was not asked for.
             context.warn_of(&error);
             continue;
         }

@@ -117,7 +117,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvextend) -> Result<()> {
         after.0
     ));
     context.say(format!("Logical volume {name} successfully resized."));
-    // Nobody waits for the VG while a file system grows.
+    // No command waits for the VG while a file system grows.
     drop(open);
     if let Some(growth) = growth {
         growth.run()?;

@@ -44,7 +44,7 @@ pub(super) struct Plan {
     force: bool,
 }
 
-/// Looks whether a device may become a PV, and asks where somebody must. Writes nothing.
+/// Looks whether a device may become a PV, and asks where a person must. Writes nothing.
 pub(super) fn check(context: &mut Context<'_>, path: &Path, force: bool) -> Result<Plan> {
     let device = BlockDevice::open(path, Access::Read)?;
     filter::check(path, device.number())?;

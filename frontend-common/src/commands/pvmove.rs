@@ -38,7 +38,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
         background::detach();
     }
     if !context.test {
-        // From here on a reader that takes nothing keeps nobody waiting: the first line comes before anything
+        // From here on a reader that takes nothing keeps nothing waiting: the first line comes before anything
         // is moved, when the move is recorded already.
         output::never_block();
     }
@@ -157,7 +157,7 @@ fn recorded(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
             None => open.vg().moves().iter().map(|m| m.uuid).collect(),
         };
         if let Err(error) = system_id::check(open.vg()) {
-            // A move of another host is none of ours, unless somebody means just that.
+            // A move of another host is none of ours, unless just that is asked for.
             if args.source.is_some() || args.vg.is_some() {
                 return Err(error);
             }
@@ -303,7 +303,7 @@ fn failure(way: Way, report: &MoveReport) -> Option<Error> {
         ),
         (Way::Abort, Outcome::Aborted(_)) => None,
         (_, Outcome::Aborted(AbortReason::Requested)) => Some(
-            Error::new(Kind::MoveFailed, "the move was undone because somebody asked for it")
+            Error::new(Kind::MoveFailed, "the move was undone because it was asked for")
                 .state("the source is in charge; nothing was switched"),
         ),
         _ => report.error(),

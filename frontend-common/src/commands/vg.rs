@@ -161,7 +161,7 @@ fn remove_one(context: &mut Context<'_>, of_vg: Chosen) -> Result<()> {
     let (mut open, uuids) = of_vg.lock()?;
     complete(&open)?;
     if open.vg().lvs().len() != uuids.len() {
-        let what = format!("VG {} was changed by somebody else just now", open.vg().name());
+        let what = format!("VG {} was changed by another command just now", open.vg().name());
         return Err(refuse(Kind::State, what).next("try again"));
     }
     let name = open.vg().name().as_str().to_owned();

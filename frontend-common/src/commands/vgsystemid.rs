@@ -45,7 +45,7 @@ pub(super) fn give(context: &mut Context<'_>, name: &str, id: &str, force: bool)
     // Asked first, then locked and looked at again.
     let mut open = OpenVg::open(name, Hold::Keep)?;
     if open.vg().uuid() != uuid || open.vg().system_id() != from.as_ref() {
-        let what = format!("VG {name} was changed by somebody else just now");
+        let what = format!("VG {name} was changed by another command just now");
         return Err(refuse(Kind::State, what).next("try again"));
     }
     if leaves && !foreign {

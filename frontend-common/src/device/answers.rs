@@ -2,7 +2,7 @@
 //! at once, and who has not answered in time is left alone.
 //!
 //! Each read is made by a child of its own. A process cannot end while the kernel holds a read of it, however
-//! it was asked for: so it is the child that stays with a device that hangs, and nobody waits for the child.
+//! it was asked for: so it is the child that stays with a device that hangs, and no command waits for the child.
 
 mod ring;
 
@@ -69,7 +69,7 @@ pub(crate) fn answering<T>(devices: Vec<T>, device: impl Fn(&T) -> &BlockDevice)
     kept
 }
 
-/// Who has answered within the limit; `None` where nobody can be asked.
+/// Who has answered within the limit; `None` where no child can be made.
 fn ask(devices: &[BorrowedFd<'_>], offset: u64, limit: Duration) -> Option<Vec<bool>> {
     reap(&mut LEFT.lock().unwrap_or_else(PoisonError::into_inner));
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).ok()?;
@@ -81,7 +81,7 @@ fn ask(devices: &[BorrowedFd<'_>], offset: u64, limit: Duration) -> Option<Vec<b
         // else; `read_and_tell` does, and never returns.
         match unsafe { libc::fork() } {
             0 => read_and_tell(*device, offset, &mut buffer, &writer, at),
-            // Without a process to spare nobody is left out.
+            // Without a process to spare no device is left out.
             -1 => *ended = true,
             child => children.push(child),
         }
@@ -144,7 +144,7 @@ fn read_and_tell(
 ) -> ! {
     let _ = rustix::stdio::dup2_stdin(device);
     let _ = rustix::stdio::dup2_stdout(pipe);
-    // SAFETY: what is behind these descriptors is used by nobody any more in this process.
+    // SAFETY: what is behind these descriptors is not used any more in this process.
     if unsafe { libc::syscall(libc::SYS_close_range, 2, u32::MAX, 0) } != 0 {
         for other in 2..1024 {
             // SAFETY: as above.
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(ended, [true, true]);
     }
 
-    /// A pipe that nobody writes to is as silent as a disk can be.
+    /// A pipe without a writer is as silent as a disk can be.
     #[test]
     fn who_is_silent_is_left_alone_in_time() {
         let (reader, writer) = std::io::pipe().unwrap();

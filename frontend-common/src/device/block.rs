@@ -23,7 +23,7 @@ use crate::error::{Error, Kind, Result};
 pub enum Access {
     /// Reading; it can be made writable later with the first write.
     Read,
-    /// Writing with nobody else holding it (`pvcreate`, `pvremove`).
+    /// Writing while no other program holds it (`pvcreate`, `pvremove`).
     Exclusive,
 }
 

@@ -60,7 +60,7 @@ fn parse(text: &str) -> Vec<PathBuf> {
 pub struct Filter(Option<Vec<DeviceNumber>>);
 
 impl Filter {
-    /// As [`choose`] said, or as the devices file says where nobody has.
+    /// As [`choose`] said, or as the devices file says where no option was given.
     #[must_use]
     pub fn now() -> Filter {
         // A file that cannot be read lets nothing pass.

@@ -101,7 +101,7 @@ mod tests {
             assert!(may_lack(&lacks, vg, of, gone));
             assert!(
                 !may_lack(&lacks, vg, of, left),
-                "nobody is left who says that the log is void"
+                "no PV is left that says that the log is void"
             );
             assert!(may_lack(&lacks, vg, of, gone));
             // Queued: nothing of it is on any device, and no commit but this goes back.

@@ -44,7 +44,7 @@ pub(crate) trait Moves {
 /// One move's turn among those of its command.
 pub(crate) struct Turn<'a> {
     pub(crate) place: Place,
-    /// How often somebody wants to hear of progress; `None`: never.
+    /// How often to report progress; `None`: never.
     pub(crate) interval: Option<Duration>,
     pub(crate) requests: &'a mut dyn Requests,
     pub(crate) wishes: &'a mut Wishes,
@@ -107,7 +107,7 @@ pub(crate) fn lock_to_abort(vg: Uuid, moves: &[Uuid]) -> Result<Lock> {
 }
 
 /// What is moved may hold this very program, or the swap: nothing of us may need the disk, and
-/// nobody is to kill us for memory.
+/// we are not to be killed for memory.
 pub(crate) fn keep_alive() {
     if let Err(error) = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE) {
         tracing::warn!(%error, "memory cannot be locked");

@@ -24,15 +24,15 @@ pub(crate) struct Place {
     pub(crate) total: u64,
 }
 
-/// Chooses the looks at a copy that somebody is told of.
+/// Chooses the looks at a copy that are reported.
 pub(crate) struct Ticker {
     of: Uuid,
     place: Place,
-    /// How often somebody wants to hear; `None`: never.
+    /// How often to report; `None`: never.
     interval: Option<Duration>,
     begun: Instant,
     rate: Rate,
-    /// Bytes that the rate has counted; those that were equal at the first look are nobody's speed.
+    /// Bytes that the rate has counted; those that were equal at the first look are no part of the speed.
     counted: Option<u64>,
     told: Option<Instant>,
 }

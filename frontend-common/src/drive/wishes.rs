@@ -9,7 +9,7 @@ use crate::requests::{Request, Requests};
 /// What was asked for since the command began.
 #[derive(Debug, Default)]
 pub(crate) struct Wishes {
-    /// Moves that somebody wants back on their source.
+    /// Moves that are to go back on their source.
     unwanted: Vec<Uuid>,
     /// All of them.
     all: bool,

@@ -47,13 +47,13 @@ pub trait Engine {
     /// on it, the application's writes pass it by. One that is served already is left.
     ///
     /// # Errors
-    /// `Kind::InUse` while somebody else has one of the devices.
+    /// `Kind::InUse` while another process has one of the devices.
     fn serve(&mut self, wanted: &Wanted<'_>) -> Result<()>;
 
     /// Makes a device that passes through mirror, going on by what the log says; one that mirrors is left.
     ///
     /// # Errors
-    /// `Kind::InUse` while somebody else has the log.
+    /// `Kind::InUse` while another process has the log.
     fn mirror(&mut self, wanted: &Wanted<'_>) -> Result<()>;
 
     /// Whether the device that serves this move mirrors, and does not pass through.
@@ -90,7 +90,7 @@ pub trait Engine {
     /// When the daemon does not answer.
     fn decide(&mut self, vg: Uuid, of: Uuid, destination: bool) -> Result<()>;
 
-    /// Ends it: nobody uses its device any more. Nothing to do where none is served.
+    /// Ends it: its device is not in use any more. Nothing to do where none is served.
     ///
     /// # Errors
     /// When something of it is left that could still write.

@@ -231,7 +231,7 @@ impl Host for LvmHost<'_> {
     }
 
     /// Flushes are held back from the second seal on: LVM2's lock, for which the commit waits, may be held by
-    /// somebody who waits for one.
+    /// whoever waits for one.
     fn seal(&mut self, _for_commit: bool) -> Result<bool> {
         let (stack, record) = self.stack()?;
         stack.seal(&record)
@@ -305,7 +305,7 @@ fn change_text(
         Change::Begin if !stack.is_through(record)? => {
             return Err(not_now("the LV does not pass through the device that is to mirror it"));
         }
-        // Somebody may have loaded another table, or a leg may have failed, since the last look.
+        // Another program may have loaded another table, or a leg may have failed, since the last look.
         Change::Moved if record.state == State::Copying => {
             if !stack.is_equal(record)? {
                 return Err(not_now("the sides are not equal right now"));

@@ -24,7 +24,7 @@ impl VgLock {
     /// Waits for the lock of this VG in LVM2's lock directory.
     ///
     /// # Errors
-    /// `Kind::Locked` when somebody holds it too long.
+    /// `Kind::Locked` when another process holds it too long.
     pub fn take(directory: &Path, vg: &str) -> Result<VgLock> {
         let path = directory.join(format!("V_{vg}"));
         let start = Instant::now();
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_file_that_was_unlinked_is_no_lock() {
         let directory = std::env::temp_dir().join(format!("lvshift-lock-{}", std::process::id()));
-        let held = VgLock::take(&directory, "vg").expect("nobody has it");
+        let held = VgLock::take(&directory, "vg").expect("it is free");
         assert!(is_at(&held.file, &directory.join("V_vg")));
         let other = open(&directory.join("V_vg")).expect("it is there");
         assert!(matches!(other.try_lock(), Err(TryLockError::WouldBlock)));

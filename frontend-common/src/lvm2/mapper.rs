@@ -74,7 +74,7 @@ pub trait Mapper {
     /// `Kind::Kernel`, `Kind::Inconsistent`.
     fn swap(&mut self, uuid: &str, shown: &str, table: &[Line]) -> Result<()>;
 
-    /// Takes a device down that nobody has open.
+    /// Takes a device down that is not open.
     ///
     /// # Errors
     /// `Kind::InUse`.
@@ -92,7 +92,7 @@ pub trait Mapper {
     /// `Kind::Kernel`.
     fn arm(&mut self) -> Result<()>;
 
-    /// Blocks until a device changes, somebody wants something, or the time is over.
+    /// Blocks until a device changes, something is wanted of the mover, or the time is over.
     ///
     /// # Errors
     /// `Kind::Kernel`.

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// As [`Command::output`], but one that has not ended by then is killed. It may go on being there where the kernel
-/// waits for a device: nobody waits for it.
+/// waits for a device: no command waits for it.
 pub(super) fn output(command: &mut Command, limit: Duration) -> Result<Output> {
     let deadline = Instant::now() + limit;
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;

@@ -16,7 +16,7 @@ use super::text::roles::Uses;
 use super::text::{Area, Metadata, Part, Shape, moves, refuse};
 use crate::error::{Error, Kind, Result};
 
-/// Where the extents of the model's PVs start: behind a dirty-log area that nobody uses. The model's sectors
+/// Where the extents of the model's PVs start: behind a dirty-log area that is not used. The model's sectors
 /// are not LVM2's.
 const HEAD: u64 = 1 << 20;
 /// Sectors of the model's extents, whatever LVM2's have; those may be no power of two.
@@ -506,7 +506,7 @@ impl Planned {
             host: host.trim(),
         };
         text.begin_move(&new).map_err(|error| {
-            refused(Kind::State, "the VG was changed by somebody else just now")
+            refused(Kind::State, "the VG was changed by another command just now")
                 .because(error)
                 .next("try again")
         })

@@ -147,7 +147,7 @@ impl<'a> Stack<'a> {
     }
 
     /// Takes a mirror away that does not handle errors: LVM2 makes such a one when it is told not to monitor. What
-    /// its log calls clean may have been lost on the destination, and nobody knows; the source has it all, so the
+    /// its log calls clean may have been lost on the destination, and there is no trace of it; the source has it all, so the
     /// LV is put back onto that, and the copy begins anew. Whether there was one.
     ///
     /// # Errors
@@ -263,7 +263,7 @@ impl<'a> Stack<'a> {
                 .state("nothing was switched"));
             }
             if other.number == record.number && !self.is_served(other)? {
-                // One that nobody is on any more would still write to the log. A table that waits to be
+                // One that is not in use any more would still write to the log. A table that waits to be
                 // switched to has its device open.
                 if self.is_on_served(other)? {
                     self.load(other, Mapping::Source)?;
@@ -377,7 +377,7 @@ impl<'a> Stack<'a> {
     }
 
     /// Puts an LV straight onto the side that the record has in charge, and takes the devices of the move down
-    /// that nobody uses any more.
+    /// that are not in use any more.
     ///
     /// # Errors
     /// `Kind::Kernel`; `Kind::State` for a move that is copying.
@@ -412,7 +412,7 @@ impl<'a> Stack<'a> {
         let done = self.mapper.borrow_mut().remove(uuid, &device.name);
         match done {
             Err(error) if error.kind == Kind::InUse => {
-                // Somebody looks at it. From now on it maps to nothing, and goes when it is closed.
+                // A process has it open. From now on it maps to nothing, and goes when it is closed.
                 let mut mapper = self.mapper.borrow_mut();
                 let live = if device.live { mapper.table(uuid)? } else { Vec::new() };
                 let len: u64 = live.iter().map(|line| line.len).sum();

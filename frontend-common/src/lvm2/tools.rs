@@ -80,8 +80,9 @@ impl Lvm {
             Some(limit) => patience::output(&mut command, limit),
         };
         let output = output.map_err(|error| match error.kind() {
-            ErrorKind::TimedOut => Error { kind: Kind::Locked, ..failed(error.to_string()) }
-                .next("somebody may hold LVM2's lock, or a device that it looks at may not answer"),
+            ErrorKind::TimedOut => Error { kind: Kind::Locked, ..failed(error.to_string()) }.next(
+                "another process may hold LVM2's lock, or a device that it looks at may not answer",
+            ),
             _ => failed(error.to_string()),
         })?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,4 +1,4 @@
-//! A queue that nobody waits at to put something in: what is too much pushes the oldest out, counted.
+//! A queue that takes whatever is put in without waiting: what is too much pushes the oldest out, counted.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ struct Inside<T> {
     /// Taken out, and not yet dealt with.
     busy: bool,
     lost: u64,
-    /// Nobody will ever take anything out.
+    /// Nothing will ever be taken out.
     closed: bool,
 }
 
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_waits_and_the_oldest_go_first() {
+    fn putting_in_waits_for_nothing_and_the_oldest_go_first() {
         let queue = Queue::new(2);
         (0..5).for_each(|n| queue.push(n));
         assert_eq!(queue.pop(), (3, 3), "three were pushed out");
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_reads_nothing_is_kept() {
+    fn without_a_reader_nothing_is_kept() {
         let queue = Queue::new(2);
         queue.close();
         queue.push(1);

@@ -70,7 +70,7 @@ pub(super) fn labels(device: &BlockDevice) -> Probe {
             Probe::Pv(Box::new(*label), vec![complaint(LabelCopy::Second, bad)])
         }
         (bad, ReadLabel::Good(label)) => {
-            // Somebody may have made something else of the device; the second copy survives that.
+            // Another program may have made something else of the device; the second copy survives that.
             let foreign = signature::find(device).unwrap_or_default();
             match foreign.iter().find(|found| !found.name.starts_with("lvshift")) {
                 Some(found) => refuse(
@@ -97,7 +97,7 @@ fn smaller(one: &Label, two: &Label) -> Option<Label> {
 enum ReadLabel {
     Good(Label),
     Bad(LabelError),
-    /// A good label of the other copy: somebody moved it here.
+    /// A good label of the other copy: it was moved here.
     Moved,
     Unread,
 }

@@ -1,4 +1,4 @@
-//! MoveState moves that nobody drives: found and named by every report.
+//! MoveState moves without a mover: found and named by every report.
 
 use lvshift_core::metadata::MoveState;
 
@@ -44,7 +44,7 @@ impl Interrupted {
     }
 }
 
-/// The recorded moves of a VG that nobody drives now, in order.
+/// The recorded moves of a VG that no mover drives now, in order.
 #[must_use]
 pub fn interrupted(facts: &VgFacts<'_>) -> Vec<Interrupted> {
     if facts.driven {

@@ -151,7 +151,7 @@ impl OpenVg {
         View { vg: &self.vg, members: &self.members }
     }
 
-    /// The PVs that the VG lists and nobody has.
+    /// The PVs that the VG lists and no device holds.
     #[must_use]
     pub fn missing(&self) -> Vec<Uuid> {
         self.vg

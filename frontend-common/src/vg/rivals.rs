@@ -71,7 +71,7 @@ impl OpenVg {
         let found = found(&pool);
         let same = |at: &Found| contents(uuid, at) == Some(rival.contents);
         let device = found.iter().position(same).ok_or_else(|| {
-            Error::new(Kind::State, format!("VG {name} was changed by somebody else just now"))
+            Error::new(Kind::State, format!("VG {name} was changed by another command just now"))
                 .state("nothing was changed")
                 .next("try again")
         })?;

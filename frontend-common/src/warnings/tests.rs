@@ -11,7 +11,7 @@ struct Kept(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Kept {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("nobody panics with it").extend_from_slice(bytes);
+        self.0.lock().expect("no thread panics with it").extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -30,7 +30,7 @@ fn lines(quiet: u8, verbose: u8) -> String {
         tracing::warn!(path = "/dev/sdb", %error, "this PV was not written");
         tracing::debug!("a step");
     });
-    let bytes = kept.0.lock().expect("nobody panics with it").clone();
+    let bytes = kept.0.lock().expect("no thread panics with it").clone();
     String::from_utf8(bytes).expect("text")
 }
 

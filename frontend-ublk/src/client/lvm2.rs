@@ -118,7 +118,7 @@ impl Engine for Ublk {
             self.do_it(vg, &Request::Tune { lvs: vec![of.0], tuning })?;
             self.paced = Some(of);
         }
-        // A copy that nobody makes would look like one that has nothing to do.
+        // A copy that is not made would look like one that has nothing to do.
         if !self.mirrors(vg, of)? {
             return Err(Error::new(Kind::State, "the move is not mirrored"));
         }

@@ -329,13 +329,13 @@ impl FrontEnd for Ublk {
         let vg = view.vg.uuid();
         let of_uuid = view.vg.move_at(of).map(|record| record.uuid);
         if self.pace != Pace::default() && self.paced != of_uuid {
-            // What it leaves out, somebody may have tuned meanwhile.
+            // What it leaves out may have been tuned meanwhile.
             let tuning = asked(self.pace, lvs.len());
             self.do_it(vg, &Request::Tune { lvs: lvs.clone(), tuning })?;
             self.paced = of_uuid;
         }
         for lv in &lvs {
-            // A copy that nobody makes would look like one that has nothing to do.
+            // A copy that is not made would look like one that has nothing to do.
             let live = self.tables(vg, Uuid(*lv))?.live;
             let mirrored = live.is_some_and(|table| table.is_mirrored());
             if !mirrored {

@@ -48,7 +48,7 @@ impl Held {
         Ok(())
     }
 
-    /// Lets go of what nobody else refers to.
+    /// Lets go of what nothing else refers to.
     pub(super) fn release(&mut self) {
         self.devices.retain(|device| Arc::strong_count(device) > 1);
     }

@@ -43,7 +43,7 @@ impl Daemon {
         self.lock().is_idle()
     }
 
-    /// Whether nobody else has it.
+    /// Whether no other process has it.
     pub(crate) fn is_alone(&self) -> bool {
         Arc::strong_count(&self.state) == 1
     }

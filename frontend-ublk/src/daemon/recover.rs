@@ -76,7 +76,7 @@ pub(crate) fn take_over(vg: Uuid, daemon: Arc<dyn Answers>, lvs: &[Uuid]) {
     }
 }
 
-/// The mirror of a move in a VG of LVM2's. Whatever its state, both sides can be served, as long as nobody is
+/// The mirror of a move in a VG of LVM2's. Whatever its state, both sides can be served, as long as no mover is
 /// in charge: LVM2 is asked when I/O goes on, since it may wait for that.
 fn serve_again(vg: Uuid, client: &mut Ublk, lv: Uuid) -> Result<()> {
     let Some(Kept { vg_id, name, table }) = files::mirror(lv) else { return Ok(()) };

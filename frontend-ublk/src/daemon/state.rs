@@ -51,7 +51,7 @@ impl State {
         let mut orphans = BTreeMap::new();
         for note in files::notes(vg)? {
             match control.info(note.device)? {
-                // Its daemon died before the disk appeared: nobody can have used it.
+                // Its daemon died before the disk appeared: it cannot have been used.
                 Some(info) if info.state == STATE_DEAD => {
                     control.delete(note.device)?;
                     files::forget(note.device)?;
@@ -148,7 +148,7 @@ impl State {
         let device = |lv| self.entries.get(lv).and_then(|entry| entry.device.as_ref());
         let devices: Option<Vec<&Device>> = lvs.iter().map(device).collect();
         let Some(devices) = devices else { return false };
-        // From the seal on nobody makes chunks clean, so that no flush of our own follows those
+        // From the seal on no thread makes chunks clean, so that no flush of our own follows those
         // that are waited for. A flush of another LV on the same disk may be the one that fails.
         let neighbours = || {
             let all = self.entries.values().filter_map(|entry| entry.device.as_ref());

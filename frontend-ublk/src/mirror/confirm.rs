@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn who_asks_waits_for_an_answer_to_that() {
         let confirm = Arc::new(Confirm::new());
-        assert!(!confirm.wait(Duration::from_millis(5), || ()), "nobody answers");
+        assert!(!confirm.wait(Duration::from_millis(5), || ()), "no answer comes");
         let asking = Arc::clone(&confirm);
         let asked = std::thread::spawn(move || asking.wait(Duration::from_secs(60), || ()));
         while confirm.asked() < 2 {

@@ -107,7 +107,7 @@ impl Queue {
             let user = User::new(What::Fetch(tag)).0;
             ring.ublk(DEVICE, io_command::FETCH, (number, tag), 0, buffer(tag), user)?;
         }
-        // All fetches in one system call, and the mapping after it. Linux 6.12 lets nobody take a
+        // All fetches in one system call, and the mapping after it. Linux 6.12 lets no process take a
         // device over whose server died with a queue half ready, or with the area mapped and no
         // queue ready; like this it cannot (and see `ready`).
         ring.submit()?;

@@ -21,7 +21,7 @@ fn repaired(mut bytes: [u8; Label::SIZE]) -> [u8; Label::SIZE] {
     bytes
 }
 
-/// A label that says what nobody should say, with a right checksum.
+/// A label that says what no label should say, with a right checksum.
 fn lie<const N: usize>(field: layout::Field<N>, bytes: [u8; N]) -> Result<Label, LabelError> {
     let mut label = encoded(&label());
     field.put(&mut label, bytes);

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use lvshift_core::chunk::{Borrowed, FlushGate};
+use lvshift_core::chunk::{Borrowed, FlushEpochs};
 use lvshift_core::copier::{Latencies, Nanos};
 use lvshift_core::device::{Device, DeviceIndex};
 use lvshift_core::mirror::{
@@ -15,7 +15,7 @@ use lvshift_on_disk_format::dirty_log::DirtyLogError;
 pub struct Lent<'a> {
     parts: &'a [Part<Borrowed<'a>>],
     devices: &'a [Device],
-    flushes: &'a FlushGate,
+    flushes: &'a FlushEpochs,
 }
 
 impl<'a> Volume for Lent<'a> {
@@ -29,7 +29,7 @@ impl<'a> Volume for Lent<'a> {
         self.devices.get(usize::from(device.0))
     }
 
-    fn flushes(&self) -> &FlushGate {
+    fn flushes(&self) -> &FlushEpochs {
         self.flushes
     }
 }

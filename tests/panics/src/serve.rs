@@ -1,6 +1,6 @@
 //! A queue over a volume that is lent to it.
 
-use lvshift_core::chunk::{Borrowed, FlushGate};
+use lvshift_core::chunk::{Borrowed, FlushEpochs};
 use lvshift_core::device::{Device, DeviceIndex};
 use lvshift_core::mirror::{Ended, Part, Volume};
 use lvshift_core::serve::{Below, IoTag, Operation, Queue, Request, Served, TagInUse};
@@ -26,7 +26,7 @@ impl<'a> Volume for Mapped<'a> {
         self.volume.device(device)
     }
 
-    fn flushes(&self) -> &FlushGate {
+    fn flushes(&self) -> &FlushEpochs {
         self.volume.flushes()
     }
 }

@@ -37,7 +37,7 @@ fn whoever_parked_is_in_the_word_until_woken() {
                 before |= queue.mask();
             }
             assert_eq!(next.wake | next.word.parked(), before, "{word:?} {event:?} -> {next:?}");
-            // And nobody is parked where nothing will wake them.
+            // And no request is parked where nothing will wake them.
             if !next.word.parked().is_empty() {
                 let phase = next.word.phase();
                 assert!(matches!(phase, Phase::Draining | Phase::Copying | Phase::Marking));
@@ -104,7 +104,7 @@ fn a_chunk_is_mirrored_only_by_its_copy_and_clean_only_by_a_settle_round() {
 }
 
 #[test]
-fn nobody_writes_while_the_log_bit_may_be_one() {
+fn no_writer_is_in_while_the_log_bit_may_be_one() {
     for word in words(3) {
         for event in events() {
             let next = step(word, event);
@@ -202,7 +202,7 @@ fn any_bits_at_all_are_a_word_that_step_can_take() {
 #[test]
 fn the_transition_table_is_as_written_down() {
     let mut table = String::from(
-        "# Every chunk state (up to 2 writers, queue 0 parked or nobody) x every event of queue 1.\n\
+        "# Every chunk state (up to 2 writers, queue 0 parked or not) x every event of queue 1.\n\
          # Written by the tests: LVSHIFT_BLESS=1 cargo test -p lvshift-core. Review the diff.\n",
     );
     for word in words(2).into_iter().filter(|word| !word.parked().contains(queue(1))) {

@@ -123,7 +123,7 @@ fn who_is_told_of_a_write_and_of_a_copy() {
     let _ = tracker.fail(Fault { leg: Leg::Source, fault: LegFault::Write });
     let ticket = admitted(admit(&tracker, piece(128, 8), WritePolicy::CopyFirst));
     let done = ticket.complete(&tracker, WriteOutcome::Done);
-    assert!(done.effects.wake.is_empty(), "nobody waits on an abandoned part");
+    assert!(done.effects.wake.is_empty(), "no request waits on an abandoned part");
     tracker.health.set_authority(Authority::Undecided);
     let _ = parked(admit(&tracker, piece(128, 8), WritePolicy::CopyFirst));
     let effects = late.complete(&tracker, CopyOutcome::Copied);
@@ -132,7 +132,7 @@ fn who_is_told_of_a_write_and_of_a_copy() {
 }
 
 #[test]
-fn a_failed_write_to_the_source_alone_wakes_nobody() {
+fn a_failed_write_to_the_source_alone_wakes_no_queue() {
     let tracker = part(64);
     let ticket = admitted(admit(&tracker, piece(0, 8), WritePolicy::SourceFirst));
     let ended = ticket.complete(&tracker, WriteOutcome::SourceFailed);

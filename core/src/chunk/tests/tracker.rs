@@ -126,7 +126,7 @@ fn a_failed_destination_does_not_fail_the_application() {
 }
 
 #[test]
-fn a_write_stuck_on_the_destination_blocks_nobody_once_the_part_is_abandoned() {
+fn a_write_stuck_on_the_destination_blocks_no_request_once_the_part_is_abandoned() {
     let tracker = part(128);
     let _ = copy(&tracker, 0);
     let stuck = admitted(admit(&tracker, piece(0, 8), WritePolicy::CopyFirst));
@@ -195,12 +195,12 @@ fn a_write_during_the_settle_flush_keeps_its_chunk_dirty() {
     assert_eq!(tracker.take_stale_group(0), None);
     let round = tracker.begin_settle().unwrap();
     assert_eq!(tracker.finish_settle(round, Ok(())).0, 2);
-    // With nothing to gain no round begins, and nobody flushes.
+    // With nothing to gain no round begins, and no flush is made.
     assert!(tracker.begin_settle().is_none() && !tracker.has_dirty());
 }
 
 #[test]
-fn a_chunk_that_nobody_writes_becomes_clean_while_all_others_are_written_all_the_time() {
+fn a_chunk_without_writers_becomes_clean_while_all_others_are_written_all_the_time() {
     let tracker = part(64 * 8);
     for chunk in 0..8 {
         let _ = copy(&tracker, chunk);
@@ -248,7 +248,7 @@ fn after_a_failed_flush_of_the_movers_own_no_other_flush_makes_a_chunk_clean() {
 }
 
 #[test]
-fn a_discard_that_nobody_can_foretell_makes_the_chunk_be_copied_again() {
+fn a_discard_of_unknown_result_makes_the_chunk_be_copied_again() {
     let tracker = part(64);
     let _ = copy(&tracker, 0);
     let discard =

@@ -51,7 +51,7 @@ fn an_idle_application_leaves_everything_to_the_copy_at_once() {
 }
 
 #[test]
-fn nobody_waits_for_a_measurement_where_nobody_is() {
+fn while_the_application_is_away_no_measurement_is_waited_for() {
     let factor = Factor::from_hundredths(150).expect("a legal factor");
     let mut pace = Pace::new(factor, 8, Nanos(0));
     let nothing = Latencies::new();
@@ -76,7 +76,7 @@ fn a_request_that_comes_while_it_listens_makes_it_rest() {
     latencies.add(counts.into_iter(), 1000);
     for _ in 0..3 {
         let speed = pace.look(Seen { latencies: &latencies, copied: 0, in_flight: 1 }, pace.next);
-        assert!(!speed.rest, "the past is nobody's");
+        assert!(!speed.rest, "the past does not count");
     }
     counts = [0; LATENCY_BUCKETS];
     counts[10] = 1;
@@ -116,7 +116,7 @@ fn the_copy_makes_way_and_takes_all_again_as_the_application_comes_and_goes() {
         plant.load = 0;
         plant.run(1, 0);
         let idle = plant.run(5, 0).rate;
-        assert!(idle > plant.bandwidth * 9 / 10, "{idle} B/s while nobody is there");
+        assert!(idle > plant.bandwidth * 9 / 10, "{idle} B/s while the application is away");
         plant.load = 2000;
         plant.run(1, 0);
         let report = plant.run(10, ALONE * 3 / 2);

@@ -177,7 +177,7 @@ fn a_pv_that_cannot_be_caught_up_is_not_written_again() {
 }
 
 #[test]
-fn a_commit_to_nobody_is_none() {
+fn a_commit_to_no_pv_is_none() {
     assert!(Commit::new(&[]).is_none());
     assert!(Commit::new(&[targets()[0]; MAX_PVS + 1]).is_none());
 }

@@ -187,7 +187,7 @@ fn what_was_interrupted_is_done_again_and_a_short_write_goes_on() {
 }
 
 #[test]
-fn an_end_that_nobody_waits_for_changes_nothing() {
+fn an_end_that_is_not_waited_for_changes_nothing() {
     let mut machine = Machine::new(3, Tuning::default());
     machine.ask();
     for bits in (0..4).flat_map(|kind| (0..300).map(move |low| (kind << 24) | (low * 3))) {

@@ -8,7 +8,7 @@ use lvshift_on_disk_format::dirty_log::{self, BLOCK_SIZE};
 
 use super::super::*;
 use crate::chunk::{
-    Admission, Cells, ChunkCell, ChunkIndex, Content, FlushGate, Geometry, Group, Piece, QueueId,
+    Admission, Cells, ChunkCell, ChunkIndex, Content, FlushEpochs, Geometry, Group, Piece, QueueId,
     QueueMask, Tracker, WriteOutcome, WriteTicket,
 };
 use crate::copier::{Latencies, Nanos};
@@ -42,7 +42,7 @@ impl Cells for Memory {
 pub(super) struct Shared {
     pub(super) parts: Vec<Part<Memory>>,
     pub(super) devices: [Device; 2],
-    pub(super) flushes: FlushGate,
+    pub(super) flushes: FlushEpochs,
 }
 
 impl Volume for Shared {
@@ -56,7 +56,7 @@ impl Volume for Shared {
         self.devices.get(usize::from(device.0))
     }
 
-    fn flushes(&self) -> &FlushGate {
+    fn flushes(&self) -> &FlushEpochs {
         &self.flushes
     }
 }
@@ -137,7 +137,7 @@ impl Machine {
             part(0, chunks, logs, &devices),
             part(length, chunks, logs + 256, &devices),
         ]);
-        let shared = Shared { parts, devices, flushes: FlushGate::new() };
+        let shared = Shared { parts, devices, flushes: FlushEpochs::new() };
         let bytes = sectors as usize * 512;
         let pattern = (0..bytes).map(|at| (at / 512 % 251 + at % 7 + 1) as u8);
         let disks = [pattern.collect(), vec![0xEE; bytes]];

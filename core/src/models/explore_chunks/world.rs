@@ -108,7 +108,7 @@ pub(super) struct World {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Seal {
     Before,
-    /// Nobody knows who is in charge: all writes wait for their copies, on an abandoned part, too.
+    /// It is not known who is in charge: all writes wait for their copies, on an abandoned part, too.
     Undecided,
     Over,
 }

@@ -13,7 +13,7 @@ use lvshift_on_disk_format::dirty_log::{BITSET_OFFSET, BLOCK_SIZE};
 use super::rig::{BLOCK, CHUNK, Rig};
 use super::steps::Ground;
 use super::world::{BLOCKS, Copying, Flusher, GARBAGE, World};
-use crate::chunk::{Borrowed, ChunkIndex, CopyTicket, Effects, FlushGate, Phase, Tracker, Word};
+use crate::chunk::{Borrowed, ChunkIndex, CopyTicket, Effects, FlushEpochs, Phase, Tracker, Word};
 use crate::copier::Nanos;
 use crate::device::{Device, DeviceIndex};
 use crate::io::Discards;
@@ -39,7 +39,7 @@ const BITS: usize = BITSET_OFFSET as usize;
 pub(super) struct Small {
     parts: [Part<Borrowed<'static>>; 1],
     devices: [Device; 2],
-    flushes: FlushGate,
+    flushes: FlushEpochs,
 }
 
 impl Small {
@@ -53,7 +53,7 @@ impl Small {
             log: at(1, LOG),
         };
         let part = Part::new(place, tracker, Discards::AsZeroes, &devices[1]);
-        Small { parts: [part], devices, flushes: FlushGate::new() }
+        Small { parts: [part], devices, flushes: FlushEpochs::new() }
     }
 }
 
@@ -68,7 +68,7 @@ impl Volume for Small {
         self.devices.get(usize::from(device.0))
     }
 
-    fn flushes(&self) -> &FlushGate {
+    fn flushes(&self) -> &FlushEpochs {
         &self.flushes
     }
 }
@@ -296,7 +296,7 @@ impl World {
             });
             for chunk in &mut world.chunks[..used] {
                 let bit = chunk.writing.take().filter(|_| durable);
-                // What nobody waits for is written without being made durable: either may be found.
+                // What is not waited for is written without being made durable: either may be found.
                 chunk.bit = bit.map_or(chunk.bit, |bit| 1 << u8::from(bit));
                 chunk.marking = false;
             }

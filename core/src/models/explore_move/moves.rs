@@ -13,7 +13,7 @@ impl World {
         let Some(state) = self.mover else { return };
         if matches!(state.phase, Phase::End(_)) {
             if self.live.is_none() {
-                // It was undone before the LV had a device: somebody activates it later.
+                // It was undone before the LV had a device: it is activated later.
                 let moved = self.record == record::GONE_OVER;
                 let side = if moved { Mapping::Final } else { Mapping::Source };
                 let mut world = self.clone();
@@ -130,7 +130,7 @@ impl World {
         Some(Act::Answer(Event::Done))
     }
 
-    /// The gate waits until nothing is on its way; what is parked is tried again in the new table.
+    /// It waits until nothing is in flight; what is parked is tried again in the new table.
     fn swap(&mut self, ground: &Ground<'_>) -> Option<Act> {
         let moving = |client: &Client| {
             matches!(client, Client::Plain { .. } | Client::Mirrored { .. } | Client::Flush { .. })

@@ -25,7 +25,7 @@ pub(super) struct Scenario {
     pub(super) ops: Vec<Op>,
     pub(super) chunks: usize,
     pub(super) policy: WritePolicy,
-    /// Somebody may ask for the move to be undone, at any time.
+    /// The administrator may ask for the move to be undone, at any time.
     pub(super) abort: bool,
 }
 

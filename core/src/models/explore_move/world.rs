@@ -11,7 +11,7 @@ use crate::mover::{Live, Mapping, State, start};
 pub(super) const CHUNKS: usize = 4;
 /// Blocks of a chunk: what a partial write covers.
 pub(super) const BLOCKS: usize = 2;
-/// What the destination holds at first, and what is left where nobody may look: never right to read.
+/// What the destination holds at first, and what is left where no read may go: never right to read.
 pub(super) const GARBAGE: u8 = 4;
 /// Nothing of this block was served since the power came back.
 const UNSEEN: u8 = 0xFF;
@@ -73,7 +73,7 @@ pub(super) struct Chunk {
     pub(super) bit: u8,
     /// The bit of the log block that is being written.
     pub(super) writing: Option<bool>,
-    /// Somebody waits for its bit to be zero; with the block that is being written it will be.
+    /// A writer waits for its bit to be zero; with the block that is being written it will be.
     pub(super) mark: bool,
     pub(super) marking: bool,
     /// By block: what was served last; what must not be served any more; what must not be found

@@ -98,7 +98,7 @@ pub(super) struct Disks {
     legs: [Vec<Cell>; 2],
     /// The log's bit of each chunk: bit 0, it may be 0 after a crash; bit 1, it may be 1.
     bits: [u8; CHUNKS as usize],
-    /// The record says something else than *Copying*: nobody believes the log.
+    /// The record says something else than *Copying*: the log is not believed.
     void: bool,
     /// Who is right after a crash.
     in_charge: Leg,
@@ -274,7 +274,7 @@ impl Disks {
         }
     }
 
-    /// Both legs hold the same where the tracker says so and nobody writes; else what is wrong.
+    /// Both legs hold the same where the tracker says so and no write is under way; else what is wrong.
     pub(super) fn check_equal(&self, word: Word, chunk: u32) -> Result<(), String> {
         if !word.phase().is_mirrored() || word.writers() != 0 {
             return Ok(());

@@ -3,9 +3,9 @@
 //!
 //! `RUSTFLAGS="--cfg shuttle" cargo test -p lvshift-core --release --lib --target-dir target/shuttle shuttle`
 //!
-//! What runs is the tracker, the flush gate, core's queue with all that it makes of requests, and the whole
+//! What runs is the tracker, the flush epochs, core's queue with all that it makes of requests, and the whole
 //! copier with its log and its settle rounds; what is made up are the threads and the disks. At every change of a disk: were the power to fail now, the log would not lie and nothing flushed would be lost. At every end of a write or a copy: a
-//! mirrored chunk that nobody writes is equal on both legs, so overlapping writes came to both in one
+//! mirrored chunk that is not being written is equal on both legs, so overlapping writes came to both in one
 //! order. A wake-up that is lost is a deadlock, which shuttle reports.
 
 use std::string::String;
@@ -71,19 +71,19 @@ impl Wakeup {
     }
 
     fn ring(&self) {
-        *self.rung.lock().expect("nobody panics with it") = true;
+        *self.rung.lock().expect("no thread panics with it") = true;
         self.changed.notify_one();
     }
 
     /// Whether it was rung since the last look.
     fn take(&self) -> bool {
-        std::mem::take(&mut *self.rung.lock().expect("nobody panics with it"))
+        std::mem::take(&mut *self.rung.lock().expect("no thread panics with it"))
     }
 
     fn wait(&self) {
-        let mut rung = self.rung.lock().expect("nobody panics with it");
+        let mut rung = self.rung.lock().expect("no thread panics with it");
         while !*rung {
-            rung = self.changed.wait(rung).expect("nobody panics with it");
+            rung = self.changed.wait(rung).expect("no thread panics with it");
         }
         *rung = false;
     }
@@ -95,7 +95,7 @@ struct System {
     parts: [Part<Memory>; 1],
     devices: [Device; 2],
     disks: Mutex<Disks>,
-    flushes: FlushGate,
+    flushes: FlushEpochs,
     /// What the LV is served from: by the mirror, by each leg alone.
     tables: [StoredTable<[Segment<DeviceIndex>; 1], DeviceIndex>; 3],
     /// Flushes of the destination that are under way or not told of yet.
@@ -150,7 +150,7 @@ impl System {
             plan,
             parts: [part],
             devices,
-            flushes: FlushGate::new(),
+            flushes: FlushEpochs::new(),
             tables,
             flushing: AtomicU32::new(0),
             quiesce: quiesce::Quiesce::new(),
@@ -190,7 +190,7 @@ impl System {
     }
 
     fn check_equal(&self, chunk: u32) {
-        // Nobody else runs between the word and the disks, nor while these are locked.
+        // No other thread runs between the word and the disks, nor while these are locked.
         let word = self.tracker().word(ChunkIndex(chunk)).expect("in the part");
         if let Err(what) = self.disks().check_equal(word, chunk) {
             panic!("{what}");
@@ -209,7 +209,7 @@ impl Volume for System {
         self.devices.get(usize::from(device.0))
     }
 
-    fn flushes(&self) -> &FlushGate {
+    fn flushes(&self) -> &FlushEpochs {
         &self.flushes
     }
 }
@@ -231,7 +231,7 @@ impl Volume for Mapped<'_> {
         self.system.device(device)
     }
 
-    fn flushes(&self) -> &FlushGate {
+    fn flushes(&self) -> &FlushEpochs {
         &self.system.flushes
     }
 }

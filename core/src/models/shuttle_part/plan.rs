@@ -35,7 +35,7 @@ pub(super) enum Fault {
 pub(super) enum Ending {
     /// All is equal, and the destination takes over.
     HandOver,
-    /// Somebody asks for the way back after so many yields.
+    /// The way back is asked for after so many yields.
     Abort(u64),
 }
 
@@ -104,7 +104,7 @@ impl Plan {
             requests,
             policy: [WritePolicy::CopyFirst, WritePolicy::SourceFirst][dice.below(2) as usize],
             clean: dice.below(1 << CHUNKS) as u8,
-            // Nothing hands over what nobody asks to be copied.
+            // Nothing hands over what is not asked to be copied.
             scans: scans || ending == Ending::HandOver,
             settles: dice.below(4),
             fault,

@@ -202,7 +202,7 @@ impl Queue<'_> {
                 Operation::Flush { io, device } => self.begin_flush(io, device),
                 Operation::Notify(effects) => self.system.pass_on(effects),
                 Operation::Answer { tag, answer } => self.answer(usize::from(tag), answer),
-                other => panic!("nobody asked for {other:?}"),
+                other => panic!("not asked for: {other:?}"),
             }
         }
     }

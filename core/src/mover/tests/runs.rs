@@ -222,7 +222,7 @@ fn a_list_of_lvs_is_bounded_and_names_each_once() {
     assert_eq!(switched, MAX_LVS_PER_MOVE);
 }
 
-/// What answers an action: every event but those that somebody asks for.
+/// What answers an action: every event but those that a person asks for.
 const ANSWERS: [Event; 6] = [
     Event::Done,
     Event::Failed,

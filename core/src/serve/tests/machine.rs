@@ -7,7 +7,7 @@ use std::{format, vec};
 use super::super::*;
 use crate::Leg;
 use crate::chunk::{
-    Cells, ChunkCell, ChunkIndex, CopyOutcome, Effects, FlushGate, Geometry, Group, QueueId,
+    Cells, ChunkCell, ChunkIndex, CopyOutcome, Effects, FlushEpochs, Geometry, Group, QueueId,
     Tracker,
 };
 use crate::device::{Device, DeviceIndex};
@@ -45,7 +45,7 @@ pub(super) struct Shared {
     table: StoredTable<Vec<Segment<DeviceIndex>>, DeviceIndex>,
     pub(super) parts: Vec<Part<Memory>>,
     devices: [Device; 3],
-    flushes: FlushGate,
+    flushes: FlushEpochs,
     pub(super) committing: bool,
 }
 
@@ -60,7 +60,7 @@ impl Volume for Shared {
         self.devices.get(usize::from(device.0))
     }
 
-    fn flushes(&self) -> &FlushGate {
+    fn flushes(&self) -> &FlushEpochs {
         &self.flushes
     }
 }
@@ -130,7 +130,7 @@ pub(super) fn volume(middle: Middle) -> Shared {
         parts.push(Part::new(place, tracker, discards, &devices[1]));
     }
     let table = StoredTable::new(segments).expect("a sound table");
-    Shared { table, parts, devices, flushes: FlushGate::new(), committing: false }
+    Shared { table, parts, devices, flushes: FlushEpochs::new(), committing: false }
 }
 
 /// A queue, its volume, the devices, and the requests' buffers.

@@ -154,7 +154,7 @@ fn held_results_outlive_their_table() {
     for (decided, after, answer) in [
         (Some(Authority::Source), Leg::Source, Answer::Done),
         (Some(Authority::Destination), Leg::Destination, Answer::Failed(Failure::Mirror)),
-        // Nobody has decided; the new table says it. A flush that a destination failed is not believed.
+        // It is not decided; the new table says it. A flush that a destination failed is not believed.
         (None, Leg::Source, Answer::Done),
         (None, Leg::Destination, Answer::Failed(Failure::Mirror)),
     ] {

@@ -316,7 +316,7 @@ fn record(
     let done = vg.commit(true, &mut |locked| {
         // The plan is of the text that was read.
         if locked.text.seqno() != seqno {
-            return Err(refuse(Kind::State, "the VG was changed by somebody else just now")
+            return Err(refuse(Kind::State, "the VG was changed by another command just now")
                 .next("try again"));
         }
         for planned in &planned {

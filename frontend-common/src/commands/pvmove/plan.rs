@@ -46,7 +46,7 @@ pub(super) fn record(
     let planned = open.commit(|vg| {
         // The areas are indices, good for one sequence number only.
         if vg.sequence() != sequence {
-            return Err(refuse(Kind::State, "the VG was changed by somebody else just now")
+            return Err(refuse(Kind::State, "the VG was changed by another command just now")
                 .next("try again"));
         }
         vg.plan(&request, &mut lookup::fresh)

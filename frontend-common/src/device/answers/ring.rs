@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    /// A pipe that nobody writes to is as silent as a disk can be.
+    /// A pipe without a writer is as silent as a disk can be.
     #[test]
     fn who_is_silent_is_left_alone_in_time() {
         let (reader, _writer) = std::io::pipe().unwrap();

@@ -241,7 +241,7 @@ fn what_does_not_lie_where_it_was_planned_is_not_recorded() {
     for wrong in [
         part("home", ("pv0", 8), ("pv2", 0), 4),
         part("home", ("pv1", 6), ("pv2", 0), 1),
-        part("nobody", ("pv0", 0), ("pv2", 0), 1),
+        part("none", ("pv0", 0), ("pv2", 0), 1),
     ] {
         let mut text = before.clone();
         let done = begin(&mut text, &[wrong], area("pv2", 20));
@@ -282,7 +282,7 @@ fn states_follow_in_their_order_alone() {
 
 /// Whatever is touched by hand in a move's LVs makes the VG one that nothing is done with.
 #[test]
-fn a_move_that_somebody_changed_is_no_move() {
+fn a_move_that_was_changed_by_hand_is_no_move() {
     let mut text = real("linear");
     begin(&mut text, &linear_parts(), area("pv2", 20)).expect("they lie there");
     let record = find(&text).expect("a move").moves.remove(0);

@@ -22,7 +22,7 @@ const FENCE_STEP: Duration = Duration::from_millis(20);
 impl BackingDevice {
     /// Opens the device that a client has identified, and makes sure that it is that one.
     ///
-    /// Waits for somebody else's exclusive hold to end, up to `patience`.
+    /// Waits for another process's exclusive hold to end, up to `patience`.
     pub(crate) fn open(pv: &WirePv, slot: Slot, patience: Duration) -> Result<BackingDevice> {
         let path = PathBuf::from(&pv.path);
         let file = open_alone(&path, patience)?;

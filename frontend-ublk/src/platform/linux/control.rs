@@ -122,7 +122,7 @@ impl Control {
         self.issue("stopping a device", command::STOP_DEV, device, None)
     }
 
-    /// Removes a stopped device that nobody has open.
+    /// Removes a stopped device that is not open.
     pub(crate) fn delete(&mut self, device: u32) -> Result<()> {
         self.issue("removing a device", command::DEL_DEV, device, None)
     }

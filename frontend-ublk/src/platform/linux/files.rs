@@ -86,7 +86,7 @@ pub(crate) fn forget_pvs(vg: Uuid) {
     let _ = drop_kept(&format!("{vg}.pvs"));
 }
 
-/// The devices that were noted; none where nobody has, or the note makes no sense.
+/// The devices that were noted; none where there is no note, or it makes no sense.
 pub(crate) fn noted_pvs(vg: Uuid) -> Vec<WirePv> {
     kept(&format!("{vg}.pvs")).unwrap_or_default()
 }
@@ -107,7 +107,7 @@ fn name_path(directory: &Path, device: &OsStr) -> PathBuf {
     directory.join(format!("name-{}", device.to_string_lossy()))
 }
 
-/// How an LV's copies are to be made, as somebody has asked; gone with the next boot.
+/// How an LV's copies are to be made, as was asked; gone with the next boot.
 pub(crate) fn tuning(lv: Uuid) -> Tuning {
     kept(&format!("{lv}.tuning")).unwrap_or_default()
 }

@@ -1,10 +1,10 @@
-//! Somebody who sees to it that the VG is served again when its daemon ends, whatever ended it: without
-//! systemd nobody else would, and every user of its devices would wait for the next command that a person
+//! A process that sees to it that the VG is served again when its daemon ends, whatever ended it: without
+//! systemd no other process would, and every user of its devices would wait for the next command that a person
 //! types.
 //!
 //! Beside the daemon waits a standby, loaded and locked into memory. It takes over at one byte from us: to
 //! start a program when the daemon is dead is to read it, and the file, or the swap that has to make room
-//! for it, may lie on the very LVs that nobody serves.
+//! for it, may lie on the very LVs that are not served.
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
@@ -27,7 +27,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// Starts the daemon and stays until there is nothing to serve.
 pub(super) fn guard(vg: Uuid) -> ExitCode {
     process::call_itself("lvshift-guard");
-    process::belong_to_nobody();
+    process::leave_the_callers_session();
     let mut lives = Lives::default();
     let mut daemon = match Standby::load(vg).and_then(Standby::wake) {
         Ok(daemon) => daemon,
@@ -43,7 +43,7 @@ pub(super) fn guard(vg: Uuid) -> ExitCode {
         let (pid, status) = match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) => (pid, Some(status)),
             Ok(None) | Err(rustix::io::Errno::INTR) => continue,
-            // There is nobody left, and nobody has told us.
+            // There is none left, and we were not told.
             Err(_) => (daemon.pid, None),
         };
         if pid == daemon.pid {
@@ -104,7 +104,7 @@ fn shown(status: Option<WaitStatus>) -> String {
     match (signal, status.and_then(WaitStatus::exit_status)) {
         (Some(signal), _) => format!("signal {signal}"),
         (None, Some(code)) => format!("exit status {code}"),
-        (None, None) => "nobody knows how".to_owned(),
+        (None, None) => "it is not known how".to_owned(),
     }
 }
 

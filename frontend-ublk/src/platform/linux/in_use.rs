@@ -23,7 +23,7 @@ pub(crate) fn count(number: DeviceNumber, _: &Path) -> u32 {
 const LOOKS: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Refuses where somebody has it open, and goes on having it open; whoever is known to stay, at once.
+/// Refuses where another process has it open, and goes on having it open; whoever is known to stay, at once.
 pub(crate) fn refuse(node: &Path) -> Result<()> {
     let rdev = fs::metadata(node).map_or(0, |metadata| metadata.rdev());
     let number = DeviceNumber { major: rustix::fs::major(rdev), minor: rustix::fs::minor(rdev) };
@@ -55,7 +55,7 @@ pub(crate) fn refuse(node: &Path) -> Result<()> {
 }
 
 /// Whether a file system, swap, or another device has claimed it. Only right before it is taken away:
-/// for this moment nobody else can claim it.
+/// for this moment no other program can claim it.
 fn is_claimed(node: &Path) -> bool {
     let opened = fs::File::options().read(true).custom_flags(libc::O_EXCL).open(node);
     opened.is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))

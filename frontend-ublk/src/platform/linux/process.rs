@@ -17,7 +17,7 @@ use crate::platform::Role;
 /// What a guardian writes to make a standby the daemon.
 pub(super) const WAKE: [u8; 1] = *b"!";
 
-/// Serves the VG until there is nothing to serve any more. As a guardian, sees to it that somebody does;
+/// Serves the VG until there is nothing to serve any more. As a guardian, sees to it that a daemon does;
 /// as a standby, waits until its guardian needs it.
 pub(crate) fn daemon(vg: Uuid, role: Role) -> ExitCode {
     std::panic::set_hook(Box::new(panicked));
@@ -26,7 +26,7 @@ pub(crate) fn daemon(vg: Uuid, role: Role) -> ExitCode {
         Role::Guardian => return guardian::guard(vg),
         Role::Standby if !stand_by() => return ExitCode::SUCCESS,
         Role::Standby => {}
-        Role::Daemon => belong_to_nobody(),
+        Role::Daemon => leave_the_callers_session(),
     }
     call_itself("lvshift-ublk");
     match run(vg) {
@@ -59,19 +59,19 @@ fn run(vg: Uuid) -> Result<()> {
 /// Everything is loaded and locked, and nothing is touched, until the guardian says so. False: it has ended.
 fn stand_by() -> bool {
     call_itself("lvshift-standby");
-    belong_to_nobody();
+    leave_the_callers_session();
     let mut word = [0];
     std::io::stdin().read_exact(&mut word).is_ok() && word == WAKE
 }
 
 /// A command may have started us: its end is not ours, and neither is what it holds.
-pub(super) fn belong_to_nobody() {
+pub(super) fn leave_the_callers_session() {
     let _ = rustix::process::setsid();
     sys::leave_cgroup();
     protect::protect();
 }
 
-/// A thread that is gone serves nobody, and those that are left would keep the next daemon away.
+/// A thread that is gone serves no request, and those that are left would keep the next daemon away.
 fn panicked(why: &PanicHookInfo<'_>) {
     output::err(&format!("lvshift-ublk: a bug ends this process: {why}\n"));
     output::finish();
@@ -80,6 +80,6 @@ fn panicked(why: &PanicHookInfo<'_>) {
 
 /// The name by which `ps` and `top` show which of the three it is.
 pub(super) fn call_itself(name: &str) {
-    // Nobody depends on it.
+    // Nothing depends on it.
     let _ = std::fs::write("/proc/self/comm", name);
 }

@@ -40,7 +40,7 @@ fn own_mounts() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Where somebody else's file system is mounted, by its line of `/proc/self/mounts`. An overlay names no
+/// Where another file system is mounted, by its line of `/proc/self/mounts`. An overlay names no
 /// device, and holds the one on which it lies all the same.
 fn foreign(line: &str) -> Option<OsString> {
     let mut words = line.split(' ');

@@ -30,7 +30,7 @@ const IDLE_LIMIT: Duration = Duration::from_secs(2);
 /// The pause before what could not be taken over is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Answers until nothing is served any more, or somebody ends it.
+/// Answers until nothing is served any more, or it is told to end.
 pub(super) async fn serve(vg: Uuid, daemon: Daemon) -> Result<()> {
     let failed = |error: std::io::Error| {
         Error::new(Kind::Kernel, "the daemon cannot listen for commands").because(error)
@@ -115,7 +115,7 @@ fn leave(daemon: &Daemon) -> bool {
 }
 
 /// SIGINT is what its unit sends for a stop: a daemon that systemd has started takes down the LVs that
-/// nobody uses, and ends if it serves nothing then. So a machine shuts down.
+/// is not in use, and ends if it serves nothing then. So a machine shuts down.
 fn stop(daemon: &Daemon) -> JoinHandle<bool> {
     let daemon = daemon.clone();
     tokio::task::spawn_blocking(move || {
@@ -207,7 +207,7 @@ async fn talk(stream: UnixStream, daemon: Daemon, end: Arc<watch::Sender<bool>>)
     }
 }
 
-/// A mover that dies in the middle of its commit leaves requests that nobody decides: was it made
+/// A mover that dies in the middle of its commit leaves requests that are not decided: was it made
 /// or not? The metadata on the disks say so, and whoever takes over reads them first. So this
 /// process ends as if it were killed, the requests wait in the kernel, and the next daemon serves
 /// them by what is recorded.

@@ -53,7 +53,7 @@ pub(crate) fn leave_cgroup() {
     if join(root) {
         return;
     }
-    // Version 1: one hierarchy each. What is not one refuses, and what is not there holds nobody.
+    // Version 1: one hierarchy each. What is not one refuses, and what is not there holds no process.
     for hierarchy in std::fs::read_dir(root).into_iter().flatten().flatten() {
         join(&hierarchy.path());
     }

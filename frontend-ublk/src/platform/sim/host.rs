@@ -111,7 +111,7 @@ pub struct Request {
 pub trait Host {
     /// Nanoseconds since the beginning.
     fn now(&self) -> u64;
-    /// Somebody waits: lets everything else go on for a bit. May throw [`Killed`].
+    /// A thread waits: lets everything else go on for a bit. May throw [`Killed`].
     fn step(&self);
     /// Processors.
     fn cpus(&self) -> usize;
@@ -125,7 +125,7 @@ pub trait Host {
     fn spawn(&self, name: String, work: Box<dyn RingLoop>) -> u32;
     /// Whether a thread has ended.
     fn has_ended(&self, thread: u32) -> bool;
-    /// Opens a disk, `alone` as with `O_EXCL`: how many sectors it has. `None` while somebody else holds it, or has
+    /// Opens a disk, `alone` as with `O_EXCL`: how many sectors it has. `None` while another process holds it, or has
     /// I/O on its way there.
     fn open(&self, minor: u32, alone: bool) -> Option<u64>;
     /// Lets a disk go.
@@ -153,7 +153,7 @@ pub trait Host {
     fn stop_device(&self, id: u32);
     /// The request that a tag was given.
     fn request(&self, id: u32, queue: u16, tag: u16) -> Request;
-    /// Somebody wants something of the mover.
+    /// Something is wanted of the mover.
     fn mover_is_wanted(&self) -> bool;
     /// The mover is in the hands of the daemon from now on, or is not any more.
     fn in_daemon(&self, inside: bool);

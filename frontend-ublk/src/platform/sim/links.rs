@@ -17,7 +17,7 @@ pub(crate) fn remove(_vg: &str, _lv: &str) -> Result<()> {
     Ok(())
 }
 
-/// Nobody asks here.
+/// Not asked here.
 pub(crate) fn lv_at(_: DeviceNumber) -> Option<(String, String)> {
     None
 }

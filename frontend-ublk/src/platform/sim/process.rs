@@ -24,7 +24,7 @@ thread_local! {
     static DAEMON: RefCell<Option<Daemon>> = const { RefCell::new(None) };
     /// The daemon is there but in the middle of a request.
     static BUSY: Cell<bool> = const { Cell::new(false) };
-    /// It is taking over what a dead one left; nobody else reaches it.
+    /// It is taking over what a dead one left; no client reaches it.
     static STARTING: Cell<bool> = const { Cell::new(false) };
     static GENERATION: Cell<u64> = const { Cell::new(0) };
 }
@@ -57,7 +57,7 @@ pub fn is_alive() -> bool {
     generation().is_some()
 }
 
-/// Whether there is a daemon that has taken over all that it was to, and answers nobody just now.
+/// Whether there is a daemon that has taken over all that it was to, and answers no client just now.
 #[must_use]
 pub fn is_serving() -> bool {
     is_alive() && !STARTING.get() && !BUSY.get()

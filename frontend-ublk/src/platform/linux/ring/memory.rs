@@ -63,7 +63,7 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and nobody can have a reference into it any more.
+        // SAFETY: the mapping is ours, and there can be no reference into it any more.
         // A request that is still in flight holds the pages themselves.
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
     }

@@ -83,7 +83,7 @@ impl Ring {
     }
 
     fn file(&self, slot: Slot) -> Fd {
-        // A slot that nobody has filled gives EBADF, as a closed file would.
+        // A slot that was not filled gives EBADF, as a closed file would.
         Fd(self.files[slot.0 as usize].as_ref().map_or(-1, |file| file.as_raw_fd()))
     }
 
@@ -211,7 +211,7 @@ impl Ring {
     }
 }
 
-/// What was made with a ring; nothing, and a line that says so, where this system allows nobody a ring:
+/// What was made with a ring; nothing, and a line that says so, where this system allows no ring:
 /// docs/testing.md says what then. Any other failure is one of the test.
 #[cfg(test)]
 pub(crate) fn unless_forbidden<T>(made: io::Result<T>) -> Option<T> {

@@ -172,7 +172,7 @@ fn names(guest: &mut Guest) -> Result<()> {
     let theirs = Path::new("/dev").join(VG);
     std::fs::create_dir(&theirs)?;
     std::fs::write(theirs.join("lv"), b"theirs")?;
-    guest.lvshift(&["vgchange", "-ay", VG])?.fails_with(5)?.stderr_has("somebody else")?;
+    guest.lvshift(&["vgchange", "-ay", VG])?.fails_with(5)?.stderr_has("is not lvshift's")?;
     guest.lvshift(&["lvchange", "-ay", "vg/lv"])?.fails_with(5)?;
     ensure!(std::fs::read(theirs.join("lv"))? == b"theirs", "it was replaced");
     std::fs::remove_dir_all(&theirs)?;
