@@ -99,16 +99,24 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// What a check runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// This machine's processors, for as long as it takes.
+    Processors,
+    /// Virtual machines.
+    Machines,
+}
+
 /// The quick form of every check that has one, for `cargo xtask test`: its name and how to run it. Not
-/// those that are made of scenarios ([`of_scenarios`] counts them where all were run); and if `vm` is
-/// false none that boots one.
+/// those that are made of scenarios: [`of_scenarios`] counts them where all were run.
 pub(crate) fn quick(
-    vm: bool,
+    needs: Needs,
 ) -> impl Iterator<Item = (&'static str, impl FnOnce() -> Result<String>)> {
     let chosen = move |check: &&Check| match check.quick {
         None | Some(Form::Scenarios(_)) => false,
-        Some(Form::Vm(_)) => vm,
-        Some(Form::Cargo(..) | Form::Own(_)) => true,
+        Some(Form::Vm(_)) => needs == Needs::Machines,
+        Some(Form::Cargo(..) | Form::Own(_)) => needs == Needs::Processors,
     };
     ALL.iter().filter(chosen).map(|check| {
         (check.name, move || {

@@ -1,16 +1,23 @@
 //! `cargo xtask test`: everything that CI runs, in steps, each with its time.
 
+mod beside;
+mod packages;
+mod steps;
+
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use lvshift_vm_tests::conformance;
 use lvshift_vm_tests::scenario::{Frontend, Scenario};
 
 use crate::run_guest::Setting;
-use crate::scorecard::Seen;
+use crate::scorecard::{Needs, Seen};
 use crate::vm_test::{self, JOBS, Tally};
-use crate::{Machine, paths, scorecard, seconds, setup, tidy};
+use crate::{Machine, paths, scorecard, setup, tidy};
+use beside::Beside;
+use steps::Steps;
 
 /// What can be asked of it.
 #[derive(Debug, clap::Args)]
@@ -18,6 +25,9 @@ pub(crate) struct Options {
     /// Leave out the tests in the VM (never in CI)
     #[arg(long)]
     skip_vm: bool,
+    /// Do only the steps that compute, and write how they went there
+    #[arg(long, hide = true, value_name = "FILE")]
+    only_computing: Option<PathBuf>,
     #[command(flatten)]
     machine: Machine,
 }
@@ -26,41 +36,53 @@ pub(crate) struct Options {
 const APART: &[(&str, &str)] = &[("tests/panics", "x86_64-unknown-none"), ("tests/fuzz", HOST)];
 const HOST: &str = "x86_64-unknown-linux-gnu";
 
-/// Steps done so far.
-#[derive(Default)]
-struct Steps(Vec<(String, Duration, Result<String>)>);
-
-impl Steps {
-    /// Does one step; later steps run whatever comes of it.
-    fn step(&mut self, name: &str, work: impl FnOnce() -> Result<String>) {
-        println!("--- {name}");
-        let start = Instant::now();
-        let result = work();
-        if let Err(error) = &result {
-            eprintln!("{name}: {error:#}");
-        }
-        self.0.push((name.to_owned(), start.elapsed(), result));
-    }
-}
-
 /// Runs every step, then says how each went.
 pub(crate) fn main(options: &Options) -> Result<ExitCode> {
-    let machine = &options.machine;
     let mut steps = Steps::default();
+    if let Some(file) = &options.only_computing {
+        computing(&mut steps);
+        return steps.write(file).map(|()| ExitCode::SUCCESS);
+    }
+    building(&mut steps);
+    if options.skip_vm {
+        computing(&mut steps);
+    } else {
+        let beside = Beside::start();
+        vm_steps(&mut steps, &options.machine);
+        match beside.and_then(Beside::finish) {
+            Ok(others) => steps.take_over(others),
+            Err(error) => steps.step("what only computes", || Err(error)),
+        }
+    }
+    println!();
+    let good = steps.tell();
+    if options.skip_vm {
+        println!("\nNOT TESTED: --skip-vm was given, nothing ran on a real kernel.");
+    }
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What has to be right before anything else is looked at. Unit tests have time limits, so they run alone.
+fn building(steps: &mut Steps) {
     steps.step("set-up", || {
         setup::for_building()?;
         setup::for_tests()?;
-        setup::no_std_target().map(|()| String::new())
+        setup::no_std_target()?;
+        fetch_crates().map(|()| String::new())
     });
     steps.step("format", || cargo(&["fmt", "--all", "--check"], &[]));
     steps.step("tidy", tidy::check);
     let lint = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
     steps.step("clippy", || cargo(&lint, &[]));
     steps.step("unit tests", || cargo(&["test", "--quiet", "--workspace"], &[]));
+}
+
+/// What takes as long as it takes.
+fn computing(steps: &mut Steps) {
     let docs = ["doc", "--quiet", "--workspace", "--no-deps"];
     steps.step("docs", || cargo(&docs, &[("RUSTDOCFLAGS", "-D warnings")]));
     steps.step("core without std", no_std);
-    steps.step("packages alone", packages);
+    steps.step("packages alone", packages::build);
     let lint = ["clippy", "--quiet", "-p", "lvshift-checks", "--features", "sim"];
     let lint = [&lint[..], &["--all-targets", "--", "-D", "warnings"]].concat();
     steps.step("clippy, simulator", || cargo(&lint, &[]));
@@ -73,28 +95,9 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
         ["clippy", "--quiet", "-p", "lvshift-ublk", "--features", "bench", "--", "-D", "warnings"];
     steps.step("clippy, benchmark", || cargo(&lint, &[]));
     steps.step("packages apart", apart);
-    for (name, check) in scorecard::quick(!options.skip_vm) {
+    for (name, check) in scorecard::quick(Needs::Processors) {
         steps.step(name, check);
     }
-    if !options.skip_vm {
-        let mut seen = Vec::new();
-        vm_steps(&mut steps, machine, &mut seen);
-        for (name, found) in scorecard::of_scenarios(&seen) {
-            steps.step(name, || found);
-        }
-    }
-    println!();
-    let mut good = true;
-    for (name, took, result) in &steps.0 {
-        let word = if result.is_ok() { "ok  " } else { "FAIL" };
-        good &= result.is_ok();
-        let note = result.as_ref().map_or("", String::as_str);
-        println!("{word} {name:24} {:>8}  {note}", seconds(*took));
-    }
-    if options.skip_vm {
-        println!("\nNOT TESTED: --skip-vm was given, nothing ran on a real kernel.");
-    }
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs the tests that own golden files so that they write them.
@@ -112,6 +115,27 @@ fn cargo(args: &[&str], env: &[(&str, &str)]) -> Result<String> {
     Ok(String::new())
 }
 
+/// How often the registry is asked, which may be out of reach for a moment.
+const ATTEMPTS: u32 = 3;
+
+/// Fetches every crate that a later step builds, so that no step fails for the network's sake.
+fn fetch_crates() -> Result<()> {
+    for package in APART.iter().map(|(package, _)| *package).chain(["."]) {
+        let manifest = format!("{package}/Cargo.toml");
+        let fetch = ["fetch", "--quiet", "--locked", "--manifest-path", &manifest];
+        let mut attempt = 1;
+        while let Err(error) = cargo(&fetch, &[]) {
+            ensure!(
+                attempt < ATTEMPTS,
+                "fetching the crates of {manifest}, tried {ATTEMPTS} times: {error:#}"
+            );
+            attempt += 1;
+            std::thread::sleep(Duration::from_secs(5));
+        }
+    }
+    Ok(())
+}
+
 /// Builds core, the format and the driver for a machine without an operating system or a heap.
 fn no_std() -> Result<String> {
     let packages = ["-p", "lvshift-core", "-p", "lvshift-on-disk-format", "-p", "lvshift-driver"];
@@ -119,15 +143,6 @@ fn no_std() -> Result<String> {
         cargo(&[&["build", "--quiet", "--target", target], &packages[..]].concat(), &[])?;
     }
     Ok(String::new())
-}
-
-/// Builds the packages that others build on from what would be published of them alone.
-fn packages() -> Result<String> {
-    let names = ["-p", "lvshift-on-disk-format", "-p", "lvshift-core", "-p", "lvshift-driver"];
-    let target_dir = paths::target().join("packages");
-    let target_dir = target_dir.to_string_lossy();
-    let package = ["package", "--quiet", "--allow-dirty", "--target-dir", &target_dir];
-    cargo(&[&package[..], &names].concat(), &[])
 }
 
 /// Format and lints of the packages that are not in the workspace.
@@ -146,7 +161,8 @@ fn apart() -> Result<String> {
     cargo(&[&corpus[..], &fuzz].concat(), &[])
 }
 
-fn vm_steps(steps: &mut Steps, machine: &Machine, seen: &mut Vec<Seen>) {
+/// What boots virtual machines.
+fn vm_steps(steps: &mut Steps, machine: &Machine) {
     let mut setting = None;
     steps.step("VM image", || {
         setting = Some(vm_test::prepare(Frontend::READY[0], machine)?);
@@ -154,10 +170,17 @@ fn vm_steps(steps: &mut Steps, machine: &Machine, seen: &mut Vec<Seen>) {
     });
     // One image and one boot of each shape of guest for both.
     let Some(setting) = setting else { return };
+    let mut seen = Vec::new();
     for frontend in Frontend::READY.iter().copied() {
-        vm_scenarios(steps, &Setting { frontend, ..setting.clone() }, seen);
+        vm_scenarios(steps, &Setting { frontend, ..setting.clone() }, &mut seen);
     }
     std::fs::remove_file(&setting.initramfs).ok();
+    for (name, found) in scorecard::of_scenarios(&seen) {
+        steps.step(name, || found);
+    }
+    for (name, check) in scorecard::quick(Needs::Machines) {
+        steps.step(name, check);
+    }
 }
 
 fn vm_scenarios(steps: &mut Steps, setting: &Setting, seen: &mut Vec<Seen>) {
