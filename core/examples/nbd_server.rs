@@ -227,7 +227,7 @@ impl Server {
                 return Ok(Some(now));
             }
         };
-        self.copier.ended(tag, end, &self.disk, &self.blocks, now);
+        self.copier.ended(tag, end, &self.disk, &mut self.blocks, now);
         Ok(Some(now))
     }
     /// The copy has become equal, or failed: seals the part, or goes back to the source.

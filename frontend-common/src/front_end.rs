@@ -103,6 +103,15 @@ pub struct BadPlace {
     pub error: String,
 }
 
+/// A run of 512-byte sectors of a PV's device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PvSectors {
+    /// The PV's UUID.
+    pub pv: Uuid,
+    /// The sectors.
+    pub sectors: Range<u64>,
+}
+
 /// The operations in which the front ends differ. LV arguments are indices into `view.vg`.
 pub trait FrontEnd {
     /// `lvshift-dm` or `lvshift-ublk`.
@@ -220,6 +229,21 @@ pub trait FrontEnd {
     /// Blocks until the copy changes, a signal comes, or `timeout` passes. Never misses a change
     /// that came after the last `copy_status`.
     fn wait(&mut self, timeout: Option<std::time::Duration>) -> Result<Wake>;
+
+    /// Gives up sectors of sources for the moves that come now: where one of them cannot be read, its copy is
+    /// zeroes. Without any it says whether this front end can.
+    ///
+    /// # Errors
+    /// `Kind::Unsupported` where the kernel makes the copy.
+    fn give_up(&mut self, places: &[PvSectors]) -> Result<()> {
+        let _ = places;
+        let name = self.name();
+        let what = format!("{name} cannot fill what cannot be read: the kernel makes its copy");
+        Err(Error::new(Kind::Unsupported, what).state("nothing was changed").next(
+            "`lvshift-ublk pvmove --fill-unreadable zero` can, in LVM2's VGs while the LV is in use; an LV of \
+             lvshift's own is deactivated and then activated with lvshift-ublk before",
+        ))
+    }
 
     /// How the copies of the moves that come now are to be made.
     ///

@@ -14,6 +14,19 @@ use crate::lock::private_directory;
 #[cfg(not(any(test, feature = "sim")))]
 const STATE_DIRECTORY: &str = "/var/lib/lvshift";
 
+/// Where this host keeps what must outlive a boot, ours alone.
+///
+/// # Errors
+/// `Kind::Kernel` when it cannot be made or is not ours alone.
+pub(crate) fn state_directory() -> Result<PathBuf> {
+    #[cfg(any(test, feature = "sim"))]
+    let directory = crate::lock::run_directory()?.join("state");
+    #[cfg(not(any(test, feature = "sim")))]
+    let directory = PathBuf::from(STATE_DIRECTORY);
+    private_directory(&directory)?;
+    Ok(directory)
+}
+
 /// The journal.
 #[derive(Clone, Debug)]
 pub struct Journal {
@@ -26,10 +39,7 @@ impl Journal {
     /// # Errors
     /// `Kind::Kernel` when the directory cannot be made or is not ours alone.
     pub fn open() -> Result<Journal> {
-        #[cfg(any(test, feature = "sim"))]
-        return Journal::at(crate::lock::run_directory()?.join("state"));
-        #[cfg(not(any(test, feature = "sim")))]
-        Journal::at(STATE_DIRECTORY.into())
+        Journal::at(state_directory()?)
     }
 
     pub(crate) fn at(directory: PathBuf) -> Result<Journal> {

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::output::Term;
 use crate::report::LogLine;
 
-pub use events::Event;
+pub use events::{Event, UnreadableJson};
 
 /// How it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

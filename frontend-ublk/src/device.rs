@@ -441,7 +441,9 @@ fn compile(
     wakeup: &Arc<Wakeup>,
 ) -> Result<LiveTable> {
     let shadow: Option<Vec<Segment<Dev>>> = shadow.map(WireTable::segments);
-    LiveTable::new(&wire.segments(), shadow.as_deref(), devices, wakeup)
+    let mut table = LiveTable::new(&wire.segments(), shadow.as_deref(), devices, wakeup)?;
+    table.give_up(&wire.given_up)?;
+    Ok(table)
 }
 
 /// What the block layer is told: the coarsest of what is below.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lvshift_core::chunk::{Effects, FlushEpochs};
 use lvshift_core::device::{self, DeviceIndex};
-use lvshift_core::mirror::{Moment, Part, PartPlace, Volume};
+use lvshift_core::mirror::{MAX_GIVEN_UP, Moment, Part, PartPlace, Volume};
 use lvshift_core::serve::{Below, Served};
 use lvshift_core::table::{Area, Log, Mirror, Segment, StoredTable, Table, Target};
 use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors};
@@ -85,6 +85,24 @@ impl LiveTable {
             wakeup: Arc::clone(wakeup),
             unreadable: Mutex::default(),
         })
+    }
+
+    /// Gives up sectors of what it maps, where they are of moving parts.
+    pub(crate) fn give_up(&mut self, runs: &[(u64, u64)]) -> Result<()> {
+        for part in &mut self.parts {
+            let start = part.place().start.0;
+            let end = start.saturating_add(part.tracker().geometry().length().0);
+            for &(first, past) in runs {
+                let (first, past) = (first.max(start), past.min(end));
+                if first < past && !part.give_up(first - start..past - start) {
+                    let what = format!("more than {MAX_GIVEN_UP} runs of sectors are given up");
+                    return Err(Error::new(Kind::Limit, what)
+                        .state("the table in use was not touched")
+                        .next("move fewer extents at once: ranges, or -n LV"));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// One of the devices below.

@@ -8,7 +8,7 @@ use lvshift_frontend_common::pv::KnownPv;
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change that an older end would misread.
-pub(crate) const VERSION: u32 = 6;
+pub(crate) const VERSION: u32 = 7;
 /// The longest line either end accepts.
 pub(crate) const MAX_LINE: u64 = 16 << 20;
 
@@ -71,6 +71,9 @@ enum WireTarget {
 pub(crate) struct WireTable {
     pub(crate) pvs: Vec<WirePv>,
     segments: Vec<WireSegment>,
+    /// Sectors that are given up, first and one past the last: where one cannot be read, its copy is zeroes.
+    #[serde(default)]
+    pub(crate) given_up: Vec<(u64, u64)>,
 }
 
 impl WireTable {
@@ -97,7 +100,7 @@ impl WireTable {
                 },
             })
             .collect();
-        WireTable { pvs, segments }
+        WireTable { pvs, segments, given_up: Vec::new() }
     }
 
     /// How many sectors it maps.

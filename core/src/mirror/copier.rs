@@ -158,7 +158,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         tag: Tag,
         ended: Ended,
         volume: &V,
-        buffers: &impl Buffers,
+        buffers: &mut impl Buffers,
         now: Nanos,
     ) {
         self.more = true;

@@ -19,6 +19,9 @@ const MIDDLE: usize = 32 << 10;
 /// How long the end of a run of unreadable sectors is looked for: each may take the disk seconds.
 const PATIENCE: u64 = 2_000_000_000;
 
+/// What a device says of a sector that it cannot read: `EIO`, `ENODATA`, `EILSEQ`, `EREMOTEIO`.
+const MEDIUM: [i32; 4] = [5, 61, 84, 121];
+
 /// A place for one copy in flight, with a buffer of its own.
 pub(crate) struct Slot {
     number: u8,
@@ -166,9 +169,10 @@ impl Slot {
         &mut self,
         ended: Ended,
         volume: &V,
-        buffers: &impl Buffers,
+        buffers: &mut impl Buffers,
         now: Nanos,
     ) {
+        let buffer = Buffer::Copy(self.number);
         let Some(job) = &mut self.job else { return };
         if !matches!(job.doing, Doing::Read { issued: true }) {
             return;
@@ -182,15 +186,20 @@ impl Slot {
                 if job.unit < MIDDLE && job.read.is_multiple_of(MIDDLE) {
                     job.unit = MIDDLE;
                 }
-                if job.read >= job.block {
-                    let block = buffers.bytes(Buffer::Copy(self.number));
-                    job.write(block.get(..job.block), volume);
-                }
+                job.write_if_read(buffers.bytes(buffer), volume);
             }
             // Here the run of unreadable sectors ends.
             Ended::Done(bytes) if bytes >= SECTOR => job.give_up(),
             _ if job.unit > job.least => {
                 job.unit = if job.unit > MIDDLE { MIDDLE.max(job.least) } else { job.least };
+            }
+            Ended::Failed(error) if job.may_fill(error, volume) => {
+                let lost = job.read..job.read.saturating_add(job.least).min(job.block);
+                if let Some(bytes) = buffers.bytes_mut(buffer).get_mut(lost.clone()) {
+                    bytes.fill(0);
+                    job.read = lost.end;
+                }
+                job.write_if_read(buffers.bytes(buffer), volume);
             }
             _ => {
                 // It is lost; where it ends is worth a look, for the message.
@@ -261,6 +270,23 @@ impl Job {
         // Never 0, and the compiler sees that.
         let unit = self.unit.max(SECTOR);
         ((self.read / unit + 1) * unit).min(self.block)
+    }
+
+    /// Whether the sector at `read`, which could not be read alone, is one that was given up, and not a
+    /// device that is gone, or that has no time or memory right now.
+    fn may_fill<V: Volume + ?Sized>(&self, error: i32, volume: &V) -> bool {
+        let Some(part) = volume.parts().get(self.part.index()) else { return false };
+        let at = self.ticket.piece().first.0.saturating_add(self.done);
+        let first = at.saturating_add((self.read / SECTOR) as u64);
+        let lost = first..first.saturating_add((self.least / SECTOR) as u64);
+        MEDIUM.contains(&error) && self.bad.is_none() && part.is_given_up(&lost)
+    }
+
+    /// Goes on to writing once all of the block is read.
+    fn write_if_read<V: Volume + ?Sized>(&mut self, buffer: &[u8], volume: &V) {
+        if self.read >= self.block {
+            self.write(buffer.get(..self.block), volume);
+        }
     }
 
     /// The block is read: writes it, but for what reads as zeroes where the destination can be told so.

@@ -27,6 +27,6 @@ pub use copier::Copier;
 pub use load::LogLoad;
 pub use operation::{Buffer, Buffers, COPY_BLOCK, COPY_SLOTS, Ended, Next, Operation, Tag};
 pub use pacing::Tuning;
-pub use part::{Part, PartIndex, PartPlace};
+pub use part::{MAX_GIVEN_UP, Part, PartIndex, PartPlace};
 pub use state::PartState;
 pub use volume::{Moment, Volume, check_destinations, fail_all, flush_failed};

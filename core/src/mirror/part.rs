@@ -1,5 +1,7 @@
 //! One moving part: where its legs and its dirty log are, its tracker, its write policy.
 
+use core::ops::Range;
+
 use crate::Leg;
 use crate::chunk::{Cells, Tracker, WritePolicy};
 use crate::device::{Device, DeviceIndex};
@@ -32,12 +34,17 @@ pub struct PartPlace {
     pub log: Area<DeviceIndex>,
 }
 
+/// Runs of sectors of a part that can be given up.
+pub const MAX_GIVEN_UP: usize = 64;
+
 /// A part that is being moved. The threads that serve requests and the one that copies share it.
 pub struct Part<S> {
     place: PartPlace,
     tracker: Tracker<S>,
     discards: Discards,
     source_first: AtomicU32,
+    /// Sectors, counted from its start, that somebody has given up: where one cannot be read, its copy is zeroes.
+    given_up: heapless::Vec<Range<u64>, MAX_GIVEN_UP>,
     /// How often the destination's device had failed to make something durable before this part.
     failures_before: u32,
 }
@@ -52,7 +59,20 @@ impl<S: Cells> Part<S> {
     ) -> Part<S> {
         let source_first = AtomicU32::new(0);
         let failures_before = destination.flush_failures();
-        Part { place, tracker, discards, source_first, failures_before }
+        let given_up = heapless::Vec::new();
+        Part { place, tracker, discards, source_first, given_up, failures_before }
+    }
+
+    /// Gives these sectors up, counted from the part's start: where one of them cannot be read alone, its copy
+    /// is zeroes. What can be read is copied all the same. False if there are too many runs.
+    #[must_use]
+    pub fn give_up(&mut self, sectors: Range<u64>) -> bool {
+        self.given_up.push(sectors).is_ok()
+    }
+
+    /// Whether all of these sectors are given up.
+    pub(super) fn is_given_up(&self, sectors: &Range<u64>) -> bool {
+        self.given_up.iter().any(|run| run.start <= sectors.start && sectors.end <= run.end)
     }
 
     /// Where it lies.

@@ -57,6 +57,13 @@ pub enum WritePolicy {
     SourceFirst,
 }
 
+/// What takes the place of what cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Fill {
+    /// Zeroes.
+    Zero,
+}
+
 /// `pvmove`.
 #[derive(Args, Debug)]
 #[command(
@@ -100,6 +107,12 @@ pub struct Pvmove {
     /// end the move then and undo it; with lvshift-dm, until it is undone, reads of others may fail.
     #[arg(long, requires = "source", overrides_with = "read_check")]
     pub skip_read_check: bool,
+    /// Give up what cannot be read: after a question that shows all of it, the extents that would stay are
+    /// moved, with zeroes where a sector of the list cannot be read. The list is kept in a file
+    /// (lvshift-ublk only).
+    #[arg(long, value_enum, value_name = "WITH", requires = "source",
+        conflicts_with_all = ["abort", "atomic", "background"])]
+    pub fill_unreadable: Option<Fill>,
     /// Copy at most so many bytes a second (suffixes as for sizes: 50m). Only where the copy is
     /// ours and not the kernel's: lvshift-ublk.
     #[arg(long, value_name = "BYTES", conflicts_with = "abort")]

@@ -2,6 +2,8 @@
 
 mod around;
 mod background;
+mod file;
+mod give_up;
 mod lvm2;
 mod plan;
 mod readable;

@@ -39,6 +39,21 @@ pub struct Wanted<'a> {
     pub sectors: u64,
     /// Sectors of a region.
     pub region_size: u32,
+    /// Where the source lies, in order.
+    pub lies: Vec<Lies>,
+}
+
+/// A piece of a mirror's source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lies {
+    /// The first sector of the mirror.
+    pub sector: u64,
+    /// The PV that has it.
+    pub pv: Uuid,
+    /// Its sector on the PV's device.
+    pub on_pv: u64,
+    /// How many follow there.
+    pub sectors: u64,
 }
 
 /// A daemon that mirrors. Each may be asked for again after a failure.

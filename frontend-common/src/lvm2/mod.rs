@@ -28,6 +28,7 @@ use crate::error::{Error, Kind, Result};
 use crate::signature;
 
 pub use command::{abort, forget, run};
+pub(crate) use unreadable::sector_on;
 
 /// LVM2, if it is here and there is a PV of its own. It looks at every device, also at such as block whoever
 /// reads them: where it has nothing it is not asked.

@@ -11,6 +11,7 @@ use super::id::{self, dm_name};
 use super::stack::Stack;
 use super::table::{self, Line};
 use super::text::Record;
+use super::unreadable;
 use crate::error::{Error, Kind, Result};
 
 impl Stack<'_> {
@@ -109,6 +110,7 @@ impl Stack<'_> {
             log,
             sectors: self.sectors(record),
             region_size: record.region_size,
+            lies: unreadable::lies(self.text, record),
         })
     }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use lvshift_core::Leg;
 
+use super::engine::Lies;
 use super::id;
 use super::text::{Metadata, Record, Segment, Shape};
 use crate::front_end::BadPlace;
@@ -38,6 +39,18 @@ pub(super) fn places(
     places
 }
 
+/// Where the source of a move lies.
+pub(super) fn lies(text: &Metadata, record: &Record) -> Vec<Lies> {
+    let extent = u64::from(text.extent_size());
+    let mut all = Vec::new();
+    for segment in text.segments(&record.names.source) {
+        let sector = u64::from(segment.start) * extent;
+        let Some((pv, on_pv, sectors)) = on_source(text, record, sector) else { continue };
+        all.push(Lies { sector, pv: id::uuid(&pv), on_pv, sectors });
+    }
+    all
+}
+
 /// The PV's id, the sector on its device, and how many follow there.
 fn on_source(text: &Metadata, record: &Record, at: u64) -> Option<(String, u64, u64)> {
     let extent = u64::from(text.extent_size());
@@ -56,22 +69,26 @@ fn on_source(text: &Metadata, record: &Record, at: u64) -> Option<(String, u64, 
 /// The LV's id, the sector on it, and how many follow there.
 fn on_lv(text: &Metadata, record: &Record, at: u64) -> Option<(String, u64, u64)> {
     for part in &record.parts {
-        let segments = text.segments(&part.lv);
-        let found = segments.iter().find_map(|segment| on_segment(text, record, segment, at));
-        if let Some((sector, left)) = found {
+        if let Some((sector, left)) = sector_on(text, &part.lv, &record.names.mirror, at) {
             return Some((text.lv_id(&part.lv)?.to_owned(), sector, left));
         }
     }
     None
 }
 
-fn on_segment(text: &Metadata, record: &Record, segment: &Segment, at: u64) -> Option<(u64, u64)> {
+/// The sector of an LV that lies at sector `at` of what `of` names, a PV (counted from its extent 0) or another
+/// LV, and how many follow there.
+pub(crate) fn sector_on(text: &Metadata, lv: &str, of: &str, at: u64) -> Option<(u64, u64)> {
+    text.segments(lv).iter().find_map(|segment| on_segment(text, of, segment, at))
+}
+
+fn on_segment(text: &Metadata, of: &str, segment: &Segment, at: u64) -> Option<(u64, u64)> {
     let extent = u64::from(text.extent_size());
     let Shape::Striped { stripe_size, areas } = &segment.shape else { return None };
     let len = u64::from(segment.shape.area_len(segment.count)?) * extent;
     let start = u64::from(segment.start) * extent;
     (0u64..).zip(areas).find_map(|(number, area)| {
-        if area.of != record.names.mirror {
+        if area.of != of {
             return None;
         }
         let into = at.checked_sub(u64::from(area.extent) * extent)?;

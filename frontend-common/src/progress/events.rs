@@ -48,6 +48,13 @@ pub enum Event<'a> {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         bad_places: Vec<BadPlaceJson<'a>>,
     },
+    /// What stays since it cannot be read, or was given up for that reason.
+    Unreadable {
+        given_up: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        list: Option<String>,
+        places: Vec<UnreadableJson<'a>>,
+    },
     /// The command ended.
     Finished {
         outcome: &'static str,
@@ -61,6 +68,20 @@ pub enum Event<'a> {
         #[serde(flatten)]
         error: Option<ErrorJson>,
     },
+}
+
+/// Sectors of a source that cannot be read.
+#[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "docs/json.md documents each field for those who read them")]
+pub struct UnreadableJson<'a> {
+    pub device: &'a str,
+    pub device_first_sector: u64,
+    pub device_last_sector: u64,
+    pub lv: &'a str,
+    pub lv_first_sector: u64,
+    pub lv_last_sector: u64,
+    pub error: &'a str,
+    pub file: Option<&'a str>,
 }
 
 /// Sectors that could not be read or written.

@@ -12,7 +12,7 @@ use lvshift_frontend_common::lvm2::mapper::{Device, Mapper};
 use lvshift_frontend_common::lvm2::table::Line;
 
 use super::tables::disk_sequence;
-use super::{Ublk, asked, not_understood};
+use super::{Ublk, asked, given_up, not_understood};
 use crate::channel::Start;
 use crate::platform::{Control, disk_number};
 use crate::protocol::{Answer, Dev, Request, WirePv, WireTable};
@@ -93,7 +93,8 @@ impl Engine for Ublk {
             }
             let tuning = asked(self.pace, 1);
             self.do_it(vg, &Request::Tune { lvs: vec![lv], tuning })?;
-            let (name, table) = (wanted.name.to_owned(), table(wanted)?);
+            let (name, mut table) = (wanted.name.to_owned(), table(wanted)?);
+            table.given_up = given_up::of_mirror(&wanted.lies, HEAD, &self.given_up);
             self.do_it(vg, &Request::Load { lv, name, table })?;
             self.do_it(vg, &Request::Swap { lv })?;
         }

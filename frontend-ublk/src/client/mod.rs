@@ -1,5 +1,6 @@
 //! [`FrontEnd`] by asking the VG's daemon.
 
+mod given_up;
 mod lvm2;
 mod tables;
 mod unreadable;
@@ -12,7 +13,7 @@ use lvshift_core::table;
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::{
-    ActiveLv, BadPlace, CopyStatus, Felt, FrontEnd, Pace, View, Wake,
+    ActiveLv, BadPlace, CopyStatus, Felt, FrontEnd, Pace, PvSectors, View, Wake,
 };
 use lvshift_frontend_common::lvm2::mapper;
 
@@ -43,6 +44,8 @@ pub(crate) struct Ublk {
     unreadable: Vec<WireUnreadable>,
     /// How the copies are to be made.
     pace: Pace,
+    /// What is given up where it cannot be read.
+    given_up: Vec<PvSectors>,
     /// The move whose daemon has been told so.
     paced: Option<Uuid>,
     /// Device-mapper, for VGs of LVM2's own.
@@ -296,7 +299,10 @@ impl FrontEnd for Ublk {
                 self.do_it(vg, &Request::Decide { lv: lv_uuid, destination: true })?;
             }
         }
-        let table = wire(view, lv, Some((of, mapping)))?;
+        let mut table = wire(view, lv, Some((of, mapping)))?;
+        if mapping == Mapping::Mirrored {
+            table.given_up = given_up::of_lv(view, of, lv, &self.given_up);
+        }
         self.do_it(vg, &Request::Load { lv: lv_uuid, name, table })
     }
 
@@ -382,6 +388,11 @@ impl FrontEnd for Ublk {
             self.mapper = Some(platform::mapper()?);
         }
         Ok(self)
+    }
+
+    fn give_up(&mut self, places: &[PvSectors]) -> Result<()> {
+        self.given_up = places.to_vec();
+        Ok(())
     }
 
     fn set_pace(&mut self, pace: Pace) -> Result<()> {

@@ -149,8 +149,8 @@ impl RingLoop for Running {
                 continue;
             };
             let (tag, now) = (Tag::from_bits(tag), self.now());
-            let blocks = Blocks(self.ring.memory_mut());
-            self.copier.ended(tag, ended(result), &*self.setting.table, &blocks, now);
+            let mut blocks = Blocks(self.ring.memory_mut());
+            self.copier.ended(tag, ended(result), &*self.setting.table, &mut blocks, now);
         }
         Ok(())
     }

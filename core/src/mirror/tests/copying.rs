@@ -106,7 +106,7 @@ fn what_can_be_read_around_a_failure_is_read() {
             Operation::Read { tag, into, .. } if into.len() > 512 && failures < 40 => {
                 failures += 1;
                 let _ = machine.in_flight.remove(0);
-                let (shared, blocks) = (&machine.shared, &machine.blocks);
+                let (shared, blocks) = (&machine.shared, &mut machine.blocks);
                 machine.copier.ended(tag, Ended::Failed(5), shared, blocks, machine.now);
             }
             _ => machine.carry_out(0),
@@ -180,7 +180,7 @@ fn what_was_interrupted_is_done_again_and_a_short_write_goes_on() {
             }
         };
         let _ = machine.in_flight.remove(0);
-        machine.copier.ended(*tag, ended, &machine.shared, &machine.blocks, machine.now);
+        machine.copier.ended(*tag, ended, &machine.shared, &mut machine.blocks, machine.now);
     }
     assert!(machine.is_equal());
     machine.check_equal();
@@ -197,7 +197,13 @@ fn an_end_that_is_not_waited_for_changes_nothing() {
         });
         if !in_flight {
             let tag = Tag::from_bits(bits);
-            machine.copier.ended(tag, Ended::Failed(5), &machine.shared, &machine.blocks, Nanos(0));
+            machine.copier.ended(
+                tag,
+                Ended::Failed(5),
+                &machine.shared,
+                &mut machine.blocks,
+                Nanos(0),
+            );
         }
     }
     machine.run_until(Machine::is_equal);
@@ -291,4 +297,38 @@ fn who_stops_it_waits_for_what_is_in_flight() {
     assert_eq!(machine.run(), None);
     assert_eq!(machine.copier.stats().copied_bytes, 4 * CHUNK * 512, "and begins no more");
     assert!(!machine.is_equal());
+}
+
+#[test]
+fn what_was_given_up_becomes_zeroes_and_nothing_else_does() {
+    let mut machine = Machine::new(3, Tuning::default());
+    // Sectors 300 to 303 are given up; 301 and 302 cannot be read, and 300 and 303 can.
+    machine.faults[0].read.extend([64 + 301, 64 + 302]);
+    assert!(machine.shared.parts[0].give_up(300..304));
+    machine.run_until(Machine::is_equal);
+    assert_eq!(machine.tracker(0).fault(), None);
+    let sector = |disk: &[u8], at: usize| disk[at * 512..(at + 1) * 512].to_vec();
+    for at in 295..310 {
+        let (from, to) = (sector(&machine.disks[0], 64 + at), sector(&machine.disks[1], 512 + at));
+        let lost = at == 301 || at == 302;
+        assert_eq!(to, if lost { std::vec![0; 512] } else { from }, "sector {at}");
+    }
+    let told = machine.asked.iter().any(|op| matches!(op, Operation::Unreadable { .. }));
+    assert!(!told, "what is given up is known");
+}
+
+#[test]
+fn a_sector_that_was_not_given_up_still_ends_the_copy() {
+    let mut machine = Machine::new(3, Tuning::default());
+    machine.faults[0].read.extend([64 + 301, 64 + 304]);
+    assert!(machine.shared.parts[0].give_up(300..304));
+    machine.run_until(|machine| machine.tracker(0).fault().is_some());
+    assert!(
+        machine.asked.contains(&Operation::Unreadable {
+            part: PartIndex(0),
+            sectors: 304..305,
+            error: 61
+        }),
+        "the other one is named"
+    );
 }

@@ -66,7 +66,7 @@ fn an_interrupted_log_write_is_made_again() {
     assert!(machine.admit(0, 5, 1).is_none());
     machine.ask();
     let Some(Operation::Write { tag, .. }) = machine.in_flight.pop() else { panic!("a log write") };
-    machine.copier.ended(tag, Ended::Again, &machine.shared, &machine.blocks, machine.now);
+    machine.copier.ended(tag, Ended::Again, &machine.shared, &mut machine.blocks, machine.now);
     assert_eq!(machine.phase(0, 0), Phase::Marking);
     machine.run();
     assert_eq!(machine.phase(0, 0), Phase::Dirty);

@@ -207,7 +207,7 @@ impl Machine {
     pub(super) fn carry_out(&mut self, at: usize) {
         let operation = self.in_flight.remove(at);
         let (tag, ended) = self.done(&operation);
-        self.copier.ended(tag, ended, &self.shared, &self.blocks, self.now);
+        self.copier.ended(tag, ended, &self.shared, &mut self.blocks, self.now);
     }
 
     fn done(&mut self, operation: &Operation) -> (Tag, Ended) {

@@ -119,7 +119,7 @@ fn begun(rig: &Rig, chunk: ChunkIndex) -> (Copy, Area<DeviceIndex>, Range<usize>
 /// The copy of a chunk that was read, and what it writes where.
 fn read(rig: &Rig, chunk: ChunkIndex) -> (Copy, Area<DeviceIndex>, Range<usize>) {
     let (mut copy, _, into) = begun(rig, chunk);
-    copy.was_read(Ended::Done(into.len()), &rig.volume, &Memory::new(), NOW);
+    copy.was_read(Ended::Done(into.len()), &rig.volume, &mut Memory::new(), NOW);
     match copy.next_operation(&rig.volume) {
         Some(Operation::Write { at, from, .. }) => (copy, at, from),
         other => panic!("what was read is written, not {other:?}"),

@@ -101,7 +101,7 @@ pub(super) fn run(system: &System) {
                     match go_on(system, &mut blocks, flying.swap_remove(at)) {
                         Step::More(more) => flying.push(more),
                         Step::Ended(tag, ended) => {
-                            copier.ended(tag, ended, system, &blocks, now);
+                            copier.ended(tag, ended, system, &mut blocks, now);
                             system.mover.ring();
                         }
                     }

@@ -1,26 +1,28 @@
 //! `pvmove` in a VG of LVM2's own. Which kind a PV belongs to is found out from its device.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
-use lvshift_core::units::Uuid;
+use lvshift_core::units::{Sectors, Uuid};
 
 use super::super::Context;
 use super::super::driven::{driver, is_driven};
 use super::super::lookup::{self, refuse};
 use super::super::place::policy;
 use super::around::{Around, Unreadable};
+use super::file::{self, FileSystem};
 use super::rounds::{Asked, Rounds, in_rounds};
 use super::{Ended, Way, background, tell};
 use crate::cli::pv_args::Pvmove;
 use crate::cli::spec::PvSpec;
 use crate::cli::values::AllocPolicy;
-use crate::device::{Access, BlockDevice};
+use crate::device::{Access, Aligned, BlockDevice};
 use crate::drive::unreadable;
 use crate::error::{Error, Kind, Result};
 use crate::lvm2::plan::{Model, Planned, Wanted};
-use crate::lvm2::text::Metadata;
 use crate::lvm2::text::roles::Uses;
+use crate::lvm2::text::{Metadata, Part, Shape};
 use crate::lvm2::tools::Lvm;
 use crate::lvm2::vg::LvmVg;
 use crate::lvm2::{self, id};
@@ -422,31 +424,65 @@ fn look_again(
 fn unreadable_of(context: &Context<'_>, vg: &LvmVg, planned: &[Planned]) -> Vec<Unreadable> {
     let begun = Instant::now();
     let mut bad = Vec::new();
-    let size = u64::from(vg.text().extent_size()).max(1);
     for part in planned.iter().flat_map(|planned| &planned.parts) {
         let Some(member) = vg.members().get(&part.source.of) else { continue };
         let Some(start) = vg.text().sector_of(&part.source) else { continue };
-        let end = start + u64::from(part.count) * size;
-        let extent = |sector: u64| {
-            let within = u32::try_from((sector - start) / size).unwrap_or(u32::MAX);
-            part.source.extent.saturating_add(within)
-        };
-        for (sectors, why) in unreadable(&member.device, start..end, &mut |_| true) {
-            let extents = extent(sectors.start)..extent(sectors.end - 1).saturating_add(1);
-            let words = format!(
-                "sectors {}-{} of {}, which are of extent {} and LV {}/{}: {why}",
-                sectors.start,
-                sectors.end - 1,
-                member.path.display(),
-                extents.start,
-                vg.name(),
-                part.lv
-            );
-            bad.push(Unreadable { sectors, extents, words });
+        let end = start + u64::from(part.count) * u64::from(vg.text().extent_size());
+        for (sectors, error) in unreadable(&member.device, start..end, &mut |_| true) {
+            bad.extend(runs(vg, part, start, sectors, &error));
         }
     }
     context.detail(format!("the source was read once in {:.2} s", begun.elapsed().as_secs_f64()));
     bad
+}
+
+/// Unreadable sectors of a part that starts at this sector of its PV; in pieces where it is a stripe.
+fn runs(vg: &LvmVg, part: &Part, start: u64, all: Range<u64>, error: &str) -> Vec<Unreadable> {
+    let text = vg.text();
+    let size = u64::from(text.extent_size()).max(1);
+    let extent = |sector: u64| {
+        let within = u32::try_from((sector - start) / size).unwrap_or(u32::MAX);
+        part.source.extent.saturating_add(within)
+    };
+    let pv = text.pvs().into_iter().find(|pv| pv.key == part.source.of);
+    let lv = format!("{}/{}", vg.name(), part.lv);
+    let file_system = file_system(vg, &part.lv);
+    let mut runs = Vec::new();
+    let mut at = all.start;
+    while at < all.end {
+        let into = u64::from(part.source.extent) * size + (at - start);
+        let (on_lv, left) = lvm2::sector_on(text, &part.lv, &part.source.of, into)
+            .unwrap_or((at - start, all.end - at));
+        let end = all.end.min(at + left.max(1));
+        let lv_sectors = on_lv..on_lv + (end - at);
+        runs.push(Unreadable {
+            pv: pv.as_ref().map(|pv| id::uuid(&pv.id)).unwrap_or_default(),
+            device: vg.path_of(&part.source.of),
+            extents: extent(at)..extent(end - 1).saturating_add(1),
+            sectors: at..end,
+            lv: lv.clone(),
+            file: file_system.and_then(|fs| fs.how_to_find(&lv_sectors, &format!("/dev/{lv}"))),
+            lv_sectors,
+            error: error.to_owned(),
+        });
+        at = end;
+    }
+    runs
+}
+
+/// The file system of an LV that no other LV is made of, if it can be read which.
+fn file_system(vg: &LvmVg, lv: &str) -> Option<FileSystem> {
+    let text = vg.text();
+    if Uses::of(text).by(lv).next().is_some() {
+        return None;
+    }
+    let first = text.segments(lv).into_iter().next()?;
+    let Shape::Striped { areas, .. } = &first.shape else { return None };
+    let area = areas.first()?;
+    let device = &vg.members().get(&area.of)?.device;
+    let mut head = Aligned::zeroed(file::HEAD);
+    device.read(Sectors(text.sector_of(area)?), &mut head).ok()?;
+    FileSystem::of(&head)
 }
 
 fn announce(context: &Context<'_>, args: &Pvmove, vg: &LvmVg, planned: &[Planned]) {

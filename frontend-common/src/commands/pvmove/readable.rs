@@ -4,10 +4,12 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lvshift_core::metadata::{Area, Segment};
-use lvshift_core::units::LvIndex;
+use lvshift_core::units::{LvIndex, Uuid};
 
 use super::super::Context;
 use super::around::Unreadable;
+use super::file::{self, FileSystem};
+use crate::device::Aligned;
 use crate::drive::{self, Names as _};
 use crate::front_end::BadPlace;
 use crate::output;
@@ -62,25 +64,34 @@ fn bar() -> ProgressBar {
     bar
 }
 
-/// A bad place by its extents, and in words.
+/// A bad place with its extents, and how its file is found.
 fn unreadable(open: &OpenVg, place: &BadPlace) -> Option<Unreadable> {
     let vg = open.vg();
     let pv = vg.pvs().iter().find(|pv| pv.uuid == place.pv)?;
     let size = u64::from(vg.extent_size().sectors()).max(1);
     let extent = |sector: u64| u32::try_from(sector.checked_sub(pv.pe_start.0)? / size).ok();
-    let (on, of) = (&place.device_sectors, &place.lv_sectors);
-    let device = open.pv(place.pv).unwrap_or_else(|| place.pv.to_string());
+    let on = place.device_sectors.clone();
     let lv = open.lv(place.lv).unwrap_or_else(|| place.lv.to_string());
+    let file = file_system(open, place.lv)
+        .and_then(|fs| fs.how_to_find(&place.lv_sectors, &format!("/dev/{lv}")));
     Some(Unreadable {
-        sectors: on.clone(),
+        pv: place.pv,
+        device: open.pv(place.pv).unwrap_or_else(|| place.pv.to_string()),
         extents: extent(on.start)?..extent(on.end.checked_sub(1)?)?.checked_add(1)?,
-        words: format!(
-            "sectors {}-{} of {device}, which are sectors {}-{} of LV {lv}: {}",
-            on.start,
-            on.end - 1,
-            of.start,
-            of.end.saturating_sub(1),
-            place.error
-        ),
+        sectors: on,
+        lv,
+        lv_sectors: place.lv_sectors.clone(),
+        error: place.error.clone(),
+        file,
     })
+}
+
+/// The file system of an LV, if it can be read which.
+fn file_system(open: &OpenVg, lv: Uuid) -> Option<FileSystem> {
+    let vg = open.vg();
+    let first = vg.segments_of(vg.lv_by_uuid(lv)?).first()?;
+    let member = open.members().get(first.place.pv)?;
+    let mut head = Aligned::zeroed(file::HEAD);
+    member.pv.device.read(vg.sector_of(first.place)?, &mut head).ok()?;
+    FileSystem::of(&head)
 }

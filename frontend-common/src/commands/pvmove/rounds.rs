@@ -4,7 +4,7 @@ use lvshift_core::units::Uuid;
 
 use super::super::Context;
 use super::around::Around;
-use super::{Ended, Way, background};
+use super::{Ended, Way, background, give_up};
 use crate::cli::pv_args::Pvmove;
 use crate::cli::spec::PvSpec;
 use crate::error::{Kind, Result};
@@ -47,39 +47,71 @@ pub(super) trait Rounds {
     ) -> Result<bool>;
 }
 
-/// Moves what can be read, and tells at the end what stays.
+/// Moves what can be read, and then what is given up; tells at the end what stays.
 pub(super) fn in_rounds(
     context: &mut Context<'_>,
     asked: Asked<'_>,
     vg: &mut dyn Rounds,
 ) -> Result<()> {
     let Asked { args, source } = asked;
+    let fills = args.fill_unreadable.is_some();
+    if fills {
+        context.front_end.give_up(&[])?;
+    }
     let mut around = Around::default();
-    loop {
-        let moves = vg.record(context, asked, &mut around)?;
-        if args.background {
-            let device = source.device.display().to_string();
-            background::leave(context, args, &vg.vg_name(), device)?;
-            break;
-        }
-        let ended = match vg.drive(context, asked, &moves) {
-            // Nothing was begun: no trace of the plan is left.
-            Err(error) if error.kind == Kind::Locked => {
-                vg.forget(context, &moves);
-                return Err(error);
-            }
-            other => other?,
-        };
-        let again = !args.atomic
-            && around.is_worth_another_round(&ended.reports)
-            && vg.look_again(context, asked, &mut around)?;
-        if !again {
-            ended.conclude(context, Way::Run);
-            break;
-        }
+    match what_can_be_read(context, asked, vg, &mut around) {
+        Err(_) if fills && around.all_stay() => {}
+        other => other?,
+    }
+    if around.is_empty() {
+        return Ok(());
+    }
+    around.tell(context, None);
+    if fills && context.status == 0 {
+        return give_up::move_it(context, asked, vg, &mut around);
     }
     if let Some(error) = around.error(source) {
         context.fail(&error);
     }
     Ok(())
+}
+
+fn what_can_be_read(
+    context: &mut Context<'_>,
+    asked: Asked<'_>,
+    vg: &mut dyn Rounds,
+    around: &mut Around,
+) -> Result<()> {
+    let Asked { args, source } = asked;
+    loop {
+        let moves = vg.record(context, asked, around)?;
+        if args.background {
+            let device = source.device.display().to_string();
+            return background::leave(context, args, &vg.vg_name(), device);
+        }
+        let ended = driven(context, asked, vg, &moves)?;
+        let again = !args.atomic
+            && around.is_worth_another_round(&ended.reports)
+            && vg.look_again(context, asked, around)?;
+        if !again {
+            ended.conclude(context, Way::Run);
+            return Ok(());
+        }
+    }
+}
+
+/// Has the moves driven; one of which nothing was begun leaves no trace.
+pub(super) fn driven(
+    context: &mut Context<'_>,
+    asked: Asked<'_>,
+    vg: &mut dyn Rounds,
+    moves: &[Uuid],
+) -> Result<Ended> {
+    match vg.drive(context, asked, moves) {
+        Err(error) if error.kind == Kind::Locked => {
+            vg.forget(context, moves);
+            Err(error)
+        }
+        other => other,
+    }
 }

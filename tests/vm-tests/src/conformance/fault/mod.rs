@@ -3,8 +3,10 @@
 pub(super) mod disks;
 mod more;
 mod nbd;
+mod unreadable;
 
 use crate::scenario::Scenario;
 
 /// One list a file.
-pub(super) const LISTS: &[&[Scenario]] = &[disks::SCENARIOS, more::SCENARIOS, nbd::SCENARIOS];
+pub(super) const LISTS: &[&[Scenario]] =
+    &[disks::SCENARIOS, more::SCENARIOS, nbd::SCENARIOS, unreadable::SCENARIOS];

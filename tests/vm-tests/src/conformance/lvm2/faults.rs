@@ -2,10 +2,11 @@
 
 use anyhow::{Result, ensure};
 
-use super::rig::{self, HEAD, Lvm2, VG};
+use super::rig::{self, EXTENT, HEAD, Lvm2, VG};
 use crate::conformance::fixture::{self, HANG};
-use crate::guest::Guest;
+use crate::guest::{Guest, Region};
 use crate::scenario::{Disk, Frontend, Scenario};
+use crate::writer::{Config, Writer};
 
 const THREE: &[Disk] = &[Disk::new("pv1", 32), Disk::new("pv2", 32), Disk::new("pv3", 32)];
 
@@ -17,6 +18,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         disks: THREE,
         timeout_s: 300,
         run: unreadable,
+        ..Scenario::DEFAULT
+    },
+    Scenario {
+        name: "lvm2-unreadable-given-up",
+        about: "what cannot be read of a striped LV in an LVM2 VG is given up: zeroes there and nowhere else",
+        frontends: Frontend::UBLK,
+        disks: THREE,
+        run: given_up,
         ..Scenario::DEFAULT
     },
     Scenario {
@@ -75,6 +84,51 @@ fn unreadable(guest: &mut Guest) -> Result<()> {
     fixture::served(&writer)?;
     writer.stop()?.clean()?;
     rig.reads_from_its_places("home")?;
+    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+}
+
+fn given_up(guest: &mut Guest) -> Result<()> {
+    let mut bad = guest.faulty("pv1")?;
+    let rig = Lvm2::over(guest, vec![bad.path(), guest.disk("pv2")?, guest.disk("pv3")?])?;
+    rig.lvm(&[
+        "lvcreate",
+        "-an",
+        "-Zn",
+        "-Wn",
+        "-i2",
+        "-I64k",
+        "-l8",
+        "-n",
+        "home",
+        VG,
+        &rig.pv(1),
+        &rig.pv(2),
+    ])?;
+    let home = rig.activate("home")?;
+    guest.sh(&format!("dd if=/dev/urandom of={} bs=1M count=8 oflag=direct", home.display()))?;
+    let config = Config { size: Some(4 << 20), ..Config::new(&home, 957) };
+    let writer = Writer::start(config)?;
+    writer.wait_for_writes(10, HANG)?;
+    // In the first stripe at sector 2 * 3000 and a bit of the LV: past what the writer has.
+    let on_pv = 3 * EXTENT + 120;
+    let stripe = 128;
+    let on_lv = (on_pv / stripe * 2) * stripe + on_pv % stripe;
+    let region = |first: u64, sectors| Region::new(&home, first, sectors);
+    let before = guest.hash_region(&region(on_lv + 8, 8 * EXTENT - on_lv - 8))?;
+    bad.bad_reads(HEAD + on_pv, 8)?;
+    let args = ["-y", "--fill-unreadable", "zero", &rig.pv(1), &rig.pv(3)];
+    let run = rig.pvmove(&args)?.ok()?;
+    run.stdout_has("the list of it is in /var/lib/lvshift/unreadable-lvg-")?;
+    let list = guest.sh("cat /var/lib/lvshift/unreadable-lvg-*")?;
+    list.stdout_has(&format!("sectors {on_lv}-{} of LV lvg/home", on_lv + 7))?;
+    rig.at_rest()?;
+    guest.drop_caches()?;
+    let zeroes = guest.read_region(&region(on_lv, 8))?;
+    ensure!(zeroes.iter().all(|byte| *byte == 0), "what was given up is not zeroes");
+    let after = guest.hash_region(&region(on_lv + 8, 8 * EXTENT - on_lv - 8))?;
+    ensure!(before == after, "what could be read has changed");
+    fixture::served(&writer)?;
+    writer.stop()?.clean()?;
     rig.lvm(&["vgchange", "-an", VG]).map(drop)
 }
 
