@@ -103,6 +103,19 @@ pub struct BadPlace {
     pub error: String,
 }
 
+impl BadPlace {
+    /// What is said of sectors that were compared and are not the same on both sides.
+    #[must_use]
+    pub fn differs(again: bool) -> String {
+        let text = if again {
+            "it differs from the source after it was copied again"
+        } else {
+            "it differed from the source"
+        };
+        text.to_owned()
+    }
+}
+
 /// A run of 512-byte sectors of a PV's device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PvSectors {
@@ -224,6 +237,28 @@ pub trait FrontEnd {
     fn bad_places(&mut self, view: View<'_>, of: MoveIndex) -> Vec<BadPlace> {
         let _ = (view, of);
         Vec::new()
+    }
+
+    /// The places on the destination that were compared since this was asked last, differed from the source, and
+    /// are copied again.
+    fn differing(&mut self, view: View<'_>, of: MoveIndex) -> Vec<BadPlace> {
+        let _ = (view, of);
+        Vec::new()
+    }
+
+    /// The moves that come now count as equal only once both sides were read and compared, while no write could
+    /// be between.
+    ///
+    /// # Errors
+    /// `Kind::Unsupported` where the kernel makes the copy.
+    fn verify(&mut self) -> Result<()> {
+        let name = self.name();
+        let what =
+            format!("{name} cannot compare both sides of a move: the kernel makes the mirror");
+        Err(Error::new(Kind::Unsupported, what)
+            .because("no write may be between the two reads, and dm-mirror has no way to hold one region's writes")
+            .state("nothing was changed")
+            .next("`lvshift-ublk pvmove --verify` can, in LVM2's VGs while the LV is in use"))
     }
 
     /// Blocks until the copy changes, a signal comes, or `timeout` passes. Never misses a change

@@ -1,4 +1,6 @@
-//! The commands that only a front end with a daemon has: `upgrade`, `tables`, `tune`.
+//! The commands that only a front end with a daemon has: `upgrade`, `tables`, `tune`, `verify`.
+
+mod verify;
 
 use std::process::ExitCode;
 
@@ -35,6 +37,7 @@ pub(crate) fn run(command: OwnCommand) -> ExitCode {
         OwnCommand::Upgrade(args) => Box::new(move || upgrade(args.vg.as_deref())),
         OwnCommand::Tables(args) => Box::new(move || tables(&args.lv)),
         OwnCommand::Tune(args) => Box::new(move || tune(&args)),
+        OwnCommand::Verify(args) => Box::new(move || verify::run(&args.name)),
     };
     match action() {
         Ok(()) => ExitCode::SUCCESS,

@@ -16,7 +16,7 @@ use crate::events::Events;
 use crate::failpoint::{self, Point};
 use crate::limits::{DEPTH, MAX_IO_BYTES};
 use crate::live::LiveTable;
-use crate::mirror::{Unreadable, Worker, WorkerSetting};
+use crate::mirror::{Differs, Unreadable, Verified, Worker, WorkerSetting};
 use crate::platform::{
     self, Control, Instant, Thread, Wakeup, disk_path, make_ready, open_char, sleep,
 };
@@ -246,7 +246,39 @@ impl Device {
             let fault = part.tracker().fault().map(crate::status::fault);
             copy.failed = copy.failed.or(fault);
         }
+        if let Some(Verified { is_content, answered, compared }) = self.verified() {
+            (copy.answered, copy.compared) = (answered, compared);
+            copy.unverified = !is_content && copy.chunks_done == copy.chunks_total;
+        }
+        if copy.unverified {
+            // What is not compared is not known equal.
+            copy.chunks_done = copy.chunks_done.saturating_sub(1);
+            copy.bytes_done = copy.bytes_done.saturating_sub(1);
+        }
         copy
+    }
+
+    fn verified(&self) -> Option<Verified> {
+        let mut verified = self.worker.as_ref()?.verified();
+        // It may not have heard of what was asked just now.
+        if self.tuning.verify != Some(true) {
+            verified.is_content = true;
+        }
+        Some(verified)
+    }
+
+    /// Has both sides of what is mirrored compared, and says the number of that; `None` where nothing is.
+    pub(crate) fn compare(&self) -> Option<u64> {
+        self.worker.as_ref().map(Worker::compare)
+    }
+
+    /// What was compared and differs: sectors of the LV, and whether it does after it was copied again.
+    pub(crate) fn differs(&self) -> impl Iterator<Item = (Range<u64>, bool)> {
+        let table = self.quiesce.table();
+        table.differs().into_iter().filter_map(move |Differs { part, sectors, again }| {
+            let start = table.parts.get(part.index())?.place().start.0;
+            Some((start + sectors.start..start + sectors.end, again))
+        })
     }
 
     /// Seals every part: a write that the destination does not take is not acknowledged any more
@@ -315,7 +347,8 @@ impl Device {
     pub(crate) fn is_healthy(&self) -> bool {
         let table = self.quiesce.table();
         table.pass_on(check_destinations(&*table), self.quiesce.queues());
-        table.parts.iter().all(|part| part.tracker().fault().is_none())
+        let verified = self.verified().is_none_or(|verified| verified.is_content);
+        verified && table.parts.iter().all(|part| part.tracker().fault().is_none())
     }
 
     /// Whether it has something on one of the devices to which `other` copies.
@@ -339,9 +372,10 @@ impl Device {
 
     /// Changes how the copy is made.
     pub(crate) fn tune(&mut self, tuning: Tuning) {
+        let verify = tuning.verify == Some(true) && self.tuning.verify != Some(true);
         self.tuning = tuning;
         if let Some(worker) = &self.worker {
-            worker.tune(self.tuning);
+            worker.tune(self.tuning, verify);
         }
     }
 

@@ -17,7 +17,7 @@ use lvshift_frontend_common::error::{Error, Kind, Result};
 use crate::backing::BackingDevice;
 use crate::failpoint::{self, Point};
 use crate::limits::FIRST_BACKING;
-use crate::mirror::{Storage, Unreadable, new_part};
+use crate::mirror::{Differs, Storage, Unreadable, new_part};
 use crate::platform::{At, Slot, Wakeup};
 use crate::protocol::Dev;
 use crate::queues::Queues;
@@ -44,6 +44,8 @@ pub(crate) struct LiveTable {
     wakeup: Arc<Wakeup>,
     /// What could not be copied since it could not be read.
     unreadable: Mutex<Vec<Unreadable>>,
+    /// What was compared and differs.
+    differs: Mutex<Vec<Differs>>,
 }
 
 impl LiveTable {
@@ -84,6 +86,7 @@ impl LiveTable {
             parts,
             wakeup: Arc::clone(wakeup),
             unreadable: Mutex::default(),
+            differs: Mutex::default(),
         })
     }
 
@@ -137,6 +140,20 @@ impl LiveTable {
     /// What the copier could not read.
     pub(crate) fn unreadable(&self) -> Vec<Unreadable> {
         self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The copier has found this to differ.
+    pub(crate) fn note_differs(&self, differs: Differs) {
+        let mut all = self.differs.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is not mended is the news, however much there is of what was.
+        if all.len() < MAX_UNREADABLE || differs.again {
+            all.push(differs);
+        }
+    }
+
+    /// What was compared and differs.
+    pub(crate) fn differs(&self) -> Vec<Differs> {
+        self.differs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many sectors it maps.

@@ -204,6 +204,9 @@ pub(crate) enum Request {
     Seal { lvs: Vec<[u8; 16]>, commit: bool },
     /// Answer when the count of events is not `seen` any more, or after a while.
     Wait { seen: u64, timeout_ms: u64 },
+    /// Compare both sides of what is mirrored of an LV; the answer is a number, and [`WireCopy::answered`] is
+    /// that when it is done.
+    Verify { lv: [u8; 16] },
     /// How copies are to be made from now on.
     Tune { lvs: Vec<[u8; 16]>, tuning: Tuning },
     /// End if nothing is served, or (`leave`) even so: the devices wait for the next daemon.
@@ -227,14 +230,18 @@ pub(crate) struct Tuning {
     pub(crate) paused: Option<bool>,
     /// The write policy is source-first, not copy-first.
     pub(crate) source_first: Option<bool>,
+    /// The copy is equal only once both sides were compared.
+    #[serde(default)]
+    pub(crate) verify: Option<bool>,
 }
 
 impl From<Tuning> for mirror::Tuning {
     fn from(tuning: Tuning) -> mirror::Tuning {
-        let Tuning { max_rate, pace, min_rate, paused, source_first } = tuning;
+        let Tuning { max_rate, pace, min_rate, paused, source_first, verify } = tuning;
         // Also after a boot, when nothing is kept of what was asked for.
         let usual = if max_rate.is_some_and(|rate| rate > 0) { 0 } else { USUAL_PACE };
-        mirror::Tuning { max_rate, pace: pace.or(Some(usual)), min_rate, paused, source_first }
+        let pace = pace.or(Some(usual));
+        mirror::Tuning { max_rate, pace, min_rate, paused, source_first, verify }
     }
 }
 
@@ -247,6 +254,7 @@ impl Tuning {
             min_rate: newer.min_rate.or(self.min_rate),
             paused: newer.paused.or(self.paused),
             source_first: newer.source_first.or(self.source_first),
+            verify: newer.verify.or(self.verify),
         }
     }
 }
@@ -278,6 +286,12 @@ pub(crate) struct WireCopy {
     pub(crate) bytes_done: u64,
     pub(crate) bytes_total: u64,
     pub(crate) failed: Option<WireFault>,
+    /// All is copied and has still to be compared, as it was asked for.
+    pub(crate) unverified: bool,
+    /// The newest comparison that was asked for and is done.
+    pub(crate) answered: u64,
+    /// Bytes that the last comparison, or the one under way, has found equal.
+    pub(crate) compared: u64,
 }
 
 /// Sectors of an LV whose copy could not be read from the source.
@@ -287,6 +301,16 @@ pub(crate) struct WireUnreadable {
     /// The first sector on the LV, and the one after the last.
     pub(crate) sectors: (u64, u64),
     pub(crate) errno: i32,
+}
+
+/// Sectors of an LV that were compared and differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WireDiffers {
+    pub(crate) lv: [u8; 16],
+    /// The first sector on the LV, and the one after the last.
+    pub(crate) sectors: (u64, u64),
+    /// They differ after they were copied again.
+    pub(crate) again: bool,
 }
 
 /// The first leg that failed.
@@ -319,6 +343,7 @@ pub(crate) enum Answer {
     Copy {
         copy: WireCopy,
         unreadable: Vec<WireUnreadable>,
+        differs: Vec<WireDiffers>,
         events: u64,
     },
     /// Whether all was equal and healthy, and is sealed.

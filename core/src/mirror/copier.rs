@@ -9,6 +9,7 @@ use super::pacing::{Pacing, Tuning};
 use super::part::PartIndex;
 use super::settle::Settle;
 use super::state::PartState;
+use super::verify::Verify;
 use super::volume::{Moment, Volume};
 use crate::Leg;
 use crate::chunk::{CopyOutcome, CopyTicket, Effects, QueueMask, WritePolicy};
@@ -40,6 +41,7 @@ pub struct Copier<P> {
     policy: WritePolicy,
     settle: Settle,
     confirm: Confirm,
+    verify: Verify,
     seen: Seen,
     stops: bool,
     /// The part whose turn it is to copy a chunk.
@@ -58,6 +60,8 @@ pub struct Copier<P> {
 struct Seen {
     failed: bool,
     equal: bool,
+    /// The newest comparison that was asked for and is done.
+    compared: u64,
 }
 
 /// How far [`Copier::next`] has come since it said to wait.
@@ -76,6 +80,8 @@ enum Step {
     Settle,
     /// Copies begin.
     Begin,
+    /// Both legs are compared, from this comparison on.
+    Compare(usize),
     Tell,
 }
 
@@ -95,6 +101,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
             policy: WritePolicy::CopyFirst,
             settle: Settle::new(now),
             confirm: Confirm::new(),
+            verify: Verify::new(),
             seen: Seen::default(),
             stops: false,
             turn: 0,
@@ -115,6 +122,9 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         if let Some(paused) = tuning.paused {
             self.pacer.set_paused(paused);
         }
+        if let Some(verify) = tuning.verify {
+            self.verify.set_wanted(verify);
+        }
         if let Some(source_first) = tuning.source_first {
             self.policy =
                 if source_first { WritePolicy::SourceFirst } else { WritePolicy::CopyFirst };
@@ -129,6 +139,18 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
     /// then, and afterwards where the parts are sealed, no settle round begins.
     pub fn confirm(&mut self, number: u64) {
         self.more |= self.confirm.ask(number);
+    }
+
+    /// Asks for a comparison of the legs in all that is mirrored, by number, counted from 1 on; see
+    /// [`Copier::verified`].
+    pub fn verify(&mut self, number: u64) {
+        self.more |= self.verify.ask(number);
+    }
+
+    /// Whether the copy, where it is equal, was compared as it was asked for; the newest comparison that was
+    /// asked for and is done; and how many bytes the last one has found equal until now.
+    pub const fn verified(&self) -> (bool, u64, u64) {
+        (self.verify.is_content(), self.verify.answered(), self.verify.compared())
     }
 
     /// Lets what is in flight end and begins nothing more.
@@ -180,6 +202,10 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
                 self.follow(effects);
             }
             Some(Of::Flush(device)) => self.settle.was_flushed(device, ended, volume),
+            Some(Of::Compare { number, what }) => {
+                let effects = self.verify.was_done(number, what, ended, volume, &*buffers);
+                self.follow(effects);
+            }
             None => {}
         }
     }
@@ -196,6 +222,9 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
             if !self.wake.is_empty() {
                 return Next::Do(Operation::Wake(mem::take(&mut self.wake)));
             }
+            if let Some(told) = self.next_news(volume) {
+                return Next::Do(told);
+            }
             let (operation, next) = match self.step {
                 Step::Copies(slot) => self.go_on_copying(slot, volume, now),
                 Step::Decide => self.decide(volume, now),
@@ -204,6 +233,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
                 Step::Paced => self.paced(now),
                 Step::Settle => self.begin_settle(volume, now),
                 Step::Begin => self.begin_copy(volume, now),
+                Step::Compare(number) => self.compare(number, volume, now),
                 Step::Tell => {
                     if self.has_news(volume) {
                         return Next::Do(Operation::Tell);
@@ -245,6 +275,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         volume.passes(Moment::CopyDone);
         self.pacer.ended();
         if outcome == CopyOutcome::Copied {
+            self.verify.copied();
             self.stats.chunk_copied(data, zeroed, ticket.is_wanted());
             let widest = self.widen.copied(data.saturating_add(zeroed), now);
             self.pacing.set_window(widest, &mut self.pacer);
@@ -267,7 +298,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         let holds = self.confirm.is_under_way() || self.stops;
         let look = if holds { LOOK_SOON } else { LOOK_ANYWAY };
         self.until = Nanos(now.0.saturating_add(look));
-        let next = if holds { Step::Tell } else { Step::Logs(0) };
+        let next = if holds { Step::Compare(0) } else { Step::Logs(0) };
         (confirmed.map(Operation::Confirmed), next)
     }
 
@@ -324,15 +355,17 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         now: Nanos,
     ) -> (Option<Operation>, Step) {
         let May::Begin { allowed, ask_again } = self.pacer.may_begin(now) else {
-            return (None, Step::Tell);
+            return (None, Step::Compare(0));
         };
-        let free = self.slots.iter().position(Slot::is_free);
+        let mut slots = (0..).zip(&self.slots);
+        let free = slots.find(|(number, slot)| slot.is_free() && !self.verify.uses(*number));
+        let free = free.map(|(number, _)| number);
         let picked = free.and_then(|free| Some((free, self.pick(volume, allowed)?)));
         let Some((free, (part, ticket))) = picked else {
             if let Some(again) = ask_again {
                 self.until = self.until.min(again);
             }
-            return (None, Step::Tell);
+            return (None, Step::Compare(0));
         };
         self.pacer.began(ticket.piece().count.bytes().unwrap_or(u64::MAX), now);
         let Some(slot) = self.slots.get_mut(free) else { return (None, Step::Tell) };
@@ -341,6 +374,60 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         slot.begin(part, ticket, source.map_or(0, |source| source.sector_bytes()));
         volume.passes(Moment::CopyBegun);
         (slot.next_operation(volume), Step::Begin)
+    }
+
+    /// Goes on with comparing the legs, or begins with it.
+    fn compare<V: Volume + ?Sized>(
+        &mut self,
+        number: usize,
+        volume: &V,
+        now: Nanos,
+    ) -> (Option<Operation>, Step) {
+        if number >= Verify::count() {
+            self.more |= self.verify.go_on(volume);
+            return (None, Step::Tell);
+        }
+        let holds = self.stops || self.confirm.is_under_way();
+        let mine = self.slots.iter().skip(number * 2).take(2);
+        if !holds
+            && let Some(sectors) = self.verify.wants(number, volume)
+            && mine.into_iter().all(Slot::is_free)
+            && let May::Begin { allowed, ask_again } = self.pacer.may_begin(now)
+        {
+            // What somebody asks for is no part of a copy that rests.
+            if allowed == Allowed::All || self.verify.is_asked() {
+                self.pacer.began(sectors.saturating_mul(512), now);
+                self.verify.begin(number, volume, now);
+            } else if let Some(again) = ask_again {
+                self.until = self.until.min(again);
+            }
+        }
+        let (operation, effects, over) =
+            self.verify.next_operation(number, volume, holds, now, &mut self.until);
+        self.follow(effects);
+        if over {
+            self.pacer.ended();
+            self.more = true;
+        }
+        let next = if operation.is_some() { number } else { number + 1 };
+        (operation, Step::Compare(next))
+    }
+
+    /// What comparing has found out: first it is told, then the part knows.
+    fn next_news<V: Volume + ?Sized>(&mut self, volume: &V) -> Option<Operation> {
+        while let Some((told, fails)) = self.verify.next_news() {
+            if let Some(told) = told {
+                self.verify.failed_after(fails);
+                return Some(told);
+            }
+            if let Some((part, fault)) = fails
+                && let Some(part) = volume.parts().get(part.index())
+            {
+                let effects = part.tracker().fail(fault);
+                self.follow(effects);
+            }
+        }
+        None
     }
 
     /// The next chunk to copy, of the parts in turn.
@@ -367,7 +454,8 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         let parts = volume.parts();
         let now = Seen {
             failed: parts.iter().any(|part| part.tracker().fault().is_some()),
-            equal: parts.iter().all(|part| part.tracker().left() == 0),
+            compared: self.verify.answered(),
+            equal: self.verify.is_content() && parts.iter().all(|part| part.tracker().left() == 0),
         };
         mem::replace(&mut self.seen, now) != now
     }
@@ -376,6 +464,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         self.slots.iter().all(Slot::is_free)
             && self.parts.as_ref().iter().all(|part| part.lane.is_idle())
             && self.settle.is_idle()
+            && self.verify.is_idle()
     }
 
     fn follow(&mut self, effects: Effects) {

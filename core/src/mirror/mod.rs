@@ -4,6 +4,7 @@
 //! I/O: it yields [`Operation`]s on devices and buffers that the caller has, by number, and takes their
 //! ends; time comes in as [`Nanos`](crate::copier::Nanos).
 
+mod compare;
 mod confirm;
 mod copier;
 mod copy;
@@ -14,6 +15,7 @@ mod pacing;
 mod part;
 mod settle;
 mod state;
+mod verify;
 mod volume;
 mod zeroes;
 

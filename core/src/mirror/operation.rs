@@ -39,10 +39,20 @@ pub struct Tag(u32);
 /// What a tag is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {
-    CopyRead { slot: u8 },
-    CopyWrite { slot: u8, run: u8 },
+    CopyRead {
+        slot: u8,
+    },
+    CopyWrite {
+        slot: u8,
+        run: u8,
+    },
     Log(PartIndex),
     Flush(DeviceIndex),
+    /// 0 reads the source, 1 the destination, 2 writes there.
+    Compare {
+        number: u8,
+        what: u8,
+    },
 }
 
 impl Tag {
@@ -62,6 +72,7 @@ impl Tag {
             Of::CopyWrite { slot, run } => 1 << 24 | (run as u32) << 8 | slot as u32,
             Of::Log(part) => 2 << 24 | part.0 as u32,
             Of::Flush(device) => 3 << 24 | device.0 as u32,
+            Of::Compare { number, what } => 4 << 24 | (what as u32) << 8 | number as u32,
         })
     }
 
@@ -72,6 +83,7 @@ impl Tag {
             1 => Some(Of::CopyWrite { slot: low, run: (self.0 >> 8) as u8 }),
             2 => Some(Of::Log(PartIndex(self.0 as u16))),
             3 => Some(Of::Flush(DeviceIndex(low))),
+            4 => Some(Of::Compare { number: low, what: (self.0 >> 8) as u8 }),
             _ => None,
         }
     }
@@ -133,6 +145,17 @@ pub enum Operation {
         /// The error number of the last failure.
         error: i32,
     },
+    /// Both legs were compared and differ in sectors of a part, counted from the part's start: these are copied
+    /// again; or (`again`) they still differ after that, and the part fails. Comes before the part's tracker
+    /// knows. It has no end.
+    Differs {
+        /// The part.
+        part: PartIndex,
+        /// The sectors.
+        sectors: Range<u64>,
+        /// They had been copied again.
+        again: bool,
+    },
     /// Count the latencies of the volume's requests together, for
     /// [`Copier::latencies`](super::Copier::latencies).
     CountLatencies,
@@ -180,6 +203,7 @@ mod tests {
             Of::CopyWrite { slot: 7, run: 15 },
             Of::Log(PartIndex(u16::MAX)),
             Of::Flush(DeviceIndex(63)),
+            Of::Compare { number: 2, what: 2 },
         ] {
             assert_eq!(Tag::from_bits(Tag::new(of).bits()).of(), Some(of));
         }

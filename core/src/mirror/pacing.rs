@@ -17,6 +17,8 @@ pub struct Tuning {
     pub paused: Option<bool>,
     /// Writes to chunks that are not copied yet go to the source alone, instead of waiting for the copy.
     pub source_first: Option<bool>,
+    /// The copy counts as equal only once both legs were read, past all caches, and compared.
+    pub verify: Option<bool>,
 }
 
 /// The pace, if there is one, and the limit that stands beside it.

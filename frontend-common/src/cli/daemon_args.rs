@@ -1,4 +1,4 @@
-//! What only a front end that serves from a daemon takes: `tables`, `tune`, `upgrade`, `daemon`.
+//! What only a front end that serves from a daemon takes: `tables`, `tune`, `verify`, `upgrade`, `daemon`.
 
 use clap::{Args, Subcommand};
 
@@ -17,6 +17,8 @@ pub enum OwnCommand {
     Tables(Tables),
     /// Change how the running copies of a VG are made.
     Tune(Tune),
+    /// Compare both sides of what is being moved, while it is in use.
+    Verify(Verify),
     /// Replace the daemon of VGs by this version, without a stop.
     Upgrade(Upgrade),
     /// Serve the LVs of one VG (systemd and the other commands start it).
@@ -30,6 +32,18 @@ pub struct Tables {
     /// The LV.
     #[arg(value_name = "VG/LV")]
     pub lv: String,
+}
+
+/// `verify`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Sectors that differ are copied again from the source, which is in charge; what differs then \
+undoes the move. Status 5 if anything differed.\n\nExample: verify vg0/home"
+)]
+pub struct Verify {
+    /// An LV, or a VG: all of its LVs that move.
+    #[arg(value_name = "VG[/LV]")]
+    pub name: String,
 }
 
 /// `tune`.

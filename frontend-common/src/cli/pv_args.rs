@@ -113,6 +113,11 @@ pub struct Pvmove {
     #[arg(long, value_enum, value_name = "WITH", requires = "source",
         conflicts_with_all = ["abort", "atomic", "background"])]
     pub fill_unreadable: Option<Fill>,
+    /// Say that a move is made only once both sides were read back, past their caches, and compared while no
+    /// write could be between. What differs is copied again and told; what differs then undoes the move
+    /// (lvshift-ublk only).
+    #[arg(long, conflicts_with = "abort")]
+    pub verify: bool,
     /// Copy at most so many bytes a second (suffixes as for sizes: 50m). Only where the copy is
     /// ours and not the kernel's: lvshift-ublk.
     #[arg(long, value_name = "BYTES", conflicts_with = "abort")]

@@ -46,6 +46,9 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
     }
     context.front_end.revive();
     context.front_end.set_pace(pace(args))?;
+    if args.verify {
+        context.front_end.verify()?;
+    }
     let (Some(source), false) = (&args.source, args.abort) else {
         return recorded(context, args);
     };

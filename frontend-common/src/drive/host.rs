@@ -11,7 +11,7 @@ use lvshift_driver::{CopyStatus, Goal, Host, Observed, Report as Driven, Request
 use super::account::Account;
 use super::facts::Facts;
 use super::record::gone;
-use super::summary::Names;
+use super::summary::{Names, copied_again};
 use super::ticker::Place;
 use super::wishes::Wishes;
 use super::{MoveReport, Report, diagnose, log, record};
@@ -172,7 +172,12 @@ impl Host for VgHost<'_> {
 
     fn copy_status(&mut self) -> Result<CopyStatus> {
         let (of, _) = self.record()?;
-        self.means.front_end.copy_status(self.means.vg.view(), of)
+        let Means { front_end, vg, tell, .. } = &mut self.means;
+        let status = front_end.copy_status(vg.view(), of)?;
+        for place in front_end.differing(vg.view(), of) {
+            tell(Report::Note(&copied_again(&place, &**vg)));
+        }
+        Ok(status)
     }
 
     fn wait(&mut self) -> Result<Wake> {

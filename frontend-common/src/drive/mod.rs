@@ -28,6 +28,6 @@ pub use report::{MoveReport, Options, Progress, Report};
 pub(crate) use series::{Moves, Turn, lock_to_abort, run_all};
 #[cfg(feature = "sim")]
 pub use simulate::one;
-pub(crate) use summary::Names;
+pub(crate) use summary::{Names, copied_again};
 pub(crate) use ticker::Place;
 pub(crate) use wishes::Wishes;

@@ -110,6 +110,11 @@ fn after_undoing(leg: Option<(Leg, LegFault)>) -> &'static str {
     }
 }
 
+/// What is said of a place that was compared, differed, and is copied again.
+pub(crate) fn copied_again(place: &BadPlace, names: &dyn Names) -> String {
+    format!("copied again and compared once more: {}", describe(place, names))
+}
+
 fn describe(bad: &BadPlace, names: &dyn Names) -> String {
     format!(
         "{} sectors {}-{} (LV {} sectors {}-{}): {}",

@@ -111,6 +111,12 @@ pub trait Engine {
     /// When something of it is left that could still write.
     fn end(&mut self, vg: Uuid, of: Uuid) -> Result<()>;
 
+    /// Sectors of the mirror that were compared since this was asked last, differed, and are copied again.
+    fn differing(&mut self) -> Vec<Range<u64>>;
+
+    /// Those that differ after that.
+    fn differing_still(&self) -> Vec<Range<u64>>;
+
     /// Sectors of the mirror that the copy could not read, as of the last look, and the errors.
     fn unreadable(&self) -> Vec<(Range<u64>, i32)>;
 }

@@ -14,7 +14,7 @@ use super::text::{Record, State};
 use super::vg::LvmVg;
 use super::{id, unreadable, vg};
 use crate::device::Aligned;
-use crate::drive::{Account, Facts, MoveReport, Names, Place, Report, Wishes};
+use crate::drive::{Account, Facts, MoveReport, Names, Place, Report, Wishes, copied_again};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::requests::Requests;
@@ -90,7 +90,10 @@ impl LvmHost<'_> {
         let places = runs
             .into_iter()
             .flat_map(|(run, errno)| unreadable::places(vg.text(), &record, run, errno));
-        self.account.failures.bad_places = places.collect();
+        let differ = mapper.engine().map(|engine| engine.differing_still()).unwrap_or_default();
+        let differ =
+            differ.into_iter().flat_map(|run| unreadable::differing(vg.text(), &record, run, true));
+        self.account.failures.bad_places = places.chain(differ).collect();
     }
 
     fn lv(&self, lv: Uuid) -> Result<String> {
@@ -222,7 +225,15 @@ impl Host for LvmHost<'_> {
 
     fn copy_status(&mut self) -> Result<CopyStatus> {
         let (stack, record) = self.stack()?;
-        stack.copy_status(&record)
+        let status = stack.copy_status(&record)?;
+        let Means { vg, mapper, tell, .. } = &mut self.means;
+        let news = mapper.engine().map(|engine| engine.differing()).unwrap_or_default();
+        for place in
+            news.into_iter().flat_map(|run| unreadable::differing(vg.text(), &record, run, false))
+        {
+            tell(Report::Note(&copied_again(&place, &**vg)));
+        }
+        Ok(status)
     }
 
     fn wait(&mut self) -> Result<Wake> {

@@ -64,7 +64,7 @@ pub fn state_of(
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whether LVM2 has a VG of this name. What it cannot tell, or not in time, is no.
-pub(crate) fn has_vg(name: &str) -> bool {
+pub fn has_vg(name: &str) -> bool {
     let lvm = in_use().map(|lvm| lvm.within(PATIENCE));
     let pvs = lvm.and_then(|lvm| lvm.pvs(None, &[]).ok()).unwrap_or_default();
     pvs.iter().any(|pv| pv.vg.as_deref() == Some(name))

@@ -10,29 +10,55 @@ use super::id;
 use super::text::{Metadata, Record, Segment, Shape};
 use crate::front_end::BadPlace;
 
-/// The places of a run of the mirror's sectors; more than one where it lies in pieces.
+/// The places of a run of the mirror's sectors that the source could not give.
 pub(super) fn places(
     text: &Metadata,
     record: &Record,
     run: Range<u64>,
     errno: i32,
 ) -> Vec<BadPlace> {
+    let error = format!("reading failed: {}", io::Error::from_raw_os_error(errno));
+    on_leg(text, record, Leg::Source, run, &error)
+}
+
+/// The same on the destination, of a run that was compared.
+pub(super) fn differing(
+    text: &Metadata,
+    record: &Record,
+    run: Range<u64>,
+    again: bool,
+) -> Vec<BadPlace> {
+    on_leg(text, record, Leg::Destination, run, &BadPlace::differs(again))
+}
+
+/// More than one where it lies in pieces.
+fn on_leg(
+    text: &Metadata,
+    record: &Record,
+    leg: Leg,
+    run: Range<u64>,
+    error: &str,
+) -> Vec<BadPlace> {
+    let image = match leg {
+        Leg::Source => &record.names.source,
+        Leg::Destination => &record.names.destination,
+    };
     let mut places = Vec::new();
     let mut at = run.start;
     while at < run.end {
         let (Some((pv, sector, left)), Some((lv, on_lv, left_on_lv))) =
-            (on_source(text, record, at), on_lv(text, record, at))
+            (on_image(text, image, at), on_lv(text, record, at))
         else {
             break;
         };
         let len = (run.end - at).min(left).min(left_on_lv);
         places.push(BadPlace {
-            leg: Leg::Source,
+            leg,
             pv: id::uuid(&pv),
             device_sectors: sector..sector + len,
             lv: id::uuid(&lv),
             lv_sectors: on_lv..on_lv + len,
-            error: format!("reading failed: {}", io::Error::from_raw_os_error(errno)),
+            error: error.to_owned(),
         });
         at += len;
     }
@@ -45,16 +71,18 @@ pub(super) fn lies(text: &Metadata, record: &Record) -> Vec<Lies> {
     let mut all = Vec::new();
     for segment in text.segments(&record.names.source) {
         let sector = u64::from(segment.start) * extent;
-        let Some((pv, on_pv, sectors)) = on_source(text, record, sector) else { continue };
+        let Some((pv, on_pv, sectors)) = on_image(text, &record.names.source, sector) else {
+            continue;
+        };
         all.push(Lies { sector, pv: id::uuid(&pv), on_pv, sectors });
     }
     all
 }
 
 /// The PV's id, the sector on its device, and how many follow there.
-fn on_source(text: &Metadata, record: &Record, at: u64) -> Option<(String, u64, u64)> {
+fn on_image(text: &Metadata, image: &str, at: u64) -> Option<(String, u64, u64)> {
     let extent = u64::from(text.extent_size());
-    let segments = text.segments(&record.names.source);
+    let segments = text.segments(image);
     let (segment, into) = segments.iter().find_map(|segment| {
         let into = at.checked_sub(u64::from(segment.start) * extent)?;
         (into < u64::from(segment.count) * extent).then_some((segment, into))

@@ -6,13 +6,13 @@ use std::time::Duration;
 use lvshift_core::table::{Area, Log, Mirror, Segment, Target};
 use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors, Uuid};
 use lvshift_frontend_common::error::{Error, Kind, Result};
-use lvshift_frontend_common::front_end::{CopyStatus, FrontEnd, Pace, Wake};
+use lvshift_frontend_common::front_end::{CopyStatus, FrontEnd, Wake};
 use lvshift_frontend_common::lvm2::engine::{Engine, HEAD, Wanted};
 use lvshift_frontend_common::lvm2::mapper::{Device, Mapper};
 use lvshift_frontend_common::lvm2::table::Line;
 
 use super::tables::disk_sequence;
-use super::{Ublk, asked, given_up, not_understood};
+use super::{Ublk, given_up, not_understood};
 use crate::channel::Start;
 use crate::platform::{Control, disk_number};
 use crate::protocol::{Answer, Dev, Request, WirePv, WireTable};
@@ -91,7 +91,7 @@ impl Engine for Ublk {
             if self.mirrors(vg, wanted.of)? {
                 return Ok(());
             }
-            let tuning = asked(self.pace, 1);
+            let tuning = self.asked(1);
             self.do_it(vg, &Request::Tune { lvs: vec![lv], tuning })?;
             let (name, mut table) = (wanted.name.to_owned(), table(wanted)?);
             table.given_up = given_up::of_mirror(&wanted.lies, HEAD, &self.given_up);
@@ -114,8 +114,8 @@ impl Engine for Ublk {
     }
 
     fn status(&mut self, vg: Uuid, of: Uuid) -> Result<CopyStatus> {
-        if self.pace != Pace::default() && self.paced != Some(of) {
-            let tuning = asked(self.pace, 1);
+        if self.asks() && self.paced != Some(of) {
+            let tuning = self.asked(1);
             self.do_it(vg, &Request::Tune { lvs: vec![of.0], tuning })?;
             self.paced = Some(of);
         }
@@ -159,14 +159,25 @@ impl Engine for Ublk {
         self.ask_if_there(vg, &request, Start::ToTakeOver).map(drop)
     }
 
+    fn differing(&mut self) -> Vec<Range<u64>> {
+        let news = self.differs.get(self.told..).unwrap_or_default();
+        self.told = self.differs.len();
+        news.iter().filter(|run| !run.again).map(|run| behind_head(run.sectors)).collect()
+    }
+
+    fn differing_still(&self) -> Vec<Range<u64>> {
+        self.differs.iter().filter(|run| run.again).map(|run| behind_head(run.sectors)).collect()
+    }
+
     fn unreadable(&self) -> Vec<(Range<u64>, i32)> {
         let runs = self.unreadable.iter();
-        runs.map(|run| {
-            let (first, end) = run.sectors;
-            (first.saturating_sub(HEAD)..end.saturating_sub(HEAD), run.errno)
-        })
-        .collect()
+        runs.map(|run| (behind_head(run.sectors), run.errno)).collect()
     }
+}
+
+/// Sectors of the mirror, of those of the device that is served.
+fn behind_head((first, end): (u64, u64)) -> Range<u64> {
+    first.saturating_sub(HEAD)..end.saturating_sub(HEAD)
 }
 
 /// An error in front, then the mirror.

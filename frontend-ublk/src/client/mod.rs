@@ -21,7 +21,9 @@ use self::tables::{Names, wire};
 use crate::channel::{Answers, Channel, Start};
 use crate::device::{can_grow, cannot_grow};
 use crate::platform::{self, Control, disk_number, disk_path, in_use, links, sleep};
-use crate::protocol::{Answer, Request, Tuning, WireDevice, WireTable, WireTables, WireUnreadable};
+use crate::protocol::{
+    Answer, Request, Tuning, WireDevice, WireDiffers, WireTable, WireTables, WireUnreadable,
+};
 use crate::status;
 use lvshift_frontend_common::vg::Vg;
 
@@ -42,6 +44,11 @@ pub(crate) struct Ublk {
     seen: u64,
     /// What the copy could not read when its status was last read.
     unreadable: Vec<WireUnreadable>,
+    /// What it had compared by then and differs, and how much of that was told.
+    differs: Vec<WireDiffers>,
+    told: usize,
+    /// Both sides are compared before a move counts as equal.
+    verify: bool,
     /// How the copies are to be made.
     pace: Pace,
     /// What is given up where it cannot be read.
@@ -148,9 +155,11 @@ impl Ublk {
     /// How far the copies of these LVs are.
     fn read_status(&mut self, vg: Uuid, lvs: Vec<[u8; 16]>) -> Result<CopyStatus> {
         let answer = self.ask(vg, &Request::CopyStatus { lvs })?;
-        let Answer::Copy { copy, unreadable, events } = answer else {
+        let Answer::Copy { copy, unreadable, differs, events } = answer else {
             return Err(not_understood());
         };
+        self.told = self.told.min(differs.len());
+        self.differs = differs;
         self.seen = events;
         self.unreadable = unreadable;
         Ok(CopyStatus {
@@ -160,6 +169,46 @@ impl Ublk {
             bytes_total: copy.bytes_total,
             failed: copy.failed.map(status::leg_fault),
         })
+    }
+
+    /// Whether anything is asked of the copies.
+    fn asks(&self) -> bool {
+        self.pace != Pace::default() || self.verify
+    }
+
+    /// What is asked of a move of so many LVs, for each of them.
+    fn asked(&self, lvs: usize) -> Tuning {
+        let verify = self.verify.then_some(true);
+        Tuning { verify, ..paced(self.pace, lvs) }
+    }
+
+    /// Has both sides of what is mirrored of an LV compared, and waits for that. How many bytes were found equal,
+    /// and the sectors that were not.
+    pub(crate) fn compare(&mut self, vg: Uuid, lv: Uuid) -> Result<(u64, Vec<WireDiffers>)> {
+        let before = match self.ask(vg, &Request::CopyStatus { lvs: vec![lv.0] })? {
+            Answer::Copy { differs, .. } => differs.len(),
+            _ => return Err(not_understood()),
+        };
+        let Answer::Events(number) = self.ask(vg, &Request::Verify { lv: lv.0 })? else {
+            return Err(not_understood());
+        };
+        loop {
+            let answer = self.ask(vg, &Request::CopyStatus { lvs: vec![lv.0] })?;
+            let Answer::Copy { copy, differs, events, .. } = answer else {
+                return Err(not_understood());
+            };
+            self.seen = events;
+            if copy.answered >= number {
+                return Ok((copy.compared, differs.get(before..).unwrap_or_default().to_vec()));
+            }
+            if copy.chunks_total == 0 {
+                return Err(Error::new(
+                    Kind::State,
+                    "the mirror has ended before all was compared",
+                ));
+            }
+            FrontEnd::wait(self, None)?;
+        }
     }
 
     /// The tables' lines of one mapping, and of the shadow if it needs one.
@@ -289,7 +338,7 @@ impl FrontEnd for Ublk {
             // A daemon that was replaced meanwhile has no shadow.
             Mapping::Mirrored => {
                 self.create_shadow(view, of, lv)?;
-                let tuning = asked(self.pace, lvs_of(view.vg, of).len());
+                let tuning = self.asked(lvs_of(view.vg, of).len());
                 self.do_it(vg, &Request::Tune { lvs: vec![lv_uuid], tuning })?;
             }
             Mapping::Source => {
@@ -334,9 +383,9 @@ impl FrontEnd for Ublk {
         let lvs = lvs_of(view.vg, of);
         let vg = view.vg.uuid();
         let of_uuid = view.vg.move_at(of).map(|record| record.uuid);
-        if self.pace != Pace::default() && self.paced != of_uuid {
+        if self.asks() && self.paced != of_uuid {
             // What it leaves out may have been tuned meanwhile.
-            let tuning = asked(self.pace, lvs.len());
+            let tuning = self.asked(lvs.len());
             self.do_it(vg, &Request::Tune { lvs: lvs.clone(), tuning })?;
             self.paced = of_uuid;
         }
@@ -373,7 +422,21 @@ impl FrontEnd for Ublk {
     }
 
     fn bad_places(&mut self, view: View<'_>, of: MoveIndex) -> Vec<BadPlace> {
-        self.unreadable.iter().filter_map(|run| unreadable::place(view, of, run)).collect()
+        let unreadable = self.unreadable.iter().filter_map(|run| unreadable::place(view, of, run));
+        let differ = self.differs.iter().filter(|run| run.again);
+        unreadable.chain(differ.filter_map(|run| unreadable::differs(view, of, run))).collect()
+    }
+
+    fn differing(&mut self, view: View<'_>, of: MoveIndex) -> Vec<BadPlace> {
+        let news = self.differs.get(self.told..).unwrap_or_default();
+        self.told = self.differs.len();
+        let once = news.iter().filter(|run| !run.again);
+        once.filter_map(|run| unreadable::differs(view, of, run)).collect()
+    }
+
+    fn verify(&mut self) -> Result<()> {
+        self.verify = true;
+        Ok(())
     }
 
     fn revive(&mut self) {
@@ -427,7 +490,7 @@ impl FrontEnd for Ublk {
 }
 
 /// What is asked of a move, for each of its LVs, whose copies know nothing of each other.
-fn asked(pace: Pace, lvs: usize) -> Tuning {
+fn paced(pace: Pace, lvs: usize) -> Tuning {
     let share = u64::try_from(lvs.max(1)).unwrap_or(1);
     let shared = |rate: u64| (rate / share).max(1);
     let felt = |felt| match felt {
@@ -439,7 +502,7 @@ fn asked(pace: Pace, lvs: usize) -> Tuning {
         pace: pace.felt.map(felt),
         min_rate: pace.min_rate.map(shared),
         source_first: pace.source_first,
-        paused: None,
+        ..Tuning::default()
     }
 }
 

@@ -15,8 +15,8 @@ use crate::failpoint::{self, Point};
 use crate::platform::Control;
 use crate::platform::{Note, files};
 use crate::protocol::{
-    Answer, Kept, Request, Tuning, VERSION, WireCopy, WireDevice, WirePv, WireTable, WireTables,
-    WireUnreadable,
+    Answer, Kept, Request, Tuning, VERSION, WireCopy, WireDevice, WireDiffers, WirePv, WireTable,
+    WireTables, WireUnreadable,
 };
 use crate::uapi::STATE_DEAD;
 
@@ -133,6 +133,13 @@ impl State {
             Request::CopyStatus { lvs } => return Ok(self.copy_status(&lvs)),
             Request::Seal { lvs, commit } => {
                 return Ok(Answer::Sealed(self.seal(&lvs, commit)));
+            }
+            Request::Verify { lv } => {
+                let device = self.entries.get(&lv).and_then(|entry| entry.device.as_ref());
+                let number = device.and_then(Device::compare);
+                return number.map(Answer::Events).ok_or_else(|| {
+                    Error::new(Kind::State, "the LV is not mirrored: there is nothing to compare")
+                });
             }
             Request::Tune { lvs, tuning } => {
                 lvs.into_iter().try_for_each(|lv| self.tune(lv, tuning))?;
@@ -347,7 +354,7 @@ impl State {
         // First the count: a change after this reading ends the next wait.
         let events = self.events.count();
         let mut all = WireCopy::default();
-        let mut unreadable = Vec::new();
+        let (mut unreadable, mut differs) = (Vec::new(), Vec::new());
         for lv in lvs {
             let Some(device) = self.entries.get(lv).and_then(|entry| entry.device.as_ref()) else {
                 continue;
@@ -358,13 +365,21 @@ impl State {
             all.bytes_done += copy.bytes_done;
             all.bytes_total += copy.bytes_total;
             all.failed = all.failed.or(copy.failed);
+            all.unverified |= copy.unverified;
+            all.answered = copy.answered;
+            all.compared += copy.compared;
+            differs.extend(device.differs().map(|(sectors, again)| WireDiffers {
+                lv: *lv,
+                sectors: (sectors.start, sectors.end),
+                again,
+            }));
             unreadable.extend(device.unreadable().map(|(sectors, errno)| WireUnreadable {
                 lv: *lv,
                 sectors: (sectors.start, sectors.end),
                 errno,
             }));
         }
-        Answer::Copy { copy: all, unreadable, events }
+        Answer::Copy { copy: all, unreadable, differs, events }
     }
 }
 

@@ -5,5 +5,5 @@ mod confirm;
 mod part;
 mod worker;
 
-pub(crate) use part::{Storage, Unreadable, new_part};
-pub(crate) use worker::{Worker, WorkerSetting};
+pub(crate) use part::{Differs, Storage, Unreadable, new_part};
+pub(crate) use worker::{Verified, Worker, WorkerSetting};

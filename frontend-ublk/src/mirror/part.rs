@@ -35,6 +35,15 @@ pub(crate) struct Unreadable {
     pub(crate) errno: i32,
 }
 
+/// Sectors of a part that were compared and differ, counted from the part's start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Differs {
+    pub(crate) part: PartIndex,
+    pub(crate) sectors: Range<u64>,
+    /// They differ after they were copied again.
+    pub(crate) again: bool,
+}
+
 /// A part of `length` sectors in which nothing is known equal yet.
 pub(crate) fn new_part(
     place: PartPlace,

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use lvshift_core::units::SECTOR_SIZE;
 use lvshift_core::{Leg, LegFault};
 use lvshift_on_disk_format::dirty_log::BLOCK_SIZE;
 
-use super::Unreadable;
 use super::confirm::Confirm;
+use super::{Differs, Unreadable};
 use crate::events::Events;
 use crate::limits::WAKEUP;
 use crate::live::{LiveTable, at as at_ring, slot};
@@ -51,6 +51,20 @@ struct Shared {
     stop: AtomicBool,
     tuning: Mutex<Option<Tuning>>,
     confirm: Confirm,
+    /// The newest comparison that somebody asked for, by number.
+    compare: AtomicU64,
+    verified: Mutex<Verified>,
+}
+
+/// What is known of comparing both sides.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Verified {
+    /// Nothing has to be compared before the copy counts as equal.
+    pub(crate) is_content: bool,
+    /// The newest comparison that was asked for and is done.
+    pub(crate) answered: u64,
+    /// Bytes that the last one, or the one under way, has found equal.
+    pub(crate) compared: u64,
 }
 
 impl Worker {
@@ -60,8 +74,13 @@ impl Worker {
         if from_log {
             load_dirty_logs(&setting.table)?;
         }
-        let (stop, tuning) = (AtomicBool::new(false), Mutex::new(None));
-        let shared = Arc::new(Shared { stop, tuning, confirm: Confirm::new() });
+        let shared = Arc::new(Shared {
+            stop: AtomicBool::new(false),
+            tuning: Mutex::new(None),
+            confirm: Confirm::new(),
+            compare: AtomicU64::new(0),
+            verified: Mutex::default(),
+        });
         let wakeup = Arc::clone(&setting.wakeup);
         let for_thread = Arc::clone(&shared);
         let mut thread =
@@ -70,10 +89,26 @@ impl Worker {
         Ok(Worker { shared, wakeup, thread })
     }
 
-    /// Changes how it copies.
-    pub(crate) fn tune(&self, tuning: Tuning) {
+    /// Changes how it copies; `verify`: the copy has to be compared, which it had not before.
+    pub(crate) fn tune(&self, tuning: Tuning, verify: bool) {
+        // The thread notes nothing that it knows from before this, since it looks at the tuning under this lock.
+        let mut verified = self.shared.verified.lock().unwrap_or_else(PoisonError::into_inner);
         *self.shared.tuning.lock().unwrap_or_else(PoisonError::into_inner) = Some(tuning);
+        verified.is_content &= !verify;
+        drop(verified);
         self.wakeup.wake();
+    }
+
+    /// Has both sides of what is mirrored compared; says the number of that.
+    pub(crate) fn compare(&self) -> u64 {
+        let number = self.shared.compare.fetch_add(1, Ordering::SeqCst) + 1;
+        self.wakeup.wake();
+        number
+    }
+
+    /// What is known of comparing them.
+    pub(crate) fn verified(&self) -> Verified {
+        *self.shared.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until every flush that is in flight now has been answered, and what failed was told;
@@ -118,6 +153,7 @@ struct Running {
 impl RingLoop for Running {
     fn before_wait(&mut self) -> io::Result<Option<Option<Duration>>> {
         let tuning = self.shared.tuning.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let tuned = tuning.is_some();
         if let Some(tuning) = tuning {
             self.copier.tune(tuning.into(), &*self.setting.table, self.now());
         }
@@ -125,12 +161,18 @@ impl RingLoop for Running {
             self.copier.stop();
         }
         self.copier.confirm(self.shared.confirm.asked());
+        self.copier.verify(self.shared.compare.load(Ordering::SeqCst));
         loop {
             let now = self.now();
             let mut blocks = Blocks(self.ring.memory_mut());
             match self.copier.next(&*self.setting.table, &mut blocks, now) {
                 Next::Do(operation) => self.carry_out(operation)?,
                 Next::WaitUntil(until) => {
+                    self.note_verified();
+                    if tuned {
+                        // Whoever looked in between took it that nothing is compared.
+                        self.setting.events.happened();
+                    }
                     return Ok(Some(Some(Duration::from_nanos(until.0.saturating_sub(now.0)))));
                 }
                 Next::Stopped => return Ok(None),
@@ -203,6 +245,11 @@ impl Running {
                 self.setting.table.note_unreadable(Unreadable { part, sectors, errno: error });
                 Ok(())
             }
+            Operation::Differs { part, sectors, again } => {
+                self.setting.table.note_differs(Differs { part, sectors, again });
+                self.setting.events.happened();
+                Ok(())
+            }
             Operation::CountLatencies => {
                 let mut latencies = Latencies::new();
                 let queues = self.setting.queues.latencies().iter();
@@ -215,10 +262,19 @@ impl Running {
                 Ok(())
             }
             Operation::Tell => {
+                // Whoever is told looks at once.
+                self.note_verified();
                 self.setting.events.happened();
                 Ok(())
             }
         }
+    }
+
+    fn note_verified(&self) {
+        let (is_content, answered, compared) = self.copier.verified();
+        let mut verified = self.shared.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        let tuned = self.shared.tuning.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        *verified = Verified { is_content: is_content && !tuned, answered, compared };
     }
 
     fn now(&self) -> Nanos {

@@ -1,6 +1,6 @@
 //! A volume of parts on two made-up devices, and a loop that carries out what its copier asks for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::vec::Vec;
 use std::{boxed::Box, vec};
 
@@ -89,6 +89,8 @@ pub(super) struct Faults {
     pub(super) read: BTreeSet<u64>,
     pub(super) write: BTreeSet<u64>,
     pub(super) flush: bool,
+    /// Sectors in which so many writes silently flip a bit.
+    pub(super) flips: BTreeMap<u64, u32>,
     /// It cannot make zeroes after all.
     pub(super) zeroes: bool,
 }
@@ -192,6 +194,7 @@ impl Machine {
                             self.copier.latencies(&self.latencies, self.now);
                         }
                         Operation::Unreadable { .. }
+                        | Operation::Differs { .. }
                         | Operation::Confirmed(_)
                         | Operation::Tell => {}
                         io => self.in_flight.push(io),
@@ -236,6 +239,13 @@ impl Machine {
                 let to = first as usize * 512;
                 self.disks[disk][to..to + from.len()]
                     .copy_from_slice(&self.blocks.bytes(*buffer)[from.clone()]);
+                for (sector, times) in self.faults[disk].flips.range_mut(sectors(first, from.len()))
+                {
+                    if *times > 0 {
+                        *times -= 1;
+                        self.disks[disk][*sector as usize * 512 + 77] ^= 0x10;
+                    }
+                }
                 (*tag, Ended::Done(from.len()))
             }
             Operation::WriteZeroes { tag, at, count } => {

@@ -5,3 +5,4 @@ mod commit;
 mod copying;
 mod log;
 mod machine;
+mod verify;

@@ -31,6 +31,9 @@ pub(super) fn leave(
     if context.json {
         options.push("--json".to_owned());
     }
+    if args.verify {
+        options.push("--verify".to_owned());
+    }
     if let Some(rate) = args.max_rate {
         options.push(format!("--max-rate={}s", rate.0));
     }

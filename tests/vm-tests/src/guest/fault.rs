@@ -11,6 +11,7 @@ enum Kind {
     Reads,
     Writes,
     Both,
+    Flips,
 }
 
 /// A disk behind a device-mapper device, `/dev/mapper/faulty-NAME`.
@@ -94,6 +95,14 @@ impl Faulty<'_> {
     /// If the range is bad already or not on the disk.
     pub fn bad_sectors(&mut self, sector: u64, len: u64) -> Result<()> {
         self.add(sector, len, Kind::Both)
+    }
+
+    /// From now on each write to these sectors silently stores another byte than it was given.
+    ///
+    /// # Errors
+    /// If the range is bad already or not on the disk.
+    pub fn flipping_writes(&mut self, sector: u64, len: u64) -> Result<()> {
+        self.add(sector, len, Kind::Flips)
     }
 
     /// Everything fails.
@@ -187,6 +196,9 @@ impl Faulty<'_> {
                     format!("{sector} {len} flakey {lower} {sector} 0 3600 1 error_writes\n")
                 }
                 Kind::Both => format!("{sector} {len} error\n"),
+                Kind::Flips => format!(
+                    "{sector} {len} flakey {lower} {sector} 0 3600 5 corrupt_bio_byte 1 w 165 0\n"
+                ),
             });
             at = sector + len;
         }

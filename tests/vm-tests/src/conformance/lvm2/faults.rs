@@ -29,6 +29,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..Scenario::DEFAULT
     },
     Scenario {
+        name: "lvm2-verify",
+        about: "a destination in an LVM2 VG flips bits: a verified move is undone, and made once it does no more",
+        frontends: Frontend::UBLK,
+        disks: THREE,
+        run: verify,
+        ..Scenario::DEFAULT
+    },
+    Scenario {
         name: "lvm2-destination-unwritable",
         about: "a sector of the destination takes no write in an LVM2 VG: the move is undone, no write fails",
         frontends: Frontend::BOTH,
@@ -129,6 +137,28 @@ fn given_up(guest: &mut Guest) -> Result<()> {
     ensure!(before == after, "what could be read has changed");
     fixture::served(&writer)?;
     writer.stop()?.clean()?;
+    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+}
+
+fn verify(guest: &mut Guest) -> Result<()> {
+    let mut bad = guest.faulty("pv2")?;
+    let rig = Lvm2::over(guest, vec![guest.disk("pv1")?, bad.path()])?;
+    let home = rig.lv("home", &[(1, 6)])?;
+    let writer = rig::writer(&home, 967)?;
+    let sector = HEAD + 2 * EXTENT + 24;
+    bad.flipping_writes(sector, 8)?;
+    let run = rig.pvmove(&["--verify", &rig.pv(1), &rig.pv(2)])?.fails_with(5)?;
+    let run = run.stdout_has(&format!("{} sectors {sector}-", rig.pv(2)))?;
+    run.stderr_has("differs from the source after it was copied again")?.stderr_has("lvg/home")?;
+    rig.at_rest()?;
+    rig.is_on("home", 1)?;
+    bad.good()?;
+    rig.pvmove(&["--verify", &rig.pv(1), &rig.pv(2)])?.ok()?;
+    rig.at_rest()?;
+    rig.is_on("home", 2)?;
+    fixture::served(&writer)?;
+    writer.stop()?.clean()?;
+    rig.reads_from_its_places("home")?;
     rig.lvm(&["vgchange", "-an", VG]).map(drop)
 }
 

@@ -15,6 +15,7 @@ pub(super) mod rig;
 mod seal;
 mod sparse;
 mod upgrade;
+mod verify;
 
 use crate::scenario::Scenario;
 
@@ -32,4 +33,5 @@ pub(super) const LISTS: &[&[Scenario]] = &[
     upgrade::SCENARIOS,
     seal::SCENARIOS,
     faults::SCENARIOS,
+    verify::SCENARIOS,
 ];

@@ -1,0 +1,94 @@
+//! Both sides compared, over a disk that silently stores other bytes than it was given.
+
+use anyhow::{Result, ensure};
+use rustix::process::Signal;
+
+use crate::conformance::fixture::wait::stopped_at;
+use crate::conformance::fixture::{self, DATA, EXTENT, FAIL, HANG, Rig, lv_path};
+use crate::guest::{Guest, Region};
+use crate::scenario::{Frontend, Scenario};
+use crate::writer::{Config, Writer};
+
+pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
+    name: "ublk-verify",
+    about: "a destination flips bits: moved without a word; with --verify copied again and told, or undone",
+    frontends: Frontend::UBLK,
+    disks: fixture::TWO,
+    run: verify,
+    cpus: 2,
+    ..Scenario::DEFAULT
+}];
+
+/// The extents of the LV that moves, at the start of `pv1`, and on `pv2` behind one extent.
+const EXTENTS: u32 = 6;
+
+fn verify(guest: &mut Guest) -> Result<()> {
+    let mut bad = guest.faulty("pv2")?;
+    let rig = Rig::over(guest, vec![guest.disk("pv1")?, bad.path()])?;
+    let lv = rig.lv("lv", EXTENTS, &[rig.pv(1)])?;
+    let plain = rig.lv("plain", 1, &[rig.pv(1)])?;
+    let (from, to) = (rig.pv(1), rig.pv(2));
+    guest.sh(
+        "for lv in lv plain; do dd if=/dev/urandom of=/dev/vg/$lv bs=1M oflag=direct || true; done",
+    )?;
+    let writer = Writer::start(Config { size: Some(4 * EXTENT * 512), ..Config::new(&lv, 941) })?;
+    writer.wait_for_writes(10, HANG)?;
+
+    // The control: a move that is not verified ends well, with a wrong byte.
+    bad.flipping_writes(DATA + 800, 8)?;
+    let before = guest.hash_region(&Region::new(&plain, 0, EXTENT))?;
+    rig.pvmove(&["-n", "plain", &from, &to])?.ok()?;
+    guest.drop_caches()?;
+    let after = guest.hash_region(&Region::new(&plain, 0, EXTENT))?;
+    ensure!(before != after, "the disk flips no byte: nothing below is tested");
+
+    // A sector that takes no bytes undoes a verified move.
+    let sector = DATA + 5 * EXTENT + 800;
+    bad.good()?;
+    bad.flipping_writes(sector, 8)?;
+    let run = rig.pvmove(&["--verify", "-n", "lv", &from, &to])?.fails_with(5)?;
+    let named = format!("sectors {sector}-");
+    let run = run.stdout_has("copied again and compared once more")?.stdout_has(&named)?;
+    run.stderr_has("differs from the source after it was copied again")?.stderr_has(&to)?;
+    rig.at_rest()?;
+    rig.lies("lv", &[(1, 0, EXTENTS)])?;
+    writer.outcome().clean()?;
+
+    // One that was flipped once is copied again and told, and the move ends.
+    let at_rest = Region::new(lv_path("lv"), 4 * EXTENT, 2 * EXTENT);
+    let before = guest.hash_region(&at_rest)?;
+    bad.good()?;
+    bad.flipping_writes(DATA + EXTENT + 8, 8)?;
+    rig.slow_copy(&bad, 0)?;
+    let moving = rig.spawn_move(&["--verify", "-n", "lv", &from, &to])?;
+    rig.wait_for_mid_copy()?;
+    rig.full_speed(&mut bad)?;
+    let run = moving.wait(HANG)?.ok()?;
+    run.stdout_has(&format!("sectors {}-", DATA + EXTENT + 8))?;
+    rig.at_rest()?;
+    rig.lies("lv", &[(2, 1, EXTENTS)])?;
+    guest.drop_caches()?;
+    ensure!(guest.hash_region(&at_rest)? == before, "what was verified is not the same");
+
+    // At any time, what is mirrored can be compared.
+    let program = guest.frontend().binary();
+    let args = ["pvmove", "--pace=none", "-n", "lv", &to, &from];
+    let mut moving = guest.spawn_env(&[(FAIL, "stop:check-legs")], program, &args)?;
+    stopped_at(guest, &mut moving)?;
+    guest.lvshift(&["verify", "vg/lv"])?.ok()?.stdout_has("bytes are the same on both sides")?;
+    // Where the copy of extent 5 of the LV is now: nobody is told of this write.
+    let lower = guest.disk("pv1")?;
+    guest.write_sectors(&lower, DATA + 5 * EXTENT + 16, &[0x5A; 512])?;
+    let run = guest.lvshift(&["verify", "vg"])?.fails_with(5)?;
+    run.stdout_has(&format!("sectors {}-{}", 5 * EXTENT + 16, 5 * EXTENT + 16))?;
+    guest.lvshift(&["verify", "vg/lv"])?.ok()?;
+    moving.signal(Signal::CONT)?;
+    moving.wait(HANG)?.ok()?;
+    rig.at_rest()?;
+    guest.lvshift(&["verify", "vg/lv"])?.fails_with(5)?.stderr_has("is being moved")?;
+    fixture::served(&writer)?;
+    writer.stop()?.clean()?;
+    guest.drop_caches()?;
+    ensure!(guest.hash_region(&at_rest)? == before, "what was compared is not the same");
+    rig.reads_from_its_places("lv")
+}
