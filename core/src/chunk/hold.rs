@@ -24,11 +24,11 @@ impl<S: Cells> Tracker<S> {
     /// Holds writes off these sectors, as a write in flight there would. `None` where a write is in flight
     /// now: ask again. The effects are of others that this had stopped for an instant.
     ///
-    /// On a part that has failed writes wait for nobody: what is seen there then means nothing.
+    /// On a part that has failed writes wait for no other: what is seen there then means nothing.
     pub fn hold(&self, piece: Piece) -> (Option<Held>, Effects) {
         // Who asks is woken by no queue's thread and asks again by itself.
-        let Some(nobody) = QueueId::new(MAX_QUEUES - 1) else { return (None, Effects::NONE) };
-        match self.guard.take(piece, nobody) {
+        let Some(none) = QueueId::new(MAX_QUEUES - 1) else { return (None, Effects::NONE) };
+        match self.guard.take(piece, none) {
             Ok(()) => (Some(Held { piece }), Effects::NONE),
             Err(wake) => (None, Effects::waking(wake)),
         }

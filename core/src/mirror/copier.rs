@@ -394,7 +394,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
             && mine.into_iter().all(Slot::is_free)
             && let May::Begin { allowed, ask_again } = self.pacer.may_begin(now)
         {
-            // What somebody asks for is no part of a copy that rests.
+            // A command that asks for one does not mean the copy, which may rest.
             if allowed == Allowed::All || self.verify.is_asked() {
                 self.pacer.began(sectors.saturating_mul(512), now);
                 self.verify.begin(number, volume, now);

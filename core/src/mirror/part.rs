@@ -43,7 +43,7 @@ pub struct Part<S> {
     tracker: Tracker<S>,
     discards: Discards,
     source_first: AtomicU32,
-    /// Sectors, counted from its start, that somebody has given up: where one cannot be read, its copy is zeroes.
+    /// Sectors, counted from its start, that are given up: where one cannot be read, its copy is zeroes.
     given_up: heapless::Vec<Range<u64>, MAX_GIVEN_UP>,
     /// How often the destination's device had failed to make something durable before this part.
     failures_before: u32,

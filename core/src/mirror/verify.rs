@@ -1,5 +1,5 @@
-//! A pass over all that is mirrored, which compares both legs: before a copy counts as equal, or when somebody
-//! asks.
+//! A pass over all that is mirrored, which compares both legs: before a copy counts as equal, or when a
+//! command asks for it.
 
 use heapless::Vec;
 
@@ -25,7 +25,7 @@ pub(super) struct Verify {
     wanted: bool,
     /// which has been made.
     verified: bool,
-    /// The newest pass that somebody asked for, and the newest that is done; 0 is none.
+    /// The newest pass that a command asked for, and the newest that is done; 0 is none.
     asked: u64,
     answered: u64,
     pass: Option<Pass>,
@@ -38,7 +38,7 @@ type News = (Option<Operation>, Option<(PartIndex, Fault)>);
 /// The pass under way.
 #[derive(Clone, Copy, Debug)]
 struct Pass {
-    /// Who asked for it; 0: nobody, it is the one before the copy is equal.
+    /// Its number if a command asked for it; 0: it is the one before the copy is equal.
     number: u64,
     /// Where it goes on.
     part: usize,
@@ -79,7 +79,7 @@ impl Verify {
         is_new
     }
 
-    /// Whether somebody asked for the pass under way.
+    /// Whether a command asked for the pass under way.
     pub(super) fn is_asked(&self) -> bool {
         self.pass.is_some_and(|pass| pass.number > 0)
     }
@@ -89,7 +89,7 @@ impl Verify {
         !self.wanted || self.verified
     }
 
-    /// The newest pass that somebody asked for and that is done.
+    /// The newest pass that a command asked for and that is done.
     pub(super) const fn answered(&self) -> u64 {
         self.answered
     }
@@ -130,7 +130,7 @@ impl Verify {
         }
     }
 
-    /// Begins or ends a pass where it is time. True where one has ended that somebody waits for.
+    /// Begins or ends a pass where it is time. True where one has ended.
     pub(super) fn go_on<V: Volume + ?Sized>(&mut self, volume: &V) -> bool {
         let parts = volume.parts();
         let failed = parts.iter().any(|part| part.tracker().is_abandoned());

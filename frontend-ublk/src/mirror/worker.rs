@@ -51,7 +51,7 @@ struct Shared {
     stop: AtomicBool,
     tuning: Mutex<Option<Tuning>>,
     confirm: Confirm,
-    /// The newest comparison that somebody asked for, by number.
+    /// The newest comparison that a command asked for, by number.
     compare: AtomicU64,
     verified: Mutex<Verified>,
 }

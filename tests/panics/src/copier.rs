@@ -80,7 +80,7 @@ pub(super) fn ended(
     tag: Tag,
     ended: Ended,
     volume: &Lent<'_>,
-    memory: &Memory<'_>,
+    memory: &mut Memory<'_>,
     now: Nanos,
 ) {
     copier.ended(tag, ended, volume, memory, now);

@@ -126,7 +126,7 @@ roots! {
     ROOT_SERVE_CHANGE: fn(&mut Queue<4>, &serve::Mapped<'_>) = serve::change;
     ROOT_COPIER: fn(&copier::Lent<'_>, Tuning, Nanos) -> Copier<[PartState; 4]> = copier::new;
     ROOT_COPIER_NEXT: fn(&mut Copier<[PartState; 4]>, &copier::Lent<'_>, &mut copier::Memory<'_>, Nanos) -> Next = copier::next;
-    ROOT_COPIER_ENDED: fn(&mut Copier<[PartState; 4]>, Tag, Ended, &copier::Lent<'_>, &copier::Memory<'_>, Nanos) = copier::ended;
+    ROOT_COPIER_ENDED: fn(&mut Copier<[PartState; 4]>, Tag, Ended, &copier::Lent<'_>, &mut copier::Memory<'_>, Nanos) = copier::ended;
     ROOT_COPIER_TUNE: fn(&mut Copier<[PartState; 4]>, Tuning, &copier::Lent<'_>, Nanos) = copier::tune;
     ROOT_COPIER_LATENCIES: fn(&mut Copier<[PartState; 4]>, &Latencies, Nanos) = copier::latencies;
     ROOT_LOG_LOAD_NEXT: fn(&LogLoad) -> Option<(Area<DeviceIndex>, usize)> = copier::load_next;
