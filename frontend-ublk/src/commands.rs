@@ -9,8 +9,8 @@ use lvshift_frontend_common::cli::daemon_args::{OwnCommand, Tune};
 use lvshift_frontend_common::cli::pv_args::WritePolicy;
 use lvshift_frontend_common::cli::values::OrNone;
 use lvshift_frontend_common::error::{Error, Kind, Result};
-use lvshift_frontend_common::output;
 use lvshift_frontend_common::vg::{Hold, OpenVg};
+use lvshift_frontend_common::{lvm2, output};
 
 use crate::client::Ublk;
 use crate::platform::{self, Role};
@@ -117,13 +117,18 @@ fn dev(dev: Dev) -> String {
 
 /// Changes how the VG's running copies are made.
 fn tune(args: &Tune) -> Result<()> {
-    let vg = OpenVg::open(&args.vg, Hold::Release)?;
-    let lvs: Vec<[u8; 16]> = vg.vg().lvs().iter().map(|lv| lv.uuid.0).collect();
+    let tuning = tuning(args)?;
+    let (vg, lvs) = match OpenVg::open(&args.vg, Hold::Release) {
+        Ok(vg) => (vg.vg().uuid(), vg.vg().lvs().iter().map(|lv| lv.uuid).collect()),
+        Err(error) if error.kind == Kind::Unsupported => lvm2::moves_of(&args.vg)?.ok_or(error)?,
+        Err(error) => return Err(error),
+    };
     let mut client = Ublk::default();
-    if !client.is_served(vg.vg().uuid())? {
-        return Err(Error::new(Kind::State, format!("no LV of VG {} is active here", args.vg)));
+    if !client.is_served(vg)? {
+        return Err(Error::new(Kind::State, format!("no LV of VG {} is served here", args.vg)));
     }
-    client.do_it(vg.vg().uuid(), &Request::Tune { lvs, tuning: tuning(args)? })
+    let lvs = lvs.into_iter().map(|lv| lv.0).collect();
+    client.do_it(vg, &Request::Tune { lvs, tuning })
 }
 
 fn tuning(args: &Tune) -> Result<Tuning> {

@@ -28,6 +28,7 @@ const PACKAGES: &[&str] = &[
 /// Programs to take from them. Everything else is busybox.
 const PROGRAMS: &[&str] = &[
     "lvm",
+    "lvmpolld",
     "dmsetup",
     "mke2fs",
     "e2fsck",

@@ -96,6 +96,15 @@ impl LvmHost<'_> {
         self.account.failures.bad_places = places.chain(differ).collect();
     }
 
+    /// Goes on with the copy of an LV that LVM2 has deactivated in the middle of it.
+    fn put_back(&mut self) -> Result<()> {
+        self.means.vg.reread()?;
+        // LVM2 may be activating it again.
+        let _lock = self.means.vg.lock()?;
+        let (stack, record) = self.stack()?;
+        if stack.is_gone(&record)? { stack.put_back(&record) } else { Ok(()) }
+    }
+
     fn lv(&self, lv: Uuid) -> Result<String> {
         let record = self.record()?;
         let text = self.means.vg.text();
@@ -186,6 +195,13 @@ impl Host for LvmHost<'_> {
             }
             done => done?,
         }
+        if change == Change::Moved {
+            // LVM2, to which the VG is open again, may refresh the LV and wait for what the mirror holds back.
+            let (stack, record) = self.stack()?;
+            if let Err(error) = stack.decide(&record, true) {
+                tracing::warn!(%error, "the mirror is told once more with the switch");
+            }
+        }
         failpoint::slot_written(1)
     }
 
@@ -197,8 +213,11 @@ impl Host for LvmHost<'_> {
 
     fn init_log(&mut self, lv: Uuid) -> Result<()> {
         let lv = self.lv(lv)?;
+        // A refresh of LVM2's makes the same devices, since the text says so already.
+        let lock = self.means.vg.lock()?;
         let (stack, record) = self.stack()?;
         stack.pass_through(&record, &lv)?;
+        drop(lock);
         self.write_log()
     }
 
@@ -217,13 +236,26 @@ impl Host for LvmHost<'_> {
         stack.swap(&record, mapping)
     }
 
-    fn remove_shadow(&mut self, lv: Uuid) -> Result<()> {
-        let lv = self.lv(lv)?;
+    /// All LVs at once, and under LVM2's lock: a refresh puts an LV back onto `lvshiftN`, as the text says still, and
+    /// whoever took that away meanwhile would fail the application's requests.
+    fn remove_shadow(&mut self, _lv: Uuid) -> Result<()> {
         let (stack, record) = self.stack()?;
-        stack.straighten(&record, &lv)
+        if stack.is_straight(&record)? {
+            return Ok(());
+        }
+        if let Err(error) = self.means.vg.reread() {
+            tracing::warn!(%error, "the VG has the name that it had, for all that is known");
+        }
+        let _lock = self.means.vg.lock()?;
+        let (stack, record) = self.stack()?;
+        record.parts.iter().try_for_each(|part| stack.straighten(&record, &part.lv))
     }
 
     fn copy_status(&mut self) -> Result<CopyStatus> {
+        let (stack, record) = self.stack()?;
+        if stack.is_gone(&record)? {
+            self.put_back()?;
+        }
         let (stack, record) = self.stack()?;
         let status = stack.copy_status(&record)?;
         let Means { vg, mapper, tell, .. } = &mut self.means;

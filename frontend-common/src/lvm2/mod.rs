@@ -59,6 +59,19 @@ pub fn state_of(
     })
 }
 
+/// What the moves in LVM2's VG of this name are called, and the VG; `None` where there is no such VG.
+///
+/// # Errors
+/// What LVM2 says.
+pub fn moves_of(name: &str) -> Result<Option<(Uuid, Vec<Uuid>)>> {
+    let Some(lvm) = in_use() else { return Ok(None) };
+    if !lvm.pvs(None, &[])?.iter().any(|pv| pv.vg.as_deref() == Some(name)) {
+        return Ok(None);
+    }
+    let vg = vg::LvmVg::open(&lvm, name)?;
+    Ok(Some((vg.uuid(), vg.moves().iter().map(|record| id::uuid(&record.id)).collect())))
+}
+
 /// How long LVM2 may take for one answer where nothing depends on it: it waits for its locks, and for every device
 /// that it looks at.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

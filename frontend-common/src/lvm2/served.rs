@@ -74,13 +74,42 @@ impl Stack<'_> {
         Ok(found.ok_or_else(missing)?.number)
     }
 
-    /// Has the front end's own mirror ready, if it has one: a device that passes through to the source.
+    /// Has the front end's own mirror ready, if it has one: a device that passes through to the source, and has the log
+    /// alone, so that the kernel's cannot be loaded from now on.
     pub(super) fn serve(&self, record: &Record) -> Result<()> {
         if self.ask(record, |_, _, _| Ok(()))?.is_none() {
             return Ok(());
         }
+        if self.is_kernels(record)? {
+            return self.end_served(record);
+        }
+        match self.serve_at_once(record) {
+            Err(error) if error.kind == Kind::InUse => {}
+            served => return served,
+        }
+        // LVM2 loads the kernel's mirror as soon as the text says so. Where that waits to be switched to, it is taken
+        // back; where it is at work, the move is left to it.
+        let mirror = &record.names.mirror;
+        if self.find(mirror)?.is_some_and(|device| device.loaded) {
+            let (uuid, name) = (self.uuid(mirror)?, dm_name(self.text.name(), mirror));
+            let source = self.of_kernel(record, Mapping::Source)?;
+            self.mapper.borrow_mut().load(&uuid, &name, &source)?;
+        }
+        if self.is_kernels(record)? {
+            return self.end_served(record);
+        }
+        self.serve_at_once(record)
+    }
+
+    fn serve_at_once(&self, record: &Record) -> Result<()> {
         let wanted = self.wanted(record)?;
         self.ask(record, |engine, _, _| engine.serve(&wanted)).map(drop)
+    }
+
+    /// Whether the kernel's mirror is at work.
+    fn is_kernels(&self, record: &Record) -> Result<bool> {
+        let live = self.live_table(&record.names.mirror)?;
+        Ok(live.is_some() && live == self.of_kernel(record, Mapping::Mirrored).ok())
     }
 
     /// Has it mirror, now that `lvshiftN` is on it.

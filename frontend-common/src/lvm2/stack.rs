@@ -221,6 +221,25 @@ impl<'a> Stack<'a> {
         Ok(())
     }
 
+    /// Whether LVM2 has taken `lvshiftN` away: it deactivates it with the last LV that is on it.
+    ///
+    /// # Errors
+    /// `Kind::Kernel`.
+    pub fn is_gone(&self, record: &Record) -> Result<bool> {
+        Ok(self.find(&record.names.mirror)?.is_none())
+    }
+
+    /// Makes the kernel's mirror of a move whose `lvshiftN` LVM2 has taken away, as LVM2 does when it activates the
+    /// LV again. Since no LV was on it the log is right.
+    ///
+    /// # Errors
+    /// `Kind::Kernel`.
+    pub fn put_back(&self, record: &Record) -> Result<()> {
+        // LVM2 could not activate the LV while a daemon has the log.
+        self.end_served(record)?;
+        self.make(record)
+    }
+
     fn no_table(&self, lv: &str) -> Error {
         Error::new(
             Kind::Missing,
@@ -371,6 +390,10 @@ impl<'a> Stack<'a> {
         let lines = self.of_mirror(record, mapping)?;
         if !self.has(mirror, &lines)? {
             let (uuid, name) = (self.uuid(mirror)?, dm_name(self.text.name(), mirror));
+            // A refresh of LVM2's that fails drops what was loaded.
+            if !self.find(mirror)?.is_some_and(|device| device.loaded) {
+                self.load(record, mapping)?;
+            }
             self.mapper.borrow_mut().swap(&uuid, &name, &lines)?;
         }
         if mapping == Mapping::Mirrored { self.mirror(record) } else { Ok(()) }

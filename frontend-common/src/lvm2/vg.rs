@@ -167,6 +167,14 @@ impl LvmVg {
         self.commit_among(&[], test_first, change)
     }
 
+    /// LVM2's lock: no command of LVM2 loads a table as long as it is held.
+    ///
+    /// # Errors
+    /// `Kind::Locked` when a command of LVM2 holds it too long.
+    pub fn lock(&self) -> Result<VgLock> {
+        VgLock::take(&self.locks, &self.name)
+    }
+
     /// Shows the moves of the newest text while no command of LVM2 can change it.
     ///
     /// # Errors

@@ -34,6 +34,24 @@ impl Held {
         Ok(())
     }
 
+    /// Opens every device of a table, and gives them: they are held until the last of these is dropped.
+    pub(super) fn hold_all(
+        &mut self,
+        table: &WireTable,
+        fence: bool,
+    ) -> Result<Vec<Arc<BackingDevice>>> {
+        let patience = if fence { FENCE_LIMIT } else { PATIENCE };
+        let all = table.pvs.iter().map(|pv| self.hold_one(pv, patience));
+        let done: Result<Vec<()>> = all.collect();
+        if let Err(error) = done {
+            self.release();
+            return Err(error);
+        }
+        let of_table =
+            |device: &&Arc<BackingDevice>| table.pvs.iter().any(|pv| device.number == pv.number());
+        Ok(self.devices.iter().filter(of_table).map(Arc::clone).collect())
+    }
+
     fn hold_one(&mut self, pv: &WirePv, patience: Duration) -> Result<()> {
         if self.devices.iter().any(|device| device.number == pv.number()) {
             return Ok(());

@@ -9,6 +9,7 @@ use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::output;
 
 use super::held::Held;
+use crate::backing::BackingDevice;
 use crate::device::{Device, FreshSeal, Wanted, can_grow, cannot_grow};
 use crate::events::Events;
 use crate::failpoint::{self, Point};
@@ -29,6 +30,8 @@ struct Entry {
     device: Option<Device>,
     inactive: Option<WireTable>,
     shadow: Option<WireTable>,
+    /// What no other process may have as long as this is served, whatever its table is.
+    alone: Vec<Arc<BackingDevice>>,
 }
 
 /// Everything.
@@ -91,17 +94,10 @@ impl State {
             }
             Request::List => return Ok(Answer::Devices(self.list())),
             Request::Activate { lv, name, table, shadow, undecided, lvm2 } => {
-                let there = self.entries.get(&lv).is_some_and(|entry| entry.device.is_some());
-                // One that is served may mirror by now.
-                if let Some(vg_id) = lvm2.filter(|_| !there) {
-                    let kept = Kept { vg_id, name: name.clone(), table: table.clone() };
-                    files::keep_mirror(Uuid(lv), &kept)?;
-                }
-                let done = self.activate(lv, name, (table, shadow), undecided);
-                if done.is_err() && !there && !self.orphans.contains_key(&lv) {
-                    files::forget_mirror(Uuid(lv))?;
-                }
-                return done;
+                return match lvm2 {
+                    Some(vg_id) => self.serve(lv, Kept { vg_id, name, table }, undecided),
+                    None => self.activate(lv, name, (table, shadow), undecided),
+                };
             }
             Request::Deactivate { lv } => self.deactivate(lv)?,
             Request::Refresh { lv, table } => self.refresh(lv, table)?,
@@ -206,6 +202,24 @@ impl State {
         self.entries.iter().filter_map(|(lv, entry)| wire_device(*lv, entry)).collect()
     }
 
+    /// The mirror of a move in a VG of LVM2's. All that it will ever need is held from the beginning: who has the log
+    /// alone is the one mirror, and LVM2 may load the kernel's at any time.
+    fn serve(&mut self, lv: Id, kept: Kept, undecided: bool) -> Result<Answer> {
+        let there = self.entries.get(&lv).is_some_and(|entry| entry.device.is_some());
+        let Kept { name, table, .. } = &kept;
+        if !there {
+            let alone = self.held.hold_all(table, self.orphans.contains_key(&lv))?;
+            // One that is served may mirror by now.
+            files::keep_mirror(Uuid(lv), &kept)?;
+            self.entries.entry(lv).or_default().alone = alone;
+        }
+        let done = self.activate(lv, name.clone(), (table.clone(), None), undecided);
+        if done.is_err() && !there && !self.orphans.contains_key(&lv) {
+            files::forget_mirror(Uuid(lv))?;
+        }
+        done
+    }
+
     fn activate(
         &mut self,
         lv: Id,
@@ -247,10 +261,10 @@ impl State {
         let device = match started {
             Ok(device) => device,
             Err(error) => {
-                self.held.release();
                 if existing.is_none() {
                     self.entries.remove(&lv);
                 }
+                self.held.release();
                 return Err(error);
             }
         };

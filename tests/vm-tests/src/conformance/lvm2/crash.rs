@@ -35,7 +35,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "lvm2-unattended",
         about: "the mirror ran without handling errors while nobody looked: its log is not believed",
-        frontends: Frontend::DM,
+        frontends: Frontend::BOTH,
         disks: TWO,
         timeout_s: 300,
         run: unattended,
@@ -234,7 +234,9 @@ fn unattended(guest: &mut Guest) -> Result<()> {
     let home = rig.lv("home", &[(1, 16)])?;
     let writer = rig::writer(&home, 945)?;
     rig.slow(&slow, 1500)?;
-    let moving = rig.spawn_move("", &[&rig.pv(1), &rig.pv(2)])?;
+    // It is the kernel's mirror that can be so, whoever began the move.
+    let words = ["pvmove", "-i1", &rig.pv(1), &rig.pv(2)];
+    let moving = guest.spawn_env(&[], Frontend::Dm.binary(), &words)?;
     rig.wait_for_mid_copy()?;
     moving.kill()?;
     rig.slow(&slow, 0)?;

@@ -25,8 +25,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "lvm2-refresh",
-        about: "lvchange --refresh at every step of a move in an LVM2 VG: nothing to change, or our next step",
-        frontends: Frontend::DM,
+        about: "lvchange --refresh at every step of a move in an LVM2 VG: nothing to change, our next step, or refused",
+        frontends: Frontend::BOTH,
         disks: THREE,
         timeout_s: 600,
         run: refresh,
@@ -35,7 +35,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "lvm2-beside",
         about: "LVM2's commands beside a move in the same VG: each goes on or is refused, the move lives",
-        frontends: Frontend::DM,
+        frontends: Frontend::BOTH,
         disks: FOUR,
         timeout_s: 300,
         run: beside,
@@ -112,6 +112,9 @@ const AHEAD: &[&str] = &[
     "commit-forget",
 ];
 
+/// Where a daemon of ours has the log, so that LVM2 cannot load its mirror.
+const HELD: &[&str] = &["await-copy", "flush-destination", "commit-moved"];
+
 pub(super) fn refresh(guest: &mut Guest) -> Result<()> {
     let rig = Lvm2::new(guest, &["pv1", "pv2"])?;
     let home = rig.lv("home", &[(1, 6)])?;
@@ -119,15 +122,27 @@ pub(super) fn refresh(guest: &mut Guest) -> Result<()> {
     let (mut from, mut to) = (1, 2);
     for step in STEADY.iter().chain(AHEAD) {
         let trial = || -> Result<()> {
-            let moving = rig.spawn_move(&format!("stop:{step}"), &[&rig.pv(from), &rig.pv(to)])?;
+            let mut points = format!("stop:{step}");
+            if *step == "load-mirrored" {
+                points.push_str(",stop:await-copy");
+            }
+            let moving = rig.spawn_move(&points, &[&rig.pv(from), &rig.pv(to)])?;
             stopped(guest, moving.pid())?;
-            if STEADY.contains(step) && *step != "init-log" {
+            if guest.frontend() == Frontend::Ublk && HELD.contains(step) {
+                refused(&rig, &["lvchange", "--refresh", &format!("{VG}/home")])?;
+            } else if STEADY.contains(step) && *step != "init-log" {
                 rig.refresh_changes_nothing()?;
             } else {
                 rig.lvm(&["lvchange", "--refresh", &format!("{VG}/home")])?;
             }
             fixture::served(&writer)?;
             moving.signal(Signal::CONT)?;
+            if *step == "load-mirrored" {
+                // LVM2 has made its mirror, which has cleared bits of the log by now: it is left at work.
+                stopped(guest, moving.pid())?;
+                ensure!(!rig.is_served()?, "a daemon has taken over from the kernel's mirror");
+                moving.signal(Signal::CONT)?;
+            }
             moving.wait(HANG * 3)?.ok()?;
             rig.at_rest()?;
             rig.is_on("home", to)
@@ -135,10 +150,28 @@ pub(super) fn refresh(guest: &mut Guest) -> Result<()> {
         trial().with_context(|| format!("stopped before {step}"))?;
         (from, to) = (to, from);
     }
+    // At any moment, and again and again.
+    let again = "while :; do lvm vgchange --refresh lvg; done";
+    let refreshing = guest.spawn_env(&[], "sh", &["-c", again])?;
+    for _ in 0..2 {
+        rig.pvmove(&[&rig.pv(from), &rig.pv(to)])?.ok()?;
+        (from, to) = (to, from);
+    }
+    refreshing.kill()?;
     fixture::served(&writer)?;
     writer.stop()?.clean()?;
     rig.reads_from_its_places("home")?;
     rig.lvm(&["vgchange", "-an", VG]).map(drop)
+}
+
+/// A command of LVM2 that must be refused and leave every table as it is.
+pub(super) fn refused(rig: &Lvm2<'_>, args: &[&str]) -> Result<()> {
+    let before = rig.tables()?;
+    let run = rig.lvm_may_fail(args)?;
+    ensure!(run.status.is_some_and(|status| status != 0), "it was not refused: {run}");
+    let after = rig.tables()?;
+    ensure!(before == after, "{args:?} was refused, and changed\n{before}\nto\n{after}");
+    Ok(())
 }
 
 /// Waits until the process is stopped.
@@ -200,16 +233,15 @@ fn beside(guest: &mut Guest) -> Result<()> {
     let home = rig.lv("home", &[(1, 20)])?;
     let opt = rig.lv("opt", &[(3, 2)])?;
     let writers = [rig::writer(&home, 981)?, rig::writer(&opt, 982)?];
-    rig.slow(&slow, 1500)?;
-    let mut moving = rig.spawn_move("", &[&rig.pv(1), &rig.pv(2)])?;
+    let mut moving = rig.spawn_move_slowly(&slow, 1500, &[&rig.pv(1), &rig.pv(2)])?;
     rig.wait_for_mid_copy()?;
+    rig.hold_copy()?;
     let (full, third) = (format!("{VG}/home"), rig.pv(3));
     for args in [
         &["lvcreate", "-an", "-Zn", "-Wn", "-l1", "-n", "new", VG, &third][..],
         &["lvextend", "-l+1", "lvg/opt", &third],
         &["lvs", "-a", VG],
         &["vgck", VG],
-        &["lvchange", "--refresh", &full],
         &["vgchange", "-ay", VG],
         &["lvremove", "-f", "lvg/new"],
         &["vgchange", "--addtag", "beside", VG],
@@ -218,6 +250,11 @@ fn beside(guest: &mut Guest) -> Result<()> {
     ] {
         rig.lvm(args)?;
         ensure!(moving.is_running()?, "the move ended: it was too fast, or {args:?} ended it");
+    }
+    let refresh = ["lvchange", "--refresh", &full];
+    match guest.frontend() {
+        Frontend::Dm => drop(rig.lvm(&refresh)?),
+        Frontend::Ublk => refused(&rig, &refresh)?,
     }
     for args in [
         &["lvextend", "-l+1", &full, &third][..],
@@ -235,7 +272,7 @@ fn beside(guest: &mut Guest) -> Result<()> {
     // A second mover of ours is refused, too.
     rig.pvmove(&[&rig.pv(3), &rig.pv(1)])?.fails_with(5)?.stderr_has("moved by")?;
     ensure!(moving.is_running()?, "the move ended");
-    rig.slow(&slow, 0)?;
+    rig.full_speed(&slow)?;
     writers.iter().try_for_each(fixture::served)?;
     moving.wait(HANG * 3)?.ok()?;
     rig.at_rest()?;

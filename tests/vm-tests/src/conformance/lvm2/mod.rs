@@ -1,5 +1,6 @@
 //! LVM2's own tools and volume groups beside ours.
 
+mod beside;
 mod control;
 mod crash;
 mod daemon;
@@ -16,6 +17,7 @@ use crate::scenario::Scenario;
 
 /// One list a file.
 pub(super) const LISTS: &[&[Scenario]] = &[
+    beside::SCENARIOS,
     control::SCENARIOS,
     faults::SCENARIOS,
     crash::SCENARIOS,

@@ -256,6 +256,41 @@ impl<'g> Lvm2<'g> {
         self.guest.dm_reload(disk.name(), &format!("0 {HEAD} linear {lower} 0\n{data}"))
     }
 
+    /// A move to this disk, begun and left running, so slow that there is time to look at it in mid-copy.
+    pub(super) fn spawn_move_slowly(
+        &self,
+        disk: &Faulty<'_>,
+        ms: u32,
+        args: &[&str],
+    ) -> Result<Background<'g>> {
+        match self.guest.frontend() {
+            Frontend::Dm => {
+                self.slow(disk, ms)?;
+                self.spawn_move("", args)
+            }
+            Frontend::Ublk => self.spawn_move("", &[&["--max-rate=512k"], args].concat()),
+        }
+    }
+
+    /// Keeps a copy in mid-copy that is begun, where that can be done; elsewhere it is slow enough.
+    pub(super) fn hold_copy(&self) -> Result<()> {
+        match self.guest.frontend() {
+            Frontend::Dm => Ok(()),
+            Frontend::Ublk => self.guest.lvshift(&["tune", VG, "--pause"])?.ok().map(drop),
+        }
+    }
+
+    /// From now on the copy to this disk is as fast as can be.
+    pub(super) fn full_speed(&self, disk: &Faulty<'_>) -> Result<()> {
+        match self.guest.frontend() {
+            Frontend::Dm => self.slow(disk, 0),
+            Frontend::Ublk => {
+                let words = ["tune", VG, "--resume", "--max-rate", "none"];
+                self.guest.lvshift(&words)?.ok().map(drop)
+            }
+        }
+    }
+
     /// The LV holds what its places hold: the table that the kernel runs is the one meant. For linear LVs.
     pub(super) fn reads_from_its_places(&self, name: &str) -> Result<()> {
         self.guest.drop_caches()?;
