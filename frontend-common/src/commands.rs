@@ -23,6 +23,7 @@ mod pvmove;
 mod pvresize;
 mod reports;
 mod scans;
+mod sights;
 mod take_down;
 mod udev;
 mod vg;
@@ -33,6 +34,7 @@ mod vgrename;
 mod vgsystemid;
 
 pub(crate) use context::{Context, complain};
+pub use driven::is_driven;
 
 use crate::cli::Command;
 use crate::error::{Kind, Result};

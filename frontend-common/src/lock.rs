@@ -276,6 +276,14 @@ pub fn mover(vg: Uuid, label: &str) -> Result<Lock> {
     Ok(Lock { file })
 }
 
+/// Whether a mover has held this VG since the boot: the directory of the locks is gone with each.
+///
+/// # Errors
+/// `Kind::Kernel` when that directory cannot be used.
+pub(crate) fn had_mover(vg: Uuid) -> Result<bool> {
+    Ok(run_directory()?.join(format!("{vg}.mover")).exists())
+}
+
 /// Waits until no mover holds the VG any more, then holds it. What a mover was asked to undo may take as
 /// long as its disks do.
 ///

@@ -114,6 +114,14 @@ impl<W: Write> Teller<W> {
         }
     }
 
+    /// A move that is watched is in this state now, in the words of the field `move_state`.
+    pub fn state(&mut self, of: Uuid, state: &'static str) {
+        match self.style {
+            Style::Json => self.event(&Event::State { r#move: of.to_string(), state }),
+            _ => self.note(&format!("the move from {} is {state}", self.source())),
+        }
+    }
+
     fn copied(&mut self, progress: &Progress) {
         self.at_start.get_or_insert(progress.bytes_done);
         match self.style {

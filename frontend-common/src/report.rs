@@ -31,7 +31,7 @@ pub(crate) use fields::state_word;
 pub use foreign::ForeignRow;
 pub(crate) use json::to_json;
 pub use json::{ErrorJson, Log, LogLine};
-pub use metrics::metrics;
+pub use metrics::{LvSample, MoveSample, metrics};
 pub use moves::{Interrupted, interrupted};
 pub use select::help;
 

@@ -8,9 +8,10 @@ use lvshift_core::table::{Log, Segment, Target};
 use lvshift_frontend_common::cli::daemon_args::{OwnCommand, Tune};
 use lvshift_frontend_common::cli::pv_args::WritePolicy;
 use lvshift_frontend_common::cli::values::OrNone;
+use lvshift_frontend_common::commands::is_driven;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::vg::{Hold, OpenVg};
-use lvshift_frontend_common::{lvm2, output};
+use lvshift_frontend_common::{lvm2, output, pause, systemd};
 
 use crate::client::Ublk;
 use crate::platform::{self, Role};
@@ -118,17 +119,46 @@ fn dev(dev: Dev) -> String {
 /// Changes how the VG's running copies are made.
 fn tune(args: &Tune) -> Result<()> {
     let tuning = tuning(args)?;
-    let (vg, lvs) = match OpenVg::open(&args.vg, Hold::Release) {
-        Ok(vg) => (vg.vg().uuid(), vg.vg().lvs().iter().map(|lv| lv.uuid).collect()),
-        Err(error) if error.kind == Kind::Unsupported => lvm2::moves_of(&args.vg)?.ok_or(error)?,
+    let (vg, lvs, moves) = match OpenVg::open(&args.vg, Hold::Release) {
+        Ok(open) => {
+            let lvs = open.vg().lvs().iter().map(|lv| lv.uuid).collect();
+            (open.vg().uuid(), lvs, !open.vg().moves().is_empty())
+        }
+        Err(error) if error.kind == Kind::Unsupported => {
+            let (vg, moves) = lvm2::moves_of(&args.vg)?.ok_or(error)?;
+            let some = !moves.is_empty();
+            (vg, moves, some)
+        }
         Err(error) => return Err(error),
     };
+    let waits = args.resume && pause::is_noted(&args.vg) && !is_driven(vg);
     let mut client = Ublk::default();
-    if !client.is_served(vg)? {
+    if client.is_served(vg)? {
+        let lvs = lvs.into_iter().map(|lv| lv.0).collect();
+        client.do_it(vg, &Request::Tune { lvs, tuning })?;
+    } else if !waits {
         return Err(Error::new(Kind::State, format!("no LV of VG {} is served here", args.vg)));
     }
-    let lvs = lvs.into_iter().map(|lv| lv.0).collect();
-    client.do_it(vg, &Request::Tune { lvs, tuning })
+    if args.pause {
+        pause::note(&args.vg)?;
+    }
+    if args.resume {
+        pause::forget(&args.vg)?;
+    }
+    if waits && moves { go_on(&args.vg) } else { Ok(()) }
+}
+
+/// Has what is recorded carried on where nobody does that, as after a boot while it was paused.
+fn go_on(name: &str) -> Result<()> {
+    match systemd::unit("lvshift-pvmove", &systemd::escape(name)) {
+        Some(unit) => systemd::start_now(&unit),
+        None => {
+            output::err(&format!(
+                "  VG {name}: nobody is moving: `lvshift-ublk pvmove` carries the move on\n"
+            ));
+            Ok(())
+        }
+    }
 }
 
 fn tuning(args: &Tune) -> Result<Tuning> {

@@ -77,6 +77,7 @@ pvmove /dev/sdb                     everything away from sdb, wherever there is 
 pvmove -n home /dev/sdb /dev/sdc    the extents of LV home from sdb to sdc\n  \
 pvmove /dev/sdb:0-999 /dev/sdc      the first 1000 extents\n  \
 pvmove --alloc anywhere /dev/sdb:0-99 /dev/sdb:500-\n  \
+pvmove --watch                      follow what is moving, from any terminal\n  \
 pvmove --abort"
 )]
 pub struct Pvmove {
@@ -146,6 +147,11 @@ pub struct Pvmove {
     /// Undo what is interrupted or running: the data stays where it was.
     #[arg(long)]
     pub abort: bool,
+    /// Follow what is recorded, whoever moves it, until it has ended: a bar or lines, as of the move itself,
+    /// and what state it is in. Changes nothing; status 5 if the move was undone, or nobody carries it on.
+    #[arg(long, conflicts_with_all = ["abort", "background", "name", "alloc", "atomic", "destinations",
+        "max_rate", "pace", "min_rate", "write_policy", "read_check", "skip_read_check"])]
+    pub watch: bool,
     /// One JSON object a line on stdout: started, progress, finished, error (see docs/json.md).
     #[arg(long)]
     pub json: bool,

@@ -5,6 +5,7 @@ use std::io::{BufRead, IsTerminal};
 use crate::cli::Common;
 use crate::error::{Error, Kind, Result};
 use crate::front_end::FrontEnd;
+use crate::journald::{self, Priority};
 use crate::output::{self, out as print};
 use crate::report::Log;
 
@@ -42,7 +43,7 @@ impl Context<'_> {
     /// Warns on stderr; the command goes on.
     pub(crate) fn warn(&mut self, text: impl Into<String>) {
         let text = text.into();
-        complain(&format!("  WARNING: {text}"));
+        complain_at(Priority::Warning, &format!("  WARNING: {text}"));
         self.log.warning(text);
     }
 
@@ -55,7 +56,8 @@ impl Context<'_> {
 
     /// Warns in the words of an error: something looks bad but does not stand in the way.
     pub(crate) fn warn_of(&mut self, error: &Error) {
-        complain(&format!("  WARNING: {}", indent(&error.to_string())));
+        let text = format!("  WARNING: {}", indent(&error.to_string()));
+        complain_at(Priority::Warning, &text);
         self.log.error(error);
     }
 
@@ -106,5 +108,9 @@ fn indent(text: &str) -> String {
 
 /// A line on standard error.
 pub(crate) fn complain(text: &str) {
-    output::err(&format!("{text}\n"));
+    complain_at(Priority::Error, text);
+}
+
+fn complain_at(priority: Priority, text: &str) {
+    output::err(&journald::for_stderr(priority, &format!("{text}\n")));
 }

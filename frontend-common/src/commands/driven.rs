@@ -7,9 +7,10 @@ use lvshift_core::units::Uuid;
 
 use crate::lock::run_directory;
 
-/// Looks into the kernel's list of locks. Trying to take the mover lock instead would make a mover
+/// Whether a process drives moves of this VG. Looks into the kernel's list of locks. Trying to take the mover lock instead would make a mover
 /// that starts at this moment believe in a rival.
-pub(super) fn is_driven(vg: Uuid) -> bool {
+#[must_use]
+pub fn is_driven(vg: Uuid) -> bool {
     let inode = run_directory()
         .ok()
         .and_then(|directory| fs::metadata(directory.join(format!("{vg}.mover"))).ok());

@@ -2,6 +2,7 @@
 
 mod around;
 mod background;
+mod estimate;
 mod file;
 mod give_up;
 mod lvm2;
@@ -9,6 +10,7 @@ mod plan;
 mod readable;
 mod rounds;
 mod select;
+mod watch;
 
 use lvshift_core::units::Uuid;
 
@@ -22,7 +24,9 @@ use crate::cli::values::OrNone;
 use crate::drive::{self, MoveReport, Options};
 use crate::error::{Error, Kind, Result};
 use crate::front_end::{Felt, FrontEnd, Pace};
+use crate::journald;
 use crate::output;
+use crate::pause;
 use crate::progress::{Event, Style, Teller};
 use crate::system_id;
 use crate::vg::{Hold, OpenVg};
@@ -36,6 +40,9 @@ enum Way {
 }
 
 pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
+    if args.watch {
+        return watch::run(context, args);
+    }
     if args.detached {
         background::detach();
     }
@@ -204,7 +211,11 @@ fn recorded(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
 }
 
 fn nothing(context: &Context<'_>, args: &Pvmove) {
-    let what = if args.abort { "undo" } else { "carry on" };
+    let what = match (args.abort, args.watch) {
+        (true, _) => "undo",
+        (_, true) => "watch",
+        _ => "carry on",
+    };
     context.say(format!("pvmove: there is nothing to {what}: no move is recorded"));
 }
 
@@ -251,9 +262,13 @@ fn drive(
     way: Way,
     moves: &[Uuid],
 ) -> Result<Ended> {
+    if !args.detached {
+        pause::forget(open.vg().name().as_str())?;
+    }
     let recorded = moves.iter().filter_map(|of| open.vg().move_by_uuid(*of));
     plan::check_exclusive(context.front_end.name(), open.vg(), recorded.map(|of| of.index()))?;
-    tell(context, args, |front_end, options| match way {
+    let name = open.vg().name().as_str().to_owned();
+    tell(context, args, &name, |front_end, options| match way {
         Way::Run => drive::run(open, front_end, moves, options),
         Way::CarryOn => drive::carry_on(open, front_end, Some(moves), options),
         Way::Abort => drive::abort(open, front_end, Some(moves), options),
@@ -264,11 +279,15 @@ fn drive(
 fn tell(
     context: &mut Context<'_>,
     args: &Pvmove,
+    vg: &str,
     drive: impl FnOnce(&mut dyn FrontEnd, Options<'_>) -> Result<Vec<MoveReport>>,
 ) -> Result<Ended> {
     let style = Style::choose(context.json, context.common.quiet > 0);
     let mut teller = Teller::new(style, context.program, output::stdout());
-    let mut report = |report: drive::Report<'_>| teller.hear(report);
+    let mut report = |report: drive::Report<'_>| {
+        journald::hear(vg, &report);
+        teller.hear(report);
+    };
     let options = Options { interval: style.interval(args.interval), report: &mut report };
     let reports = drive(context.front_end, options)?;
     Ok(Ended { reports, teller })

@@ -8,8 +8,10 @@ use lvshift_core::units::{LvIndex, MoveIndex};
 use super::Context;
 use super::driven::is_driven;
 use super::lookup::{self, device_number, refuse};
+use super::sights;
 use crate::cli::report_args::ReportArgs;
 use crate::error::{Error, Kind, Result};
+use crate::front_end::FrontEnd;
 use crate::output::out as print;
 use crate::pv::Scan;
 use crate::report::{self, Facts, MemberFacts, Noun, OrphanPv, VgFacts, Wanted};
@@ -31,8 +33,14 @@ pub(super) fn run(context: &mut Context<'_>, noun: Noun, args: &ReportArgs) -> R
 
 /// `metrics`.
 pub(super) fn metrics(context: &mut Context<'_>) -> Result<()> {
-    with_facts(context, Noun::Vg, &[], |_, facts| {
-        print(&report::metrics(&facts));
+    with_facts(context, Noun::Vg, &[], |context, facts| {
+        let (mut moves, mut lvs) = (Vec::new(), Vec::new());
+        for vg in sights::with_moves(context, None)? {
+            let (some, others) = vg.samples(context.front_end);
+            moves.extend(some);
+            lvs.extend(others);
+        }
+        print(&report::metrics(&facts, &moves, &lvs));
         Ok(())
     })
 }
@@ -136,7 +144,7 @@ fn gather<'a>(context: &mut Context<'_>, open: &'a OpenVg) -> Result<VgFacts<'a>
         facts.active.push(active(context, open, lv));
     }
     for of in facts.move_indices() {
-        facts.copies.push(copy(context, open, of));
+        facts.copies.push(copy(context.front_end, open, of));
     }
     Ok(facts)
 }
@@ -157,8 +165,8 @@ fn active(
 }
 
 /// How far a move is: only known while its devices are there, and no failure if not.
-fn copy(
-    context: &mut Context<'_>,
+pub(super) fn copy(
+    front_end: &mut dyn FrontEnd,
     open: &OpenVg,
     of: MoveIndex,
 ) -> Option<crate::front_end::CopyStatus> {
@@ -166,13 +174,13 @@ fn copy(
     let lvs = open.vg().lvs_of_move(of);
     let mirrored = copying
         && lvs.iter().all(|lv| {
-            let live = context.front_end.observe(open.view(), of, *lv);
+            let live = front_end.observe(open.view(), of, *lv);
             matches!(
                 live,
                 Ok(lvshift_core::mover::Live::Is(lvshift_core::mover::Mapping::Mirrored))
             )
         });
-    if mirrored { context.front_end.copy_status(open.view(), of).ok() } else { None }
+    if mirrored { front_end.copy_status(open.view(), of).ok() } else { None }
 }
 
 /// The PVs that no VG claims (a VG that could not be opened still has its own).

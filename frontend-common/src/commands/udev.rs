@@ -1,10 +1,12 @@
 //! `udev`: what a device is, in the words of udev's rules. An LV: the names of its link. A PV: that it
-//! is one, and of which VG; and when it is the last PV to appear, the unit that activates the VG.
+//! is one, and of which VG; and when it is the last PV to appear, the unit that activates the VG. The mirror of a
+//! move in a VG of LVM2's: that VG, if the move waits for somebody to carry it on.
 
 use super::Context;
 use crate::cli::udev_args::Udev;
 use crate::device::{Access, BlockDevice};
 use crate::error::Result;
+use crate::lvm2::waiting::Part;
 use crate::output;
 use crate::pv::{Scan, online};
 use crate::{systemd, vg};
@@ -15,6 +17,10 @@ pub(super) fn run(context: &mut Context<'_>, args: &Udev) -> Result<()> {
     if let Some((vg, lv)) = context.front_end.lv_at(number)? {
         lines.push(("LVSHIFT_VG", vg));
         lines.push(("LVSHIFT_LV", lv));
+    } else if let Some(part) = Part::at(number) {
+        if let Some(vg) = part.waits()? {
+            lines.push(("LVSHIFT_CARRY_ON", vg));
+        }
     } else {
         let device = BlockDevice::open(&args.device, Access::Read)?;
         if let Some(pv) = Scan::of(std::iter::once((device, Vec::new()))).pvs.pop() {

@@ -26,6 +26,32 @@ pub fn disk_sequence(number: DeviceNumber) -> Option<u64> {
     attribute(number, "diskseq").or_else(|| attribute(number, "../diskseq"))?.parse().ok()
 }
 
+/// What the kernel has counted of the requests to a device since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stat {
+    /// Reads that have ended.
+    pub reads: u64,
+    /// What they took together, in milliseconds.
+    pub read_ms: u64,
+    /// Writes that have ended.
+    pub writes: u64,
+    /// What they took together, in milliseconds.
+    pub write_ms: u64,
+}
+
+/// Those of this device.
+#[must_use]
+pub fn stat(number: DeviceNumber) -> Option<Stat> {
+    stat_in(&attribute(number, "stat")?)
+}
+
+/// See the kernel's `Documentation/block/stat.rst`.
+fn stat_in(text: &str) -> Option<Stat> {
+    let numbers: Vec<u64> = text.split_whitespace().map_while(|word| word.parse().ok()).collect();
+    let at = |field: usize| numbers.get(field).copied();
+    Some(Stat { reads: at(0)?, read_ms: at(3)?, writes: at(4)?, write_ms: at(7)? })
+}
+
 /// Parses `major:minor`.
 #[must_use]
 pub fn parse_number(text: &str) -> Option<DeviceNumber> {

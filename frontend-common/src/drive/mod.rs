@@ -29,5 +29,5 @@ pub(crate) use series::{Moves, Turn, lock_to_abort, run_all};
 #[cfg(feature = "sim")]
 pub use simulate::one;
 pub(crate) use summary::{Names, copied_again};
-pub(crate) use ticker::Place;
+pub(crate) use ticker::{Place, Ticker};
 pub(crate) use wishes::Wishes;

@@ -18,6 +18,8 @@ pub mod text;
 pub mod tools;
 mod unreadable;
 pub mod vg;
+pub(crate) mod waiting;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -94,6 +96,17 @@ pub(crate) fn vg_of_pv(path: &Path) -> Option<String> {
 /// Whether LVM2's label is on the device at this path.
 pub(crate) fn is_pv(path: &Path) -> bool {
     BlockDevice::open(path, Access::Read).is_ok_and(|device| signature::is_lvm2(&device))
+}
+
+/// Each once, in order.
+pub(crate) fn each(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    words.for_each(|word| {
+        if !all.contains(&word) {
+            all.push(word);
+        }
+    });
+    all
 }
 
 /// The refusal of what is LVM2's to do, with the line to type.

@@ -154,6 +154,12 @@ impl Model {
         u16::try_from(at).ok().map(PvIndex)
     }
 
+    /// The extents of a PV that nothing has.
+    #[must_use]
+    pub fn free(&self, key: &str) -> u64 {
+        self.pv(key).map_or(0, |pv| u64::from(self.vg.free_extents(pv).0))
+    }
+
     fn key(&self, pv: PvIndex) -> &str {
         self.pvs.get(pv.index()).map_or("", String::as_str)
     }

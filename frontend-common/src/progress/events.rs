@@ -27,6 +27,8 @@ pub enum Event<'a> {
     },
     /// A move begins or is taken up again.
     Started { r#move: String, again: bool, from: &'a [String], to: &'a [String] },
+    /// A move that is watched is in another state than before.
+    State { r#move: String, state: &'static str },
     /// The copy went on.
     Progress {
         r#move: String,

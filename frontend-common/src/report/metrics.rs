@@ -4,15 +4,50 @@
 use std::fmt::Write as _;
 
 use lvshift_core::metadata::MoveState;
-use lvshift_core::units::Extents;
+use lvshift_core::units::{Extents, Uuid};
 
 use super::{Facts, VgFacts};
+use crate::device::sysfs::{self, Stat};
+use crate::front_end::CopyStatus;
 
 /// One metric: its name, what it tells, and its samples (labels, value).
 struct Metric {
     name: &'static str,
     help: &'static str,
-    samples: Vec<(String, u64)>,
+    kind: &'static str,
+    samples: Vec<(String, String)>,
+}
+
+/// What there is to tell of one recorded move, in a VG of either kind.
+#[derive(Clone, Debug)]
+pub struct MoveSample {
+    /// Its VG.
+    pub vg: String,
+    /// It.
+    pub of: Uuid,
+    /// Paths of the PVs, with blanks between.
+    pub source: String,
+    /// Paths of the PVs, with blanks between.
+    pub destination: String,
+    /// As recorded.
+    pub state: MoveState,
+    /// A process carries it on.
+    pub driven: bool,
+    /// What it moves.
+    pub bytes: u64,
+    /// How far it is, where that can be said.
+    pub copy: Option<CopyStatus>,
+}
+
+/// What the kernel has counted of an LV's requests.
+#[derive(Clone, Debug)]
+pub struct LvSample {
+    /// Its VG.
+    pub vg: String,
+    /// Its name.
+    pub lv: String,
+    /// The counts.
+    pub stat: Stat,
 }
 
 /// The states of a move, each a sample of its own that is 0 or 1.
@@ -25,11 +60,12 @@ const STATES: &[(MoveState, &str)] = &[
 
 /// The whole text.
 #[must_use]
-pub fn metrics(facts: &Facts<'_>) -> String {
+pub fn metrics(facts: &Facts<'_>, moves: &[MoveSample], lvs: &[LvSample]) -> String {
     let mut text = String::new();
-    for metric in of_vgs(facts).into_iter().chain(of_moves(facts)) {
-        let Metric { name, help, samples } = metric;
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+    let all = of_vgs(facts, moves).into_iter().chain(of_moves(moves)).chain(of_lvs(facts, lvs));
+    for metric in all {
+        let Metric { name, help, kind, samples } = metric;
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
         for (labels, value) in samples {
             let _ = writeln!(text, "{name}{{{labels}}} {value}");
         }
@@ -37,93 +73,131 @@ pub fn metrics(facts: &Facts<'_>) -> String {
     text
 }
 
-fn of_vgs(facts: &Facts<'_>) -> Vec<Metric> {
-    let per_vg = |value: &dyn Fn(&VgFacts<'_>) -> u64| {
+fn gauge(
+    name: &'static str,
+    help: &'static str,
+    samples: impl IntoIterator<Item = (String, u64)>,
+) -> Metric {
+    let samples = samples.into_iter().map(|(labels, value)| (labels, value.to_string())).collect();
+    Metric { name, help, kind: "gauge", samples }
+}
+
+fn of_vgs(facts: &Facts<'_>, moves: &[MoveSample]) -> Vec<Metric> {
+    let per_vg = |value: &dyn Fn(&VgFacts<'_>) -> u64| -> Vec<(String, u64)> {
         facts.vgs.iter().map(|vg| (label("vg", vg.vg.name().as_str()), value(vg))).collect()
     };
     let of_pvs = |vg: &VgFacts<'_>, of: &dyn Fn(lvshift_core::units::PvIndex) -> Extents| {
         vg.pv_indices().map(|pv| bytes(vg, of(pv))).sum()
     };
+    let mut driven = per_vg(&|vg| u64::from(vg.driven || vg.vg.moves().is_empty()));
+    // Of VGs of LVM2's only those with moves are known.
+    for (labels, value) in moves.iter().map(|one| (label("vg", &one.vg), u64::from(one.driven))) {
+        if !driven.iter().any(|(known, _)| *known == labels) {
+            driven.push((labels, value));
+        }
+    }
     vec![
-        Metric {
-            name: "lvshift_vg_size_bytes",
-            help: "Bytes of all extents of the VG.",
-            samples: per_vg(&|vg| {
-                of_pvs(vg, &|pv| vg.vg.pv(pv).map_or(Extents(0), |pv| pv.pe_count))
-            }),
-        },
-        Metric {
-            name: "lvshift_vg_free_bytes",
-            help: "Bytes of the extents that no LV and no move has.",
-            samples: per_vg(&|vg| of_pvs(vg, &|pv| vg.vg.free_extents(pv))),
-        },
-        Metric {
-            name: "lvshift_vg_missing_pvs",
-            help: "PVs of the VG that are not there.",
-            samples: per_vg(&|vg| vg.pv_indices().filter(|pv| vg.is_missing(*pv)).count() as u64),
-        },
-        Metric {
-            name: "lvshift_vg_active_lvs",
-            help: "LVs of the VG that have a device.",
-            samples: per_vg(&|vg| vg.active.iter().flatten().count() as u64),
-        },
-        Metric {
-            name: "lvshift_vg_moves_driven",
-            help: "1 if a process carries the moves of the VG on, or none is recorded; 0 if one waits.",
-            samples: per_vg(&|vg| u64::from(vg.driven || vg.vg.moves().is_empty())),
-        },
+        gauge(
+            "lvshift_vg_size_bytes",
+            "Bytes of all extents of the VG.",
+            per_vg(&|vg| of_pvs(vg, &|pv| vg.vg.pv(pv).map_or(Extents(0), |pv| pv.pe_count))),
+        ),
+        gauge(
+            "lvshift_vg_free_bytes",
+            "Bytes of the extents that no LV and no move has.",
+            per_vg(&|vg| of_pvs(vg, &|pv| vg.vg.free_extents(pv))),
+        ),
+        gauge(
+            "lvshift_vg_missing_pvs",
+            "PVs of the VG that are not there.",
+            per_vg(&|vg| vg.pv_indices().filter(|pv| vg.is_missing(*pv)).count() as u64),
+        ),
+        gauge(
+            "lvshift_vg_active_lvs",
+            "LVs of the VG that have a device.",
+            per_vg(&|vg| vg.active.iter().flatten().count() as u64),
+        ),
+        gauge(
+            "lvshift_vg_moves_driven",
+            "1 if a process carries the moves of the VG on, or none is recorded; 0 if one waits.",
+            driven,
+        ),
     ]
 }
 
-fn of_moves(facts: &Facts<'_>) -> Vec<Metric> {
+fn of_moves(moves: &[MoveSample]) -> Vec<Metric> {
     let mut size = Vec::new();
     let mut copied = Vec::new();
     let mut failed = Vec::new();
     let mut states = Vec::new();
-    for vg in &facts.vgs {
-        for of in vg.move_indices() {
-            let Some(record) = vg.vg.move_at(of) else { continue };
-            let parts = vg.vg.parts_of(of);
-            let labels = format!(
-                "{},{},{},{}",
-                label("vg", vg.vg.name().as_str()),
-                label("move", &record.uuid.to_string()),
-                label("source", &vg.side(parts.iter(), |part| part.source.pv).join(" ")),
-                label("destination", &vg.side(parts.iter(), |part| part.destination.pv).join(" ")),
-            );
-            let extents = parts.iter().map(|part| part.count.0).sum();
-            size.push((labels.clone(), bytes(vg, Extents(extents))));
-            if let Some(copy) = vg.copy(of) {
-                copied.push((labels.clone(), copy.bytes_done));
-                failed.push((labels.clone(), u64::from(copy.failed.is_some())));
-            }
-            for (state, word) in STATES {
-                let labels = format!("{labels},{}", label("state", word));
-                states.push((labels, u64::from(record.state == *state)));
-            }
+    for one in moves {
+        let labels = format!(
+            "{},{},{},{}",
+            label("vg", &one.vg),
+            label("move", &one.of.to_string()),
+            label("source", &one.source),
+            label("destination", &one.destination),
+        );
+        size.push((labels.clone(), one.bytes));
+        if let Some(copy) = one.copy {
+            copied.push((labels.clone(), copy.bytes_done));
+            failed.push((labels.clone(), u64::from(copy.failed.is_some())));
+        }
+        for (state, word) in STATES {
+            let labels = format!("{labels},{}", label("state", word));
+            states.push((labels, u64::from(one.state == *state)));
         }
     }
     vec![
-        Metric {
-            name: "lvshift_move_size_bytes",
-            help: "Bytes that the move moves.",
-            samples: size,
-        },
-        Metric {
-            name: "lvshift_move_copied_bytes",
-            help: "Bytes that are equal on both sides; only while it copies and its devices are there.",
-            samples: copied,
-        },
-        Metric {
-            name: "lvshift_move_failed",
-            help: "1 if a side of the move has failed, which undoes it.",
-            samples: failed,
-        },
-        Metric {
-            name: "lvshift_move_state",
-            help: "1 for the recorded state of the move, 0 for the others.",
-            samples: states,
-        },
+        gauge("lvshift_move_size_bytes", "Bytes that the move moves.", size),
+        gauge(
+            "lvshift_move_copied_bytes",
+            "Bytes that are equal on both sides, only while it copies and its devices are there. \
+             deriv() of it is the rate.",
+            copied,
+        ),
+        gauge(
+            "lvshift_move_failed",
+            "1 if a side of the move has failed, which undoes it.",
+            failed,
+        ),
+        gauge(
+            "lvshift_move_state",
+            "1 for the recorded state of the move, 0 for the others.",
+            states,
+        ),
+    ]
+}
+
+/// What the kernel counts: a rate of the seconds over that of the requests is the mean latency.
+fn of_lvs(facts: &Facts<'_>, others: &[LvSample]) -> Vec<Metric> {
+    let mut all = others.to_vec();
+    for vg in &facts.vgs {
+        for (lv, active) in vg.vg.lvs().iter().zip(&vg.active) {
+            let stat = active.as_ref().and_then(|active| sysfs::stat(active.number));
+            let names = (vg.vg.name().as_str().to_owned(), lv.name.as_str().to_owned());
+            all.extend(stat.map(|stat| LvSample { vg: names.0, lv: names.1, stat }));
+        }
+    }
+    let counter = |name, help, value: &dyn Fn(&Stat) -> String| {
+        let labels = |one: &LvSample| format!("{},{}", label("vg", &one.vg), label("lv", &one.lv));
+        let samples = all.iter().map(|one| (labels(one), value(&one.stat))).collect();
+        Metric { name, help, kind: "counter", samples }
+    };
+    let seconds = |ms: u64| format!("{}.{:03}", ms / 1000, ms % 1000);
+    vec![
+        counter("lvshift_lv_reads_total", "Reads that the LV has answered.", &|stat| {
+            stat.reads.to_string()
+        }),
+        counter("lvshift_lv_read_seconds_total", "What they took together.", &|stat| {
+            seconds(stat.read_ms)
+        }),
+        counter("lvshift_lv_writes_total", "Writes that the LV has answered.", &|stat| {
+            stat.writes.to_string()
+        }),
+        counter("lvshift_lv_write_seconds_total", "What they took together.", &|stat| {
+            seconds(stat.write_ms)
+        }),
     ]
 }
 

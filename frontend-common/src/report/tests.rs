@@ -4,10 +4,11 @@ mod habits;
 
 use std::path::PathBuf;
 
-use lvshift_core::metadata::{Area, Change, MoveRequest, Name, Place, Policy, Pv, Run};
+use lvshift_core::metadata::{Area, Change, MoveRequest, MoveState, Name, Place, Policy, Pv, Run};
 use lvshift_core::units::{DeviceNumber, ExtentSize, Extents, Pe, PvIndex, Sectors, Uuid};
 
 use super::*;
+use crate::device::sysfs;
 use crate::front_end::{ActiveLv, CopyStatus};
 use crate::vg::Vg;
 
@@ -287,12 +288,28 @@ fn help_lists_every_field_with_words() {
 #[test]
 fn metrics_of_a_move_and_a_missing_pv() {
     let vg = moving(Some(Change::Begin));
-    let text = metrics(&facts(&vg));
+    let one = MoveSample {
+        vg: "lvg".into(),
+        of: Uuid([3; 16]),
+        source: "/dev/vdc".into(),
+        destination: "/dev/vde".into(),
+        state: MoveState::Copying,
+        driven: true,
+        bytes: 83886080,
+        copy: Some(CopyStatus { bytes_done: 20971520, ..CopyStatus::default() }),
+    };
+    let stat = sysfs::Stat { reads: 5, read_ms: 1250, writes: 7, write_ms: 3 };
+    let lv = LvSample { vg: "lvg".into(), lv: "home".into(), stat };
+    let text = metrics(&facts(&vg), &[one], &[lv]);
     for line in [
         "lvshift_vg_missing_pvs{vg=\"vg0\"} 1",
         "lvshift_vg_size_bytes{vg=\"vg0\"} 4278190080",
         "lvshift_vg_moves_driven{vg=\"vg0\"} 0",
+        "lvshift_vg_moves_driven{vg=\"lvg\"} 1",
         "# TYPE lvshift_move_copied_bytes gauge",
+        "lvshift_lv_reads_total{vg=\"lvg\",lv=\"home\"} 5",
+        "lvshift_lv_read_seconds_total{vg=\"lvg\",lv=\"home\"} 1.250",
+        "lvshift_lv_write_seconds_total{vg=\"lvg\",lv=\"home\"} 0.003",
     ] {
         assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
     }
@@ -303,7 +320,7 @@ fn metrics_of_a_move_and_a_missing_pv() {
         );
     };
     of_move(
-        "lvshift_move_size_bytes{vg=\"vg0\",move=",
+        "lvshift_move_size_bytes{vg=\"lvg\",move=",
         "source=\"/dev/vdc\",destination=\"/dev/vde\"} 83886080",
     );
     of_move("lvshift_move_copied_bytes{", "} 20971520");

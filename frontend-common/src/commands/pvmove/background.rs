@@ -11,6 +11,7 @@ use crate::cli::values::OrNone;
 use crate::error::{Error, Kind, Result};
 use crate::factor;
 use crate::lock::run_directory;
+use crate::pause;
 use crate::systemd;
 
 /// Starts the process that goes on, and says how to follow it.
@@ -21,6 +22,7 @@ pub(super) fn leave(
     source: String,
 ) -> Result<()> {
     let program = context.program;
+    pause::forget(name)?;
     let cannot = |error: std::io::Error| {
         Error::new(Kind::Kernel, "the background process could not be started")
             .because(error)

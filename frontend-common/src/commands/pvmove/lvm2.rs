@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
-use lvshift_core::units::{Sectors, Uuid};
+use lvshift_core::units::{SECTOR_SIZE, Sectors, Uuid};
 
 use super::super::Context;
 use super::super::driven::{driver, is_driven};
@@ -13,7 +13,7 @@ use super::super::place::policy;
 use super::around::{Around, Unreadable};
 use super::file::{self, FileSystem};
 use super::rounds::{Asked, Rounds, in_rounds};
-use super::{Ended, Way, background, tell};
+use super::{Ended, Way, background, estimate, tell};
 use crate::cli::pv_args::Pvmove;
 use crate::cli::spec::PvSpec;
 use crate::cli::values::AllocPolicy;
@@ -27,8 +27,10 @@ use crate::lvm2::tools::Lvm;
 use crate::lvm2::vg::LvmVg;
 use crate::lvm2::{self, id};
 use crate::output;
+use crate::pause;
 use crate::progress::Event;
 use crate::signature;
+use crate::size::Units;
 
 /// The VG of the PV at this path, if it is one of LVM2's.
 pub(super) fn vg_of(path: &Path) -> Result<Option<(LvmVg, String)>> {
@@ -101,10 +103,10 @@ pub(super) fn begin(
     let driven = is_driven(vg.uuid());
     if context.test {
         if interrupted.is_empty() {
+            context.front_end.lvm2()?.check()?;
             let planned = plan(args, source, &vg, key)?;
             check_kinds(context, &vg, &planned)?;
-            announce(context, args, &vg, &planned);
-            context.say("pvmove: with --test nothing was changed; the source was not read");
+            show(context, &vg, &planned)?;
         } else {
             let device = source.device.display();
             context.say(format!(
@@ -242,7 +244,11 @@ fn drive(
     way: Way,
     moves: &[Uuid],
 ) -> Result<Ended> {
-    tell(context, args, |front_end, options| {
+    if !args.detached {
+        pause::forget(vg.name())?;
+    }
+    let name = vg.name().to_owned();
+    tell(context, args, &name, |front_end, options| {
         let mapper = front_end.lvm2()?;
         match way {
             Way::Run | Way::CarryOn => lvm2::run(vg, mapper, moves, options),
@@ -485,6 +491,58 @@ fn file_system(vg: &LvmVg, lv: &str) -> Option<FileSystem> {
     FileSystem::of(&head)
 }
 
+/// `--test`: what would be moved where, the room that is left then, and how long it takes.
+fn show(context: &Context<'_>, vg: &LvmVg, planned: &[Planned]) -> Result<()> {
+    for line in lines(vg, planned) {
+        context.say(line);
+    }
+    let parts: Vec<_> = planned.iter().flat_map(|planned| &planned.parts).collect();
+    let extents: u64 = parts.iter().map(|part| u64::from(part.count)).sum();
+    let extent = u64::from(vg.text().extent_size());
+    let size = |extents: u64| Units::default().show(Sectors(extents * extent));
+    let count = planned.len();
+    context.say(format!("pvmove: {} in {extents} extents, {count} moves", size(extents)));
+    let model = Model::of(vg.text())?;
+    let logs = planned.iter().map(|planned| (&planned.log.0.of, planned.log.1));
+    let taken: Vec<(&String, u32)> =
+        parts.iter().map(|part| (&part.destination.of, part.count)).chain(logs).collect();
+    for key in lvm2::each(taken.iter().map(|(key, _)| (*key).clone())) {
+        let here = taken.iter().filter(|(of, _)| **of == key).map(|(_, count)| u64::from(*count));
+        let left = model.free(&key).saturating_sub(here.sum());
+        context.say(format!("pvmove: {} would be left free on {}", size(left), vg.path_of(&key)));
+    }
+    let first = parts.first().and_then(|part| {
+        let start = vg.text().sector_of(&part.source)?;
+        let device = &vg.members().get(&part.source.of)?.device;
+        Some((device, start..start + u64::from(part.count) * extent))
+    });
+    if let Some((device, sectors)) = first {
+        let time = estimate::sentence(device, sectors, extents * extent * SECTOR_SIZE);
+        context.say(format!("pvmove: {time}"));
+    }
+    context.say(
+        "pvmove: with --test nothing was changed; sectors that cannot be read were not looked for",
+    );
+    Ok(())
+}
+
+/// What goes where.
+fn lines(vg: &LvmVg, planned: &[Planned]) -> Vec<String> {
+    let line = |part: &crate::lvm2::text::Part| {
+        format!(
+            "{}/{}: {} extents from {}:{} to {}:{}",
+            vg.name(),
+            part.lv,
+            part.count,
+            vg.path_of(&part.source.of),
+            part.source.extent,
+            vg.path_of(&part.destination.of),
+            part.destination.extent
+        )
+    };
+    planned.iter().flat_map(|planned| &planned.parts).map(line).collect()
+}
+
 fn announce(context: &Context<'_>, args: &Pvmove, vg: &LvmVg, planned: &[Planned]) {
     let extents: u64 =
         planned.iter().flat_map(|planned| &planned.parts).map(|part| u64::from(part.count)).sum();
@@ -498,16 +556,7 @@ fn announce(context: &Context<'_>, args: &Pvmove, vg: &LvmVg, planned: &[Planned
         output::out(&format!("{}\n", crate::report::to_json(&event)));
         return;
     }
-    for part in planned.iter().flat_map(|planned| &planned.parts) {
-        context.detail(format!(
-            "{}/{}: {} extents from {}:{} to {}:{}",
-            vg.name(),
-            part.lv,
-            part.count,
-            vg.path_of(&part.source.of),
-            part.source.extent,
-            vg.path_of(&part.destination.of),
-            part.destination.extent
-        ));
+    for line in lines(vg, planned) {
+        context.detail(line);
     }
 }

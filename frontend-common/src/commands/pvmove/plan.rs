@@ -2,14 +2,14 @@
 //! they are written.
 
 use lvshift_core::metadata::{Area, Change, MoveRequest, PlanError};
-use lvshift_core::units::{Extents, LvIndex, MoveIndex, PvIndex, Uuid};
+use lvshift_core::units::{Extents, LvIndex, MoveIndex, PvIndex, SECTOR_SIZE, Uuid};
 
 use super::super::Context;
 use super::super::blocks;
 use super::super::lookup::{self, full_name, pv_path, refuse};
 use super::super::place::{no_room, policy};
 use super::around::Around;
-use super::{announce, readable};
+use super::{announce, estimate, readable};
 use crate::cli::pv_args::Pvmove;
 use crate::cli::spec::PvSpec;
 use crate::cli::values::AllocPolicy;
@@ -180,8 +180,26 @@ pub(super) fn show(
         let left = size(plan.free_extents(pv));
         context.say(format!("pvmove: {left} would be left free on {}", pv_path(open, pv)));
     }
-    context.say("pvmove: with --test nothing was changed; the source was not read");
+    if let Some(time) = time(&plan, open, first) {
+        context.say(format!("pvmove: {time}"));
+    }
+    context.say(
+        "pvmove: with --test nothing was changed; sectors that cannot be read were not looked for",
+    );
     Ok(())
+}
+
+/// How long it takes, from where the first move begins.
+fn time(plan: &Vg, open: &OpenVg, first: usize) -> Option<String> {
+    let size = u64::from(plan.extent_size().sectors());
+    let moves = (first..plan.moves().len()).filter_map(|at| u16::try_from(at).ok().map(MoveIndex));
+    let parts: Vec<_> = moves.flat_map(|of| plan.parts_of(of)).collect();
+    let all: u64 = parts.iter().map(|part| u64::from(part.count.0) * size).sum();
+    let part = parts.first()?;
+    let start = plan.pv(part.source.pv)?.pe_start.0 + u64::from(part.source.pe.0) * size;
+    let device = &open.members().get(part.source.pv)?.pv.device;
+    let sectors = start..start + u64::from(part.count.0) * size;
+    Some(estimate::sentence(device, sectors, all * SECTOR_SIZE))
 }
 
 fn only_lv(vg: &Vg, text: &str) -> Result<LvIndex> {

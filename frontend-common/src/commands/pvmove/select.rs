@@ -21,6 +21,14 @@ pub(super) fn vg_of(device: &Path) -> Result<String> {
     }
 }
 
+/// The same, whoever's the PV is.
+pub(super) fn vg_of_either(device: &Path) -> Result<String> {
+    match super::lvm2::vg_of(device)? {
+        Some((vg, _)) => Ok(vg.name().to_owned()),
+        None => vg_of(device),
+    }
+}
+
 /// Whether a VG of this name is LVM2's and none is ours.
 pub(super) fn is_not_ours(name: &str) -> Result<bool> {
     let ours = OpenVg::names(&Scan::run()?);

@@ -3,10 +3,10 @@
 use super::super::Context;
 use super::super::driven::is_driven;
 use crate::error::Result;
-use crate::lvm2;
 use crate::lvm2::text::{Record, State};
 use crate::lvm2::tools::Lvm;
 use crate::lvm2::vg::LvmVg;
+use crate::lvm2::{self, each};
 use crate::report::{ForeignRow, Interrupted, Noun, Wanted, state_word};
 
 /// What LVM2 knows nothing of.
@@ -129,17 +129,6 @@ fn sources(moving: &Moving, record: &Record) -> Vec<String> {
 
 fn destinations(moving: &Moving, record: &Record) -> Vec<String> {
     each(record.parts.iter().map(|part| moving.vg.path_of(&part.destination.of)))
-}
-
-/// Each once, in order.
-fn each(words: impl Iterator<Item = String>) -> Vec<String> {
-    let mut all: Vec<String> = Vec::new();
-    words.for_each(|word| {
-        if !all.contains(&word) {
-            all.push(word);
-        }
-    });
-    all
 }
 
 /// Puts the moves of a VG into its rows.

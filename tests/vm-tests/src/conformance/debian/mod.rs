@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::guest::Guest;
-use crate::scenario::{Disk, Frontend, Scenario};
+use crate::scenario::{Disk, DiskLimit, Frontend, Scenario};
 
 /// One list a file.
 pub(super) const LISTS: &[&[Scenario]] =
@@ -26,6 +26,9 @@ const IN_DEBIAN: Scenario = Scenario {
     ..Scenario::DEFAULT
 };
 
+/// A disk onto which a move takes its time, over a boot, too.
+const LATE: DiskLimit = DiskLimit { mib: 4, requests: 400 };
+
 /// How long something that nobody waits for may take.
 const SOON: Duration = Duration::from_secs(90);
 /// The longest that the machine may take to shut down. Without lvshift it takes some 5 s, and on a busy
@@ -39,7 +42,7 @@ fn install(guest: &Guest) -> Result<()> {
     apt(guest, &["install", "-y", "/var/tmp/lvshift_0_amd64.deb"])?;
     ensure!(guest.run(guest.frontend().binary(), &["--version"])?.status == Some(0), "no program");
     if guest.frontend() == Frontend::Ublk {
-        guest.sh("sed -i 's/^VGS_ON_UBLK=.*/VGS_ON_UBLK=\"vg0\"/' /etc/default/lvshift")?;
+        guest.sh("sed -i 's/^VGS_ON_UBLK=.*/VGS_ON_UBLK=\"vg0 data-vg\"/' /etc/default/lvshift")?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::scenario::{Frontend, Scenario};
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "abort-mid-copy",
-        about: "--abort in mid-copy, then the same move again",
+        about: "--abort in mid-copy, then the same move again; --watch follows both to their ends",
         disks: fixture::TWO,
         run: mid_copy,
         ..Scenario::DEFAULT
@@ -48,22 +48,37 @@ fn mid_copy(guest: &mut Guest) -> Result<()> {
     for source in [&[][..], &[rig.pv(1)]] {
         let moving = rig.spawn_move(&[&rig.pv(1), &rig.pv(2)])?;
         rig.wait_for_mid_copy()?;
+        let watch = watch(guest)?;
         let mut args = vec!["--abort"];
         args.extend(source.iter().map(String::as_str));
         rig.pvmove(&args)?.ok()?;
         let run = moving.wait(fixture::HANG)?.fails_with(5)?;
         ensure!(run.stderr.contains("asked for"), "does not say why: {run}");
+        let told = watch.wait(fixture::HANG)?.fails_with(5)?.stdout_has(r#""state":"copying""#)?;
+        told.stderr_has("undone")?;
         fixture::served(&writer)?;
         rig.at_rest()?;
         rig.lies("lv", &[(1, 0, 20)])?;
     }
+    let moving = rig.spawn_move(&[&rig.pv(1), &rig.pv(2)])?;
+    rig.wait_for_mid_copy()?;
+    let watch = watch(guest)?;
     rig.full_speed(&mut slow)?;
-    rig.pvmove(&[&rig.pv(1), &rig.pv(2)])?.ok()?;
+    moving.wait(fixture::HANG)?.ok()?;
+    watch.wait(fixture::HANG)?.ok()?.stdout_has(r#""outcome":"moved""#)?;
     rig.lies("lv", &[(2, 0, 20)])?;
     fixture::served(&writer)?;
     writer.stop()?.clean()?;
     rig.at_rest()?;
     rig.reads_from_its_places("lv")
+}
+
+/// Follows what is moving, and has seen it copy.
+fn watch(guest: &Guest) -> Result<Background> {
+    let watch = guest.spawn(&["pvmove", "--watch", "--json", "-i", "0"])?;
+    let seen = || Ok(watch.stdout().contains(r#""event":"progress""#));
+    guest.wait_for("the copy is watched", fixture::HANG, seen)?;
+    Ok(watch)
 }
 
 fn after_crash(guest: &mut Guest) -> Result<()> {
