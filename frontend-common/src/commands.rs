@@ -1,6 +1,7 @@
 //! What the commands do: one file for each command or noun. Each refuses all that can be refused
 //! before it writes anything.
 
+mod autoactivation;
 mod blocks;
 mod chosen;
 mod context;

@@ -52,6 +52,20 @@ fn check_flags(flags: u32) -> Result<(), RecordError> {
     if flags.is_empty() { Ok(()) } else { Err(RecordError::UnknownFlags { flags }) }
 }
 
+/// The one flag that VGs and LVs have.
+fn no_autoactivation(flags: u32) -> Result<bool, RecordError> {
+    let flag = RecordFlags::NO_AUTOACTIVATION;
+    check_flags(flags & !flag.bits())
+        .map_err(|_| RecordError::UnknownFlags { flags: RecordFlags::from_bits_retain(flags) })?;
+    Ok(RecordFlags::from_bits_retain(flags).contains(flag))
+}
+
+fn flags(no_autoactivation: bool) -> [u8; 4] {
+    let flags =
+        if no_autoactivation { RecordFlags::NO_AUTOACTIVATION } else { RecordFlags::empty() };
+    flags.bits().to_le_bytes()
+}
+
 fn check_reserved(zero: bool) -> Result<(), RecordError> {
     if zero { Ok(()) } else { Err(RecordError::ReservedNotZero) }
 }

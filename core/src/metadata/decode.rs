@@ -50,6 +50,7 @@ impl<S: Store> Vg<S> {
         let sectors = payload.vg.extent_size;
         self.extent_size = ExtentSize::new(sectors).ok_or(Invalid::ExtentSize { sectors })?;
         self.system_id = system_id(&payload.vg.system_id)?;
+        self.no_autoactivation = payload.vg.no_autoactivation;
         fill(&mut self.pvs, payload.pvs, Records::Pv, |bytes, _| Ok(pv(PvRecord::decode(bytes)?)))?;
         fill(&mut self.lvs, payload.lvs, Records::Lv, |bytes, index| {
             let record = LvRecord::decode(bytes)?;
@@ -57,6 +58,7 @@ impl<S: Store> Vg<S> {
                 uuid: record.uuid,
                 name: name(&record.name, Records::Lv, index)?,
                 le_count: Extents(record.le_count),
+                no_autoactivation: record.no_autoactivation,
             })
         })?;
         fill(&mut self.segments, payload.segments, Records::Segment, |bytes, _| {

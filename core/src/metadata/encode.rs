@@ -52,7 +52,13 @@ impl<S: Store> Vg<S> {
         }
         for ((lv, bytes), index) in self.lvs.iter().zip(out.lvs).zip(0..) {
             let name = raw_name(&lv.name, Records::Lv, index)?;
-            LvRecord { uuid: lv.uuid, name, le_count: lv.le_count.0 }.encode(bytes);
+            LvRecord {
+                uuid: lv.uuid,
+                name,
+                le_count: lv.le_count.0,
+                no_autoactivation: lv.no_autoactivation,
+            }
+            .encode(bytes);
         }
         for (segment, bytes) in self.segments.iter().zip(out.segments) {
             SegmentRecord {
@@ -112,6 +118,7 @@ impl<S: Store> Vg<S> {
             move_count: counts.moves,
             part_count: counts.parts,
             system_id: raw_system_id(self.system_id.as_ref())?,
+            no_autoactivation: self.no_autoactivation,
         })
     }
 }

@@ -60,7 +60,7 @@ impl<S: Store> Vg<S> {
         }
         let le_count = self.check_runs(0, runs)?;
         let lv = LvIndex(u16::try_from(self.lvs.len()).map_err(|_| LvError::NoSuchLv)?);
-        let _ = self.lvs.push(Lv { uuid, name, le_count }); // Not full.
+        let _ = self.lvs.push(Lv { uuid, name, le_count, no_autoactivation: false }); // Not full.
         self.append_runs(lv, 0, runs);
         Ok(lv)
     }
@@ -91,6 +91,31 @@ impl<S: Store> Vg<S> {
             return Err(LvError::NameTaken);
         }
         entry.name = name;
+        Ok(())
+    }
+
+    /// Whether an LV is activated because the disks of its VG have appeared.
+    pub fn autoactivates(&self, lv: LvIndex) -> bool {
+        !self.no_autoactivation && self.lv(lv).is_some_and(|lv| !lv.no_autoactivation)
+    }
+
+    /// Says that of all LVs of the VG.
+    pub fn set_autoactivation(&mut self, wanted: bool) {
+        self.no_autoactivation = !wanted;
+    }
+
+    /// Whether the VG itself says so.
+    pub fn autoactivation(&self) -> bool {
+        !self.no_autoactivation
+    }
+
+    /// Says that of one LV.
+    ///
+    /// # Errors
+    /// [`LvError::NoSuchLv`].
+    pub fn set_autoactivation_of(&mut self, lv: LvIndex, wanted: bool) -> Result<(), LvError> {
+        let entry = self.lvs.get_mut(lv.index()).ok_or(LvError::NoSuchLv)?;
+        entry.no_autoactivation = !wanted;
         Ok(())
     }
 

@@ -56,6 +56,8 @@ pub struct Lv {
     pub name: Name,
     /// How many extents it has; its segments cover exactly these.
     pub le_count: Extents,
+    /// It is activated when somebody asks for it, and not because the disks of its VG appeared.
+    pub no_autoactivation: bool,
 }
 
 /// A run of logical extents of one LV on consecutive physical extents of one PV.
@@ -151,6 +153,8 @@ pub struct Vg<S: Store = Fixed> {
     pub(super) extent_size: ExtentSize,
     /// The host that it belongs to.
     pub(super) system_id: Option<SystemId>,
+    /// Its LVs are activated when somebody asks for them alone.
+    pub(super) no_autoactivation: bool,
     pub(super) pvs: S::Pvs,
     pub(super) lvs: S::Lvs,
     /// Sorted by LV, then by first extent.
@@ -178,6 +182,7 @@ impl<S: Store> Vg<S> {
             sequence: 0,
             extent_size: ExtentSize::DEFAULT,
             system_id: None,
+            no_autoactivation: false,
             pvs: S::Pvs::EMPTY,
             lvs: S::Lvs::EMPTY,
             segments: S::Segments::EMPTY,
@@ -194,6 +199,7 @@ impl<S: Store> Vg<S> {
         self.sequence = 0;
         self.extent_size = ExtentSize::DEFAULT;
         self.system_id = None;
+        self.no_autoactivation = false;
         self.pvs.clear();
         self.lvs.clear();
         self.segments.clear();

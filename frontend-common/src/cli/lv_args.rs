@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::spec::PvSpec;
-use super::values::{AllocPolicy, YesNo};
+use super::values::{Activate, AllocPolicy, YesNo};
 use crate::size::{ExtentsArg, SignedSize, Size};
 
 /// `lvcreate`.
@@ -30,6 +30,9 @@ pub struct Lvcreate {
     /// y: make its device at once; n: do not.
     #[arg(short, long, value_name = "y|n", default_value = "y")]
     pub activate: YesNo,
+    /// Whether it is activated when the PVs of its VG appear, as at boot [default: y].
+    #[arg(long, value_name = "y|n")]
+    pub setautoactivation: Option<YesNo>,
     /// y: zero its first 4 KiB, so that nothing old is found there; n: leave all as it is.
     #[arg(short = 'Z', long, value_name = "y|n")]
     pub zero: Option<YesNo>,
@@ -147,9 +150,13 @@ pub struct Lvrename {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples: lvchange -a y vg0/home\n          lvchange -an vg0")]
 pub struct Lvchange {
-    /// y: make the LVs' devices; n: take them away.
-    #[arg(short, long, value_name = "y|n", required_unless_present = "refresh")]
-    pub activate: Option<YesNo>,
+    /// y: make the LVs' devices; ay: of those that are to be activated at boot; n: take them away.
+    #[arg(short, long, value_name = "y|ay|n",
+        required_unless_present_any = ["refresh", "setautoactivation"])]
+    pub activate: Option<Activate>,
+    /// Whether they are activated when the PVs of their VG appear, as at boot.
+    #[arg(long, value_name = "y|n", conflicts_with_all = ["activate", "refresh"])]
+    pub setautoactivation: Option<YesNo>,
     /// Make links that are missing.
     #[arg(long)]
     pub refresh: bool,

@@ -25,6 +25,23 @@ impl std::str::FromStr for YesNo {
     }
 }
 
+/// What `-a` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Activate {
+    /// To have devices, or to have none.
+    pub on: bool,
+    /// Only what is to be activated by itself: `-aay`, which LVM's boot says.
+    pub by_itself: bool,
+}
+
+impl FromStr for Activate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Activate, String> {
+        Ok(Activate { on: YesNo::from_str(text)?.0, by_itself: text == "ay" })
+    }
+}
+
 /// How reports are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {

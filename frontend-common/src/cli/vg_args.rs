@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::YesNo;
+use super::values::{Activate, YesNo};
 use crate::size::Size;
 
 /// `vgcreate`.
@@ -20,8 +20,8 @@ pub struct Vgcreate {
     /// Taken for LVM's sake.
     #[command(flatten)]
     pub format: FormatArgs,
-    /// y, which it is: the VG is activated when its PVs appear. n is refused.
-    #[arg(long, value_name = "y|n", hide = true)]
+    /// Whether its LVs are activated when its PVs appear, as at boot [default: y].
+    #[arg(long, value_name = "y|n")]
     pub setautoactivation: Option<YesNo>,
     /// Taken for LVM's sake: every LV has its own policy.
     #[arg(long, hide = true)]
@@ -94,9 +94,13 @@ pub struct Vgremove {
     after_help = "Examples: vgchange -a y\n          vgchange -an vg0\n          vgchange --systemid \"$(cat /etc/machine-id)\" --force vg0"
 )]
 pub struct Vgchange {
-    /// y: make the LVs' devices; n: take them away.
-    #[arg(short, long, value_name = "y|n", required_unless_present_any = ["refresh", "systemid"])]
-    pub activate: Option<YesNo>,
+    /// y: make the LVs' devices; ay: of those that are to be activated at boot; n: take them away.
+    #[arg(short, long, value_name = "y|ay|n",
+        required_unless_present_any = ["refresh", "systemid", "setautoactivation"])]
+    pub activate: Option<Activate>,
+    /// Whether its LVs are activated when its PVs appear, as at boot.
+    #[arg(long, value_name = "y|n", conflicts_with_all = ["activate", "refresh", "systemid"])]
+    pub setautoactivation: Option<YesNo>,
     /// Make links that are missing.
     #[arg(long)]
     pub refresh: bool,

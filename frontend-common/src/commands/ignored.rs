@@ -25,21 +25,6 @@ pub(super) fn check_format(args: &FormatArgs) -> Result<()> {
     Err(refuse(Kind::Unsupported, what).next("leave --dataalignment out, or ask for a part of it"))
 }
 
-/// A VG is activated when its PVs appear.
-///
-/// # Errors
-/// `Kind::Unsupported` for n.
-pub(super) fn check_autoactivation(wanted: Option<YesNo>) -> Result<()> {
-    if wanted.is_none_or(|wanted| wanted.0) {
-        return Ok(());
-    }
-    Err(refuse(
-        Kind::Unsupported,
-        "no VG or LV keeps a flag that it is not to be activated at boot",
-    )
-    .next("list it under VGS_NOT_AT_BOOT in /etc/default/lvshift"))
-}
-
 /// No LV has the flag.
 ///
 /// # Errors
@@ -68,8 +53,6 @@ mod tests {
         for size in ["16m", "3m", "0"] {
             assert_eq!(aligned(size).expect_err(size).kind, Kind::Unsupported);
         }
-        assert!(check_autoactivation(Some(YesNo(true))).is_ok());
-        assert!(check_autoactivation(Some(YesNo(false))).is_err());
         assert!(check_activation_skip(Some(YesNo(false))).is_ok());
         assert!(check_activation_skip(Some(YesNo(true))).is_err());
     }

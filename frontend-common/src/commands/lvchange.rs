@@ -3,6 +3,7 @@
 use lvshift_core::units::Uuid;
 
 use super::Context;
+use super::autoactivation;
 use super::chosen::look_up;
 use super::lookup::{self, chosen};
 use super::scans::refresh;
@@ -10,6 +11,7 @@ use super::take_down::take_down;
 use super::vgsystemid;
 use crate::activation;
 use crate::cli::lv_args::Lvchange;
+use crate::cli::values::Activate;
 use crate::cli::vg_args::Vgchange;
 use crate::error::Result;
 use crate::system_id;
@@ -18,8 +20,16 @@ use crate::vg::{Hold, OpenVg};
 pub(super) fn lvs(context: &mut Context<'_>, args: &Lvchange) -> Result<()> {
     for of_vg in look_up(&args.lvs)? {
         let (mut open, uuids) = of_vg.lock()?;
+        if let Some(wanted) = args.setautoactivation {
+            autoactivation::of_lvs(&mut open, &uuids, wanted.0)?;
+            for lv in uuids.iter().filter_map(|lv| open.vg().lv_by_uuid(*lv)) {
+                let name = lookup::full_name(open.vg(), lv);
+                context.say(format!("Logical volume {name} changed."));
+            }
+            continue;
+        }
         match args.activate {
-            Some(activate) => change(context, &mut open, &uuids, activate.0)?,
+            Some(activate) => change(context, &mut open, uuids, activate)?,
             None => refresh(context, &mut open),
         }
     }
@@ -53,18 +63,28 @@ pub(super) fn vgs(context: &mut Context<'_>, args: &Vgchange) -> Result<()> {
             }
         };
         let uuids: Vec<Uuid> = open.vg().lvs().iter().map(|lv| lv.uuid).collect();
+        if let Some(wanted) = args.setautoactivation {
+            match autoactivation::of_vg(&mut open, wanted.0) {
+                Ok(()) => {
+                    let name = open.vg().name();
+                    context.say(format!("Volume group \"{name}\" successfully changed"));
+                }
+                Err(error) => context.fail(&error),
+            }
+            continue;
+        }
         let Some(activate) = args.activate else {
             refresh(context, &mut open);
             continue;
         };
         if let (true, true, Err(error)) =
-            (activate.0, args.vgs.is_empty(), system_id::check(open.vg()))
+            (activate.on, args.vgs.is_empty(), system_id::check(open.vg()))
         {
             // This one was not asked for.
             context.warn_of(&error);
             continue;
         }
-        if let Err(error) = change(context, &mut open, &uuids, activate.0) {
+        if let Err(error) = change(context, &mut open, uuids, activate) {
             context.fail(&error);
         }
         let indices = chosen(&open, &[])?;
@@ -82,14 +102,15 @@ pub(super) fn vgs(context: &mut Context<'_>, args: &Vgchange) -> Result<()> {
 fn change(
     context: &mut Context<'_>,
     open: &mut OpenVg,
-    lvs: &[Uuid],
-    activate: bool,
+    lvs: Vec<Uuid>,
+    activate: Activate,
 ) -> Result<()> {
-    if activate {
+    let lvs = if activate.by_itself { autoactivation::among(open.vg(), lvs) } else { lvs };
+    if activate.on && !lvs.is_empty() {
         context.front_end.check_kernel(false)?;
     }
-    for lv in lvs {
-        let done = if activate {
+    for lv in &lvs {
+        let done = if activate.on {
             activation::activate(open, context.front_end, *lv).map(|(device, notes)| {
                 context.detail(format!("{} is {}", device.node.display(), device.number));
                 notes

@@ -81,8 +81,10 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvcreate) -> Result<()> {
     }
     let uuid = lookup::fresh();
     open.commit(|vg| {
-        vg.add_lv(uuid, name.clone(), &runs)
-            .map_err(|e| refuse(Kind::State, format!("LV {name} cannot be made")).because(e))
+        let cannot = |e| refuse(Kind::State, format!("LV {name} cannot be made")).because(e);
+        let lv = vg.add_lv(uuid, name.clone(), &runs).map_err(cannot)?;
+        let by_itself = args.setautoactivation.is_none_or(|wanted| wanted.0);
+        vg.set_autoactivation_of(lv, by_itself).map_err(cannot)
     })?;
     if activate {
         let signatures = args.wipesignatures.map_or(zero, |wipe| wipe.0);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use lvshift_core::units::{ExtentSize, PvIndex, Uuid};
 
 use super::Context;
+use super::autoactivation;
 use super::chosen::{self, Chosen};
 use super::ignored;
 use super::lookup::{self, pv_path, refuse};
@@ -21,7 +22,6 @@ use crate::vg::{Hold, OpenVg};
 
 pub(super) fn create(context: &mut Context<'_>, args: &Vgcreate) -> Result<()> {
     ignored::check_format(&args.format)?;
-    ignored::check_autoactivation(args.setautoactivation)?;
     let name = lookup::name(&lookup::vg_name(&args.vg)?)?;
     let sectors = args.extent_size.0.0;
     let size = u32::try_from(sectors).ok().and_then(ExtentSize::new).ok_or_else(|| {
@@ -42,7 +42,10 @@ pub(super) fn create(context: &mut Context<'_>, args: &Vgcreate) -> Result<()> {
         Some(id) => Some(system_id::parse_id(id)?),
         None => system_id::local()?,
     };
-    OpenVg::create(name.clone(), size, host, &paths(&args.devices))?;
+    let mut open = OpenVg::create(name.clone(), size, host, &paths(&args.devices))?;
+    if let Some(wanted) = args.setautoactivation.filter(|wanted| !wanted.0) {
+        autoactivation::of_vg(&mut open, wanted.0)?;
+    }
     context.say(format!("Volume group \"{name}\" successfully created"));
     Ok(())
 }

@@ -119,6 +119,7 @@ pub(super) static FIELDS: &[Field] = &[
     field(Vg, "vg_shared", "Shared", "nothing: a VG is one host's", |_| Value::Word(None)),
     field(Vg, "vg_lock_type", "VLockType", "none", |r| or_empty(r.vg.map(|_| Value::text("none")))),
     field(Vg, "vg_systemid", "System ID", "the host that it belongs to", vg::system_id),
+    field(Vg, "vg_autoactivation", "Auto", "`enabled` if it is activated at boot", vg::autoactivation),
     field(Vg, "vg_profile", "VProfile", "nothing: there are no profiles here", empty),
     field(Vg, "vg_tags", "VG Tags", "nothing: there are no tags here", empty),
 
@@ -131,6 +132,7 @@ pub(super) static FIELDS: &[Field] = &[
     field(Lv, "lv_dm_path", "DMPath", "its device-mapper node", lv::dm_path),
     field(Lv, "lv_layout", "Layout", "linear", lv::layout),
     field(Lv, "lv_role", "Role", "public, or private for helper devices", lv::role),
+    field(Lv, "lv_autoactivation", "Auto", "`enabled` if it is activated at boot with its VG", lv::autoactivation),
     field(Lv, "lv_active", "Active", "`active` if it has a device", lv::active),
     field(Lv, "lv_active_locally", "ActLocal", "`active locally` if it has a device", lv::active_locally),
     field(Lv, "lv_permissions", "LPerms", "writeable", |r| or_empty(r.lv.map(|_| Value::text("writeable")))),

@@ -1,6 +1,6 @@
 //! An LV record.
 
-use super::{RawName, RecordError, check_flags, check_reserved};
+use super::{RawName, RecordError, check_reserved, flags, no_autoactivation};
 use crate::Uuid;
 use crate::layout::lv as at;
 
@@ -13,6 +13,8 @@ pub struct LvRecord {
     pub name: RawName,
     /// How many extents.
     pub le_count: u32,
+    /// It is activated when somebody asks for it alone.
+    pub no_autoactivation: bool,
 }
 
 impl LvRecord {
@@ -24,12 +26,12 @@ impl LvRecord {
     /// # Errors
     /// [`RecordError`] for bytes that this version does not define.
     pub fn decode(bytes: &[u8; at::SIZE]) -> Result<LvRecord, RecordError> {
-        check_flags(u32::from_le_bytes(at::FLAGS.get(bytes)))?;
         check_reserved(at::RESERVED.is_zero(bytes))?;
         Ok(LvRecord {
             uuid: Uuid(at::UUID.get(bytes)),
             name: RawName::decode(&at::NAME.get(bytes))?,
             le_count: u32::from_le_bytes(at::LE_COUNT.get(bytes)),
+            no_autoactivation: no_autoactivation(u32::from_le_bytes(at::FLAGS.get(bytes)))?,
         })
     }
 
@@ -39,5 +41,6 @@ impl LvRecord {
         at::UUID.put(bytes, self.uuid.0);
         at::NAME.put(bytes, self.name.encode());
         at::LE_COUNT.put(bytes, self.le_count.to_le_bytes());
+        at::FLAGS.put(bytes, flags(self.no_autoactivation));
     }
 }

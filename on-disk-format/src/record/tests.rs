@@ -47,6 +47,7 @@ round_trip!(
         move_count: 4,
         part_count: 5,
         system_id: RawSystemId::new(b"host").unwrap(),
+        no_autoactivation: true,
     }
 );
 round_trip!(
@@ -56,7 +57,13 @@ round_trip!(
     RESERVED,
     PvRecord { uuid: UUID, device_size: 1, pe_start: 2, log_start: 3, log_size: 4, pe_count: 5 }
 );
-round_trip!(lv, LvRecord, lv, RESERVED, LvRecord { uuid: UUID, name: name("lv"), le_count: 6 });
+round_trip!(
+    lv,
+    LvRecord,
+    lv,
+    RESERVED,
+    LvRecord { uuid: UUID, name: name("lv"), le_count: 6, no_autoactivation: true }
+);
 round_trip!(
     segment,
     SegmentRecord,
@@ -154,6 +161,7 @@ fn counts_that_do_not_fit_the_payload_are_refused() {
         move_count: 0,
         part_count: 0,
         system_id: RawSystemId::NONE,
+        no_autoactivation: false,
     };
     record.encode(payload.first_chunk_mut().unwrap());
     assert_eq!(Payload::decode(&payload).unwrap().pvs.len(), 1);

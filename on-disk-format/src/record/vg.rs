@@ -1,6 +1,6 @@
 //! The VG record: what the VG is, and how many records of each kind follow.
 
-use super::{RawName, RawSystemId, RecordError, check_flags, check_reserved};
+use super::{RawName, RawSystemId, RecordError, check_reserved, flags, no_autoactivation};
 use crate::Uuid;
 use crate::layout::vg as at;
 
@@ -25,6 +25,8 @@ pub struct VgRecord {
     pub part_count: u32,
     /// The system id of the host that the VG belongs to.
     pub system_id: RawSystemId,
+    /// It is activated when somebody asks for it alone.
+    pub no_autoactivation: bool,
 }
 
 impl VgRecord {
@@ -36,7 +38,6 @@ impl VgRecord {
     /// # Errors
     /// [`RecordError`] for bytes that this version does not define.
     pub fn decode(bytes: &[u8; at::SIZE]) -> Result<VgRecord, RecordError> {
-        check_flags(u32::from_le_bytes(at::FLAGS.get(bytes)))?;
         check_reserved(at::RESERVED.is_zero(bytes))?;
         Ok(VgRecord {
             uuid: Uuid(at::UUID.get(bytes)),
@@ -48,6 +49,7 @@ impl VgRecord {
             move_count: u32::from_le_bytes(at::MOVE_COUNT.get(bytes)),
             part_count: u32::from_le_bytes(at::PART_COUNT.get(bytes)),
             system_id: RawSystemId::decode(&at::SYSTEM_ID.get(bytes))?,
+            no_autoactivation: no_autoactivation(u32::from_le_bytes(at::FLAGS.get(bytes)))?,
         })
     }
 
@@ -63,5 +65,6 @@ impl VgRecord {
         at::MOVE_COUNT.put(bytes, self.move_count.to_le_bytes());
         at::PART_COUNT.put(bytes, self.part_count.to_le_bytes());
         at::SYSTEM_ID.put(bytes, self.system_id.encode());
+        at::FLAGS.put(bytes, flags(self.no_autoactivation));
     }
 }

@@ -3,6 +3,7 @@
 use super::super::Context;
 use super::super::driven::is_driven;
 use crate::error::Result;
+use crate::lvm2::stack::Stack;
 use crate::lvm2::text::{Record, State};
 use crate::lvm2::tools::Lvm;
 use crate::lvm2::vg::LvmVg;
@@ -64,7 +65,7 @@ fn asked(
         for interrupted in interrupted(&moving) {
             context.warn(interrupted.sentence(context.program));
         }
-        tell(&moving, &mut rows);
+        tell(context, &moving, &mut rows);
     }
     if noun == Noun::Lv && !all {
         rows.retain(|row| !is_hidden(row));
@@ -132,10 +133,13 @@ fn destinations(moving: &Moving, record: &Record) -> Vec<String> {
 }
 
 /// Puts the moves of a VG into its rows.
-fn tell(moving: &Moving, rows: &mut [ForeignRow]) {
+fn tell(context: &mut Context<'_>, moving: &Moving, rows: &mut [ForeignRow]) {
     let name = moving.vg.name();
-    let percents: Vec<String> =
-        moving.vg.moves().iter().map(|record| percent(name, record, rows)).collect();
+    let mut percents = Vec::new();
+    for record in moving.vg.moves() {
+        let served = served_percent(context, moving, record);
+        percents.push(served.unwrap_or_else(|| percent(name, record, rows)));
+    }
     for row in rows.iter_mut().filter(|row| row.is_of(name, None)) {
         row.set("vg_move_count", moving.vg.moves().len().to_string());
         let lv = row.lv().to_owned();
@@ -156,6 +160,19 @@ fn tell(moving: &Moving, rows: &mut [ForeignRow]) {
             row.set("copy_percent", percent.as_str());
         }
     }
+}
+
+/// How much of a move is copied whose mirror is this front end's own, of which LVM2 knows nothing.
+fn served_percent(context: &mut Context<'_>, moving: &Moving, record: &Record) -> Option<String> {
+    if record.state != State::Copying || !context.front_end.has_daemon() {
+        return None;
+    }
+    let vg = &moving.vg;
+    let mapper = context.front_end.lvm2().ok()?;
+    let stack = Stack::new(mapper, vg.text(), vg.moves(), vg.members());
+    let copy = stack.copy_status(record).ok()?;
+    let hundredths = u128::from(copy.bytes_done) * 10_000 / u128::from(copy.bytes_total.max(1));
+    Some(format!("{}.{:02}", hundredths / 100, hundredths % 100))
 }
 
 /// How much of a move is copied, while it copies: LVM2 asks the kernel for its mirror.

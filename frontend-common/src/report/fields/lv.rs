@@ -73,6 +73,10 @@ pub(super) fn attr(row: &Row<'_>) -> Value {
     Value::text(format!("{kind}w{policy}-{state}{open}--{health}-"))
 }
 
+pub(super) fn autoactivation(row: &Row<'_>) -> Value {
+    Value::Word(lv(row).is_some_and(|(_, lv, _)| !lv.no_autoactivation).then_some("enabled"))
+}
+
 fn partial(vg: &VgFacts<'_>, which: LvRow) -> bool {
     vg.vg.segments_of(which.lv()).iter().any(|segment| vg.is_missing(segment.place.pv))
 }

@@ -55,6 +55,10 @@ pub(super) fn system_id(row: &Row<'_>) -> Value {
     of(row, |vg| Value::text(vg.vg.system_id().map_or("", |id| id.as_str())))
 }
 
+pub(super) fn autoactivation(row: &Row<'_>) -> Value {
+    Value::Word(row.vg.is_some_and(|vg| vg.vg.autoactivation()).then_some("enabled"))
+}
+
 pub(super) fn seqno(row: &Row<'_>) -> Value {
     of(row, |vg| Value::number(vg.vg.sequence()))
 }

@@ -74,7 +74,7 @@ fn mid_copy(guest: &mut Guest) -> Result<()> {
 }
 
 /// Follows what is moving, and has seen it copy.
-fn watch(guest: &Guest) -> Result<Background> {
+fn watch(guest: &Guest) -> Result<Background<'_>> {
     let watch = guest.spawn(&["pvmove", "--watch", "--json", "-i", "0"])?;
     let seen = || Ok(watch.stdout().contains(r#""event":"progress""#));
     guest.wait_for("the copy is watched", fixture::HANG, seen)?;
