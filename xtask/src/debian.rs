@@ -22,6 +22,8 @@ const PACKAGES: &[&str] = &[
     "dmsetup",
     "e2fsprogs",
     "fdisk",
+    "initramfs-tools",
+    "kexec-tools",
     "kmod",
     "libgcc-s1",
     "libpam-systemd",
@@ -72,6 +74,8 @@ const MASKED: &[&str] = &[
     "e2scrub_reap.service",
     "fstrim.timer",
     "getty@tty1.service",
+    "kexec.service",
+    "kexec-load.service",
     "serial-getty@ttyS0.service",
     "systemd-hwdb-update.service",
 ];
@@ -90,7 +94,7 @@ impl Debian {
     pub(crate) fn prepare(kernel: &Kernel) -> Result<Self> {
         setup::for_debian()?;
         let base = base(kernel)?;
-        let payload = payload()?;
+        let payload = payload(kernel)?;
         Ok(Self { base, payload })
     }
 
@@ -181,7 +185,7 @@ fn base(kernel: &Kernel) -> Result<PathBuf> {
 }
 
 /// The disk with what is under test: lvshift as it is shipped, and the program that runs scenarios.
-fn payload() -> Result<PathBuf> {
+fn payload(kernel: &Kernel) -> Result<PathBuf> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let place =
@@ -192,6 +196,8 @@ fn payload() -> Result<PathBuf> {
         std::fs::copy(from, dir.join(name)).with_context(|| format!("copying {}", from.display()))
     };
     copy(&dist::deb("vm")?, "lvshift.deb")?;
+    // For a boot from the guest itself: firmware and boot loaders are nothing that is tested here.
+    copy(&kernel.packed(), "kernel")?;
     for name in ["init", "writer"] {
         copy(&paths::target().join("vm").join(name), name)?;
     }

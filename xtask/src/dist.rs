@@ -38,6 +38,7 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     println!("{}", rpm(&options.profile)?.display());
     if options.check {
         setup::for_checking_packages()?;
+        crate::run(Command::new("shellcheck").args(layout::scripts()?)).context("shellcheck")?;
         // A warning is no error; what is a matter of taste is in the overrides, each with its reason.
         crate::run(Command::new("lintian").args(["--fail-on", "error", "--info"]).arg(&deb))?;
     }

@@ -15,6 +15,15 @@ pub(crate) struct Kernel {
     pub(crate) modules: PathBuf,
 }
 
+impl Kernel {
+    /// The image as boot loaders take it, if it is kept beside the one that QEMU takes.
+    pub(crate) fn packed(&self) -> PathBuf {
+        let name = self.image.file_name().unwrap_or_default().to_string_lossy();
+        let packed = self.image.with_file_name(name.replacen("vmlinux", "vmlinuz", 1));
+        if packed.exists() { packed } else { self.image.clone() }
+    }
+}
+
 /// The packages that will do: a 6.12 kernel, with ublk and dm-mirror, made for virtual machines.
 const PATTERN: &str = r"^linux-image-6\.12\..*-cloud-amd64-unsigned$";
 

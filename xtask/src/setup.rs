@@ -47,8 +47,14 @@ const FOR_DEBIAN: &[Package] = &[
     },
 ];
 
-const FOR_CHECKING_PACKAGES: &[Package] =
-    &[Package { name: "lintian", why: "to look for errors in the .deb", there: || has("lintian") }];
+const FOR_CHECKING_PACKAGES: &[Package] = &[
+    Package { name: "lintian", why: "to look for errors in the .deb", there: || has("lintian") },
+    Package {
+        name: "shellcheck",
+        why: "to look for errors in what is installed of shell",
+        there: || has("shellcheck"),
+    },
+];
 
 const FOR_FUZZING: &[Package] =
     &[Package { name: "g++", why: "to build libFuzzer", there: || has("c++") }];

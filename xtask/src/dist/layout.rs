@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -19,6 +19,9 @@ const COPIED: &[(&str, &str, u32)] = &[
     ("lib", "usr/lib/lvshift", 0o755),
     ("default", "etc/default", 0o644),
     ("tmpfiles", "usr/lib/tmpfiles.d", 0o644),
+    ("initramfs-tools/hooks", "usr/share/initramfs-tools/hooks", 0o755),
+    ("initramfs-tools/scripts/local-block", "usr/share/initramfs-tools/scripts/local-block", 0o755),
+    ("dracut", "usr/lib/dracut/modules.d/90lvshift", 0o755),
     ("overrides", "usr/share/lintian/overrides", 0o644),
 ];
 
@@ -96,6 +99,22 @@ fn debian_changelog() -> String {
         env!("CARGO_PKG_VERSION"),
         date.trim()
     )
+}
+
+/// The scripts of the packages, also those that nothing here can run.
+pub(super) fn scripts() -> Result<Vec<PathBuf>> {
+    let packaging = paths::root().join("packaging");
+    let installed = COPIED.iter().filter(|(.., mode)| *mode == 0o755).map(|(from, ..)| *from);
+    let mut all = Vec::new();
+    for from in installed.chain(["debian"]) {
+        let dir = packaging.join(from);
+        let entries = std::fs::read_dir(&dir);
+        for entry in entries.with_context(|| format!("listing {}", dir.display()))? {
+            all.push(entry?.path());
+        }
+    }
+    all.sort();
+    Ok(all)
 }
 
 fn put(place: &Path, bytes: &[u8], mode: u32) -> Result<()> {

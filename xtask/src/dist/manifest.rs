@@ -33,7 +33,8 @@ pub(super) fn write(dir: &Path, root: &Path) -> Result<()> {
         let mode = std::fs::metadata(file)?.permissions().mode() & 0o777;
         let from = file.display();
         writeln!(deb, "  [{from:?}, {:?}, \"{mode:o}\"],", to.as_ref())?;
-        if to.starts_with("usr/share/lintian") || to.contains("changelog.Debian") {
+        let of_debian = ["usr/share/lintian", "usr/share/initramfs-tools"];
+        if of_debian.iter().any(|dir| to.starts_with(dir)) || to.contains("changelog.Debian") {
             continue;
         }
         // Debian's word for the place is not everybody's.

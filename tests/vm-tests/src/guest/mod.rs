@@ -126,6 +126,14 @@ impl Guest {
         std::process::exit(EXIT_REBOOT)
     }
 
+    /// Ends this boot with a program that does so, within `limit_s` seconds from now, and boots again.
+    pub fn end_by(&self, limit_s: u32, program: &str, args: &[&str]) -> ! {
+        self.channel.send(&Report::ShutDown(limit_s));
+        let ended = std::process::Command::new(program).args(args).status();
+        self.channel.send(&Report::Fail(format!("{program} does not end the boot: {ended:?}")));
+        std::process::exit(1)
+    }
+
     /// Loads a kernel module and what it needs.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ mod boot;
 mod caller;
 mod lvm2;
 mod package;
+mod root;
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::scenario::{Disk, DiskLimit, Frontend, Scenario};
 
 /// One list a file.
 pub(super) const LISTS: &[&[Scenario]] =
-    &[package::SCENARIOS, boot::SCENARIOS, caller::SCENARIOS, lvm2::SCENARIOS];
+    &[package::SCENARIOS, boot::SCENARIOS, caller::SCENARIOS, lvm2::SCENARIOS, root::SCENARIOS];
 
 /// What the scenarios here have in common.
 const IN_DEBIAN: Scenario = Scenario {
