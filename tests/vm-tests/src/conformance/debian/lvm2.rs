@@ -1,6 +1,6 @@
 //! A volume group of LVM2's own under systemd and udevd, with LVM2 as Debian sets it up.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::{IN_DEBIAN, LATE, SHUTDOWN_S, SOON, disks, install, intact};
 use crate::guest::Guest;
@@ -18,13 +18,18 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
 
 const VG: &str = "data-vg";
 const UNIT: &str = r"lvshift-pvmove@data\x2dvg.service";
-const PERCENT: &str = "/percent";
+const COPIED: &str = "/copied";
 
-/// How much of the move LVM2, or our reports, say is copied.
-fn percent(guest: &Guest) -> Result<Option<f32>> {
-    let fields = ["lvs", "-a", "--noheadings", "-o", "copy_percent", VG];
-    let told = guest.lvshift(&fields)?.ok()?;
-    Ok(told.stdout.split_whitespace().filter_map(|word| word.parse().ok()).reduce(f32::max))
+/// How many bytes of the move are copied, while somebody drives it; `None` when there is none (any more).
+fn copied(guest: &Guest) -> Result<Option<u64>> {
+    let told = guest.lvshift(&["metrics"])?.ok()?;
+    let value = |name: &str| {
+        let start = format!("{name}{{vg=\"{VG}\"");
+        let line = told.stdout.lines().find(|line| line.starts_with(&start))?;
+        line.rsplit(' ').next()?.parse::<u64>().ok()
+    };
+    let driven = value("lvshift_vg_moves_driven") == Some(1);
+    Ok(value("lvshift_move_copied_bytes").filter(|_| driven))
 }
 
 fn reboot(guest: &mut Guest) -> Result<()> {
@@ -37,26 +42,24 @@ fn reboot(guest: &mut Guest) -> Result<()> {
         guest.sh(&format!("mkfs.ext4 -q /dev/{VG}/home && mkdir -p /home"))?;
         guest.sh(&format!(
             "echo '/dev/{VG}/home /home ext4 defaults 0 2' >> /etc/fstab; systemctl daemon-reload; \
-             mount /home && cp /usr/bin/perl /home/before && sync -f /home"
+             mount /home && cp /usr/bin/perl /home/before && \
+             dd if=/dev/urandom of=/home/more bs=1M count=60 && sync -f /home"
         ))?;
         guest.lvshift(&["pvmove", "-b", &pv1, &pv2])?.ok()?.stdout_has(UNIT)?;
-        guest.wait_for(
-            "it copies",
-            SOON,
-            || Ok(percent(guest)?.is_some_and(|done| done > 10.0)),
-        )?;
-        let done = percent(guest)?.context("it was too fast: the move is done")?;
-        std::fs::write(PERCENT, done.to_string())?;
-        let metrics = guest.lvshift(&["metrics"])?.ok()?;
-        metrics.stdout_has(&format!("lvshift_vg_moves_driven{{vg=\"{VG}\"}} 1"))?;
+        let mut done = 0;
+        guest.wait_for("it copies", SOON, || {
+            done = copied(guest)?.unwrap_or(0);
+            Ok(done > 4 << 20)
+        })?;
+        std::fs::write(COPIED, done.to_string())?;
         guest.shut_down(SHUTDOWN_S);
     }
     guest.wait_for("fstab is mounted", SOON, || {
         Ok(guest.run("systemctl", &["is-active", "home.mount"])?.status == Some(0))
     })?;
-    let before: f32 = std::fs::read_to_string(PERCENT)?.parse()?;
-    if let Some(now) = percent(guest)? {
-        ensure!(now >= before, "{before} % were copied, and after the boot {now} %");
+    let before: u64 = std::fs::read_to_string(COPIED)?.parse()?;
+    if let Some(now) = copied(guest)? {
+        ensure!(now >= before, "{before} bytes were copied, and after the boot {now}");
     }
     // Whoever moves, it can be followed; a move that is done already is nothing to follow.
     guest.spawn(&["pvmove", "--watch"])?.wait(2 * SOON)?.ok()?;

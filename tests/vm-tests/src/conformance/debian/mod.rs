@@ -28,7 +28,7 @@ const IN_DEBIAN: Scenario = Scenario {
 };
 
 /// A disk onto which a move takes its time, over a boot, too.
-const LATE: DiskLimit = DiskLimit { mib: 4, requests: 400 };
+const LATE: DiskLimit = DiskLimit { mib: 3, requests: 300 };
 
 /// How long something that nobody waits for may take.
 const SOON: Duration = Duration::from_secs(90);
