@@ -146,8 +146,11 @@ fn base(kernel: &Kernel) -> Result<PathBuf> {
     let packages = format!("{RELEASE} {PACKAGES:?}");
     if !std::fs::read_to_string(&bootstrapped).is_ok_and(|text| text == packages) {
         let (path, list) = (root.display(), PACKAGES.join(","));
+        // What debootstrap mounts (the host's /proc) it may leave mounted: not outside of its own view of mounts,
+        // where what removes the root would find it.
         host::as_root(&format!(
-            "rm -rf {path} && debootstrap --variant=minbase --include={list} {RELEASE} {path}"
+            "umount -q {path}/proc; rm -rf --one-file-system {path} && \
+             unshare --mount debootstrap --variant=minbase --include={list} {RELEASE} {path}"
         ))?;
         std::fs::write(&bootstrapped, &packages).context("writing the root's key")?;
     }
