@@ -45,6 +45,8 @@ fn root(guest: &mut Guest) -> Result<()> {
         guest.lvshift(&["vgchange", "-an", "vg0"])?.ok()?;
         std::fs::write("/etc/initramfs-tools/modules", MODULES)?;
         let made = "mkinitramfs -o /run/initrd \"$(uname -r)\"";
+        // The kernel came without its package.
+        guest.sh("echo CONFIG_RD_GZIP=y > /boot/config-$(uname -r)")?;
         guest.sh(
             "printf 'MODULES=list\\nCOMPRESS=gzip\\nBUSYBOX=n\\n' > /etc/initramfs-tools/conf.d/test",
         )?;
