@@ -51,9 +51,9 @@ fn root(guest: &mut Guest) -> Result<()> {
             "printf 'MODULES=list\\nCOMPRESS=gzip\\nBUSYBOX=n\\n' > /etc/initramfs-tools/conf.d/test",
         )?;
         guest.spawn_env(&[], "sh", &["-c", made])?.wait(super::SOON * 2)?.ok()?;
-        let line = "root=/dev/vg0/root rw console=ttyS0 panic=-1";
+        let line = "$(sed 's,root=[^ ]*,root=/dev/vg0/root,' /proc/cmdline)";
         guest.sh(&format!(
-            "kexec -c -l /payload/kernel --initrd=/run/initrd --command-line='{line}' && sync"
+            "kexec -c -l /payload/kernel --initrd=/run/initrd --command-line=\"{line}\" && sync"
         ))?;
         guest.end_by(LIMIT_S, "kexec", &["-e"]);
     }
