@@ -1,6 +1,6 @@
 //! What whoever keeps a machine looks for afterwards goes to systemd's journal, with a priority and fields of its own
 //! (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>). Where there is no journal nothing happens, and a journal that
-//! takes nothing keeps nobody waiting.
+//! takes nothing holds no mover up.
 
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;

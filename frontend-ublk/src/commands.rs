@@ -148,13 +148,13 @@ fn tune(args: &Tune) -> Result<()> {
     if waits && moves { go_on(&args.vg) } else { Ok(()) }
 }
 
-/// Has what is recorded carried on where nobody does that, as after a boot while it was paused.
+/// Has what is recorded carried on where no process does that, as after a boot while it was paused.
 fn go_on(name: &str) -> Result<()> {
     match systemd::unit("lvshift-pvmove", &systemd::escape(name)) {
         Some(unit) => systemd::start_now(&unit),
         None => {
             output::err(&format!(
-                "  VG {name}: nobody is moving: `lvshift-ublk pvmove` carries the move on\n"
+                "  VG {name}: no process moves it: `lvshift-ublk pvmove` carries the move on\n"
             ));
             Ok(())
         }

@@ -25,7 +25,7 @@ bitflags! {
     /// The flags of a record of the metadata.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct RecordFlags: u32 {
-        /// Of a VG or an LV: it is activated when somebody asks for it, and not because its disks appeared.
+        /// Of a VG or an LV: it is activated by a command that names it, and not because its disks appeared.
         const NO_AUTOACTIVATION = 1;
         const _ = !0;
     }

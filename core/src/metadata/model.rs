@@ -56,7 +56,7 @@ pub struct Lv {
     pub name: Name,
     /// How many extents it has; its segments cover exactly these.
     pub le_count: Extents,
-    /// It is activated when somebody asks for it, and not because the disks of its VG appeared.
+    /// It is activated by a command that names it, and not because the disks of its VG appeared.
     pub no_autoactivation: bool,
 }
 
@@ -153,7 +153,7 @@ pub struct Vg<S: Store = Fixed> {
     pub(super) extent_size: ExtentSize,
     /// The host that it belongs to.
     pub(super) system_id: Option<SystemId>,
-    /// Its LVs are activated when somebody asks for them alone.
+    /// Its LVs are activated by a command, and not because its disks appeared.
     pub(super) no_autoactivation: bool,
     pub(super) pvs: S::Pvs,
     pub(super) lvs: S::Lvs,

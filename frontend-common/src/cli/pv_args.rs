@@ -148,7 +148,7 @@ pub struct Pvmove {
     #[arg(long)]
     pub abort: bool,
     /// Follow what is recorded, whoever moves it, until it has ended: a bar or lines, as of the move itself,
-    /// and what state it is in. Changes nothing; status 5 if the move was undone, or nobody carries it on.
+    /// and what state it is in. Changes nothing; status 5 if the move was undone, or no process carries it on.
     #[arg(long, conflicts_with_all = ["abort", "background", "name", "alloc", "atomic", "destinations",
         "max_rate", "pace", "min_rate", "write_policy", "read_check", "skip_read_check"])]
     pub watch: bool,

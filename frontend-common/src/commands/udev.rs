@@ -1,6 +1,6 @@
 //! `udev`: what a device is, in the words of udev's rules. An LV: the names of its link. A PV: that it
 //! is one, and of which VG; and when it is the last PV to appear, the unit that activates the VG. The mirror of a
-//! move in a VG of LVM2's: that VG, if the move waits for somebody to carry it on.
+//! move in a VG of LVM2's: that VG, if the move waits for a mover.
 
 use super::Context;
 use crate::cli::udev_args::Udev;

@@ -1,4 +1,4 @@
-//! Which device of LVM2's is the mirror of a move, and does that move wait for somebody?
+//! Which device of LVM2's is the mirror of a move, and does that move wait for a mover?
 
 use lvshift_core::units::{DeviceNumber, Uuid};
 

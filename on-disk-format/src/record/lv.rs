@@ -13,7 +13,7 @@ pub struct LvRecord {
     pub name: RawName,
     /// How many extents.
     pub le_count: u32,
-    /// It is activated when somebody asks for it alone.
+    /// It is activated by a command that names it, and not because disks appeared.
     pub no_autoactivation: bool,
 }
 

@@ -25,7 +25,7 @@ pub struct VgRecord {
     pub part_count: u32,
     /// The system id of the host that the VG belongs to.
     pub system_id: RawSystemId,
-    /// It is activated when somebody asks for it alone.
+    /// It is activated by a command that names it, and not because disks appeared.
     pub no_autoactivation: bool,
 }
 

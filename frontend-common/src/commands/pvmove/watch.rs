@@ -65,7 +65,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
     Ok(())
 }
 
-/// Until all have ended, or nobody moves them.
+/// Until all have ended, or no process moves them.
 fn follow(
     context: &mut Context<'_>,
     seen: &mut [Seen],
@@ -146,7 +146,7 @@ fn error(context: &Context<'_>, all: &[Watched], alone: bool) -> Option<Error> {
     let program = context.program;
     if alone {
         return Some(
-            Error::new(Kind::MoveFailed, "nobody carries the move on")
+            Error::new(Kind::MoveFailed, "no process carries the move on")
                 .state("the LV works, the source is still in charge, what is copied is remembered")
                 .next(format!(
                     "`{program} pvmove` carries it on, `{program} pvmove --abort` undoes it"
