@@ -22,4 +22,6 @@ pub enum LegFault {
     Copy,
     /// The device, or the dirty log on it, is gone.
     Gone,
+    /// The device has not answered within its deadline.
+    Silent,
 }

@@ -75,6 +75,9 @@ pub struct Pace {
     /// Writes to chunks that are not copied yet go to the source alone (device-mapper's rule)
     /// instead of waiting for the copy and then going to both sides; `None` leaves it as it is.
     pub source_first: Option<bool>,
+    /// A destination that has not answered for so many seconds has failed, 0 for never; `None` leaves it as
+    /// it is, which is at first 30.
+    pub deadline: Option<u32>,
 }
 
 /// What the users of an LV may feel of its copy.
@@ -300,7 +303,7 @@ pub trait FrontEnd {
             );
         }
         Err(error.next(
-            "use lvshift-ublk, or leave --pace, --max-rate, --min-rate and --write-policy out",
+            "use lvshift-ublk, or leave --pace, --max-rate, --min-rate, --write-policy and --deadline out",
         ))
     }
 }

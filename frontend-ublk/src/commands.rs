@@ -174,6 +174,7 @@ fn tuning(args: &Tune) -> Result<Tuning> {
         let too_large = || Error::new(Kind::Usage, "--min-rate: the number is too large");
         tuning.min_rate = Some(bytes.ok_or_else(too_large)?);
     }
+    tuning.deadline = args.deadline.map(|OrNone(seconds)| seconds.unwrap_or(0));
     tuning.source_first = args.write_policy.map(|policy| policy == WritePolicy::SourceFirst);
     tuning.paused = (args.pause || args.resume).then_some(args.pause);
     Ok(tuning)
@@ -203,6 +204,8 @@ mod tests {
         assert_eq!(parse("--pace none").map(|t| t.pace), Some(Some(0)));
         assert_eq!(parse("--min-rate 2m").map(|t| t.min_rate), Some(Some(2 << 20)));
         assert_eq!(parse("--min-rate none").map(|t| t.min_rate), Some(Some(0)));
+        assert_eq!(parse("--deadline 5").map(|t| t.deadline), Some(Some(5)));
+        assert_eq!(parse("--deadline none").map(|t| t.deadline), Some(Some(0)));
         assert_eq!(parse("--resume").map(|t| t.paused), Some(Some(false)));
         for line in ["--pace 0.5", "--max-rate", "--faster", "--pause --resume"] {
             assert!(parse(line).is_none(), "{line}");

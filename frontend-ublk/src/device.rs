@@ -2,13 +2,14 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use lvshift_core::chunk::{Authority, QueueId, Sealed};
-use lvshift_core::mirror::check_destinations;
+use lvshift_core::chunk::{Authority, Fault, QueueId, Sealed};
+use lvshift_core::mirror::{check_destinations, fail_all};
 use lvshift_core::table::Segment;
+use lvshift_core::{Leg, LegFault};
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
 use crate::backing::BackingDevice;
@@ -35,6 +36,8 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(60);
 /// How long the answers of flushes under way are waited for before a move looks again.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 const STEP: Duration = Duration::from_millis(20);
+/// What becomes of parts that are left to their sources.
+const LEFT: Fault = Fault { leg: Leg::Destination, fault: LegFault::Copy };
 
 /// What a device is to be.
 pub(crate) struct Wanted {
@@ -53,9 +56,8 @@ pub(crate) struct Device {
     pub(crate) id: u32,
     quiesce: Arc<Quiesce<LiveTable>>,
     threads: Vec<Thread>,
-    /// Wakes the copier of whichever table is live or being made.
-    wakeup: Arc<Wakeup>,
     worker: Option<Worker>,
+    left: Vec<Weak<LiveTable>>,
     events: Arc<Events>,
     pub(crate) tuning: Tuning,
     /// The live table as it was sent, for whoever asks.
@@ -88,8 +90,7 @@ impl Device {
         events: &Arc<Events>,
         made: &mut dyn FnMut(u32) -> Result<()>,
     ) -> Result<Device> {
-        let wakeup = Arc::new(Wakeup::new().map_err(no_thread)?);
-        let table = Arc::new(compile(&wire, shadow, devices, &wakeup)?);
+        let table = Arc::new(compile(&wire, shadow, devices)?);
         if undecided {
             // No request parks here yet, so none is to be woken.
             table.parts.iter().for_each(|part| {
@@ -120,16 +121,20 @@ impl Device {
             id,
             quiesce,
             threads: Vec::new(),
-            wakeup,
             worker: None,
+            left: Vec::new(),
             events: Arc::clone(events),
             tuning,
             live: wire,
         };
         let started = device.run(control, existing.is_some(), &wakeups, &table);
         if let Err(error) = started {
-            if existing.is_none() {
-                let _ = device.end(control);
+            match existing {
+                None => {
+                    let _ = device.end(control);
+                }
+                // Whoever tries again needs the device to be free.
+                Some(_) => device.let_go(),
             }
             return Err(error);
         }
@@ -177,7 +182,7 @@ impl Device {
         shadow: Option<&WireTable>,
         devices: &[Arc<BackingDevice>],
     ) -> Result<()> {
-        compile(wire, shadow, devices, &self.wakeup).map(|_| ())
+        compile(wire, shadow, devices).map(|_| ())
     }
 
     /// Makes another table the live one: suspend, drain, switch, go on.
@@ -187,12 +192,23 @@ impl Device {
         shadow: Option<&WireTable>,
         devices: &[Arc<BackingDevice>],
     ) -> Result<()> {
-        let table = compile(&wire, shadow, devices, &self.wakeup)?;
+        let table = compile(&wire, shadow, devices)?;
         let old = self.quiesce.table();
         if table.sectors() < old.sectors() {
             return Err(Error::new(Kind::State, "a device in use cannot shrink"));
         }
+        // Where the move goes back, nothing waits for its destination. Whatever may still land there, the old
+        // table keeps its place.
+        let leaves = table.leaves_destinations_of(&old) && self.is_of_source(&old);
+        if leaves {
+            old.leaving.store(true, Ordering::Release);
+            old.pass_on(fail_all(&*old, LEFT), self.quiesce.queues());
+            if let Some(worker) = self.worker.take() {
+                worker.leave();
+            }
+        }
         self.quiesce.suspend(DRAIN_LIMIT).map_err(|_| {
+            old.leaving.store(false, Ordering::Release);
             Error::new(Kind::Io, "the I/O under way did not finish, so the table was not switched")
                 .device(disk_path(self.id).display())
                 .state("the old table is in use and I/O goes on")
@@ -212,6 +228,9 @@ impl Device {
                 Err(_) => error.state("the old table is in use without its copier"),
             });
         }
+        if leaves {
+            self.left.push(Arc::downgrade(&old));
+        }
         drop(old);
         failpoint::pass(Point::CopierStarted);
         self.quiesce.resume(Some(table));
@@ -219,6 +238,16 @@ impl Device {
         self.live = wire;
         self.events.happened();
         Ok(())
+    }
+
+    /// Whether the source is in charge of all that is mirrored.
+    fn is_of_source(&self, table: &LiveTable) -> bool {
+        table.parts.iter().all(|part| part.tracker().authority() == Authority::Source)
+    }
+
+    /// Takes the tables of before, on whose destinations something may still land that was given up.
+    pub(crate) fn left(&mut self) -> Vec<Weak<LiveTable>> {
+        std::mem::take(&mut self.left)
     }
 
     /// Tells held results who is in charge now.
@@ -374,6 +403,9 @@ impl Device {
     pub(crate) fn tune(&mut self, tuning: Tuning) {
         let verify = tuning.verify == Some(true) && self.tuning.verify != Some(true);
         self.tuning = tuning;
+        self.quiesce.table().deadline.store(tuning.deadline().0, Ordering::Relaxed);
+        // They look as often as their deadline asks for.
+        self.quiesce.queues().wake(u16::MAX);
         if let Some(worker) = &self.worker {
             worker.tune(self.tuning, verify);
         }
@@ -382,6 +414,17 @@ impl Device {
     /// Whether the device still has its queue threads.
     pub(crate) fn is_served(&self) -> bool {
         self.quiesce.gone() == 0
+    }
+
+    /// Lets a device go that could not be taken over: no thread of ours keeps it.
+    fn let_go(mut self) {
+        self.quiesce.end();
+        for thread in self.threads.drain(..) {
+            thread.join();
+        }
+        if let Some(worker) = self.worker.take() {
+            worker.stop();
+        }
     }
 
     /// Takes the device down. It is not open.
@@ -402,10 +445,11 @@ impl Device {
         if table.parts.is_empty() {
             return Ok(());
         }
+        table.deadline.store(self.tuning.deadline().0, Ordering::Relaxed);
         let setting = WorkerSetting {
             table: Arc::clone(table),
             queues: Arc::clone(self.quiesce.queues()),
-            wakeup: Arc::clone(&self.wakeup),
+            wakeup: Arc::clone(&table.wakeup),
             events: Arc::clone(&self.events),
             tuning: self.tuning,
         };
@@ -472,10 +516,9 @@ fn compile(
     wire: &WireTable,
     shadow: Option<&WireTable>,
     devices: &[Arc<BackingDevice>],
-    wakeup: &Arc<Wakeup>,
 ) -> Result<LiveTable> {
     let shadow: Option<Vec<Segment<Dev>>> = shadow.map(WireTable::segments);
-    let mut table = LiveTable::new(&wire.segments(), shadow.as_deref(), devices, wakeup)?;
+    let mut table = LiveTable::new(&wire.segments(), shadow.as_deref(), devices)?;
     table.give_up(&wire.given_up)?;
     Ok(table)
 }

@@ -3,12 +3,13 @@
 //! A device's number is its slot in every ring of the daemon, counted from the first one: the same in every
 //! table, so that what is held when a table is exchanged finds its device in the next.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lvshift_core::chunk::{Effects, FlushEpochs};
+use lvshift_core::LegFault;
+use lvshift_core::chunk::{Effects, Fault, FlushEpochs};
 use lvshift_core::device::{self, DeviceIndex};
-use lvshift_core::mirror::{MAX_GIVEN_UP, Moment, Part, PartPlace, Volume};
+use lvshift_core::mirror::{DEADLINE, MAX_GIVEN_UP, Moment, Part, PartPlace, Volume};
 use lvshift_core::serve::{Below, Served};
 use lvshift_core::table::{Area, Log, Mirror, Segment, StoredTable, Table, Target};
 use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors};
@@ -38,10 +39,14 @@ pub(crate) struct LiveTable {
     pub(crate) flushes: FlushEpochs,
     /// The commit of a move is under way.
     pub(crate) committing: AtomicBool,
+    /// The queues give up what destinations have not answered: another table follows at once.
+    pub(crate) leaving: AtomicBool,
+    /// How long a destination may take to answer, in nanoseconds; 0: for ever.
+    pub(crate) deadline: AtomicU64,
     /// The moving parts.
     pub(crate) parts: Vec<Part<Storage>>,
-    /// Wakes who copies them.
-    wakeup: Arc<Wakeup>,
+    /// Wakes who copies them: no other thread, also when it has left and still has something in flight.
+    pub(crate) wakeup: Arc<Wakeup>,
     /// What could not be copied since it could not be read.
     unreadable: Mutex<Vec<Unreadable>>,
     /// What was compared and differs.
@@ -54,7 +59,6 @@ impl LiveTable {
         lines: &[Segment<Dev>],
         shadow: Option<&[Segment<Dev>]>,
         devices: &[Arc<BackingDevice>],
-        wakeup: &Arc<Wakeup>,
     ) -> Result<LiveTable> {
         Table::new(lines).map_err(|error| wrong(error.to_string()))?;
         let shadow = shadow.map(Table::new).transpose().map_err(|e| wrong(e.to_string()))?;
@@ -77,14 +81,17 @@ impl LiveTable {
         let Made { segments, devices, parts } = made;
         let below = Below::of(&segments, &parts);
         let table = StoredTable::new(segments).map_err(|error| wrong(error.to_string()))?;
+        let wakeup = Wakeup::new().map_err(|error| wrong(error.to_string()))?;
         Ok(LiveTable {
             table,
             below,
             devices,
             flushes: FlushEpochs::new(),
             committing: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
+            deadline: AtomicU64::new(DEADLINE.0),
             parts,
-            wakeup: Arc::clone(wakeup),
+            wakeup: Arc::new(wakeup),
             unreadable: Mutex::default(),
             differs: Mutex::default(),
         })
@@ -154,6 +161,19 @@ impl LiveTable {
     /// What was compared and differs.
     pub(crate) fn differs(&self) -> Vec<Differs> {
         self.differs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a destination is past its deadline, for whoever has asked it.
+    pub(crate) fn is_silent(&self) -> bool {
+        let silent = |fault: Option<Fault>| fault.is_some_and(|f| f.fault == LegFault::Silent);
+        self.parts.iter().any(|part| silent(part.tracker().fault()))
+    }
+
+    /// Whether `other` copies, and nothing of this one to where it does.
+    pub(crate) fn leaves_destinations_of(&self, other: &LiveTable) -> bool {
+        let own = |to| self.parts.iter().any(|part| part.place().destination.device == to);
+        let mut there = other.parts.iter().map(|part| part.place().destination.device);
+        !other.parts.is_empty() && !there.any(own)
     }
 
     /// How many sectors it maps.

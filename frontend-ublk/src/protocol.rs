@@ -1,6 +1,7 @@
 //! What a command and the daemon say to each other: one JSON object a line, over a unix socket.
 
-use lvshift_core::mirror;
+use lvshift_core::copier::Nanos;
+use lvshift_core::mirror::{self, DEADLINE};
 use lvshift_core::table::{Area, Log, Mirror, Segment, SyncHint, Target};
 use lvshift_core::units::{DeviceNumber, Sectors, Uuid};
 use lvshift_frontend_common::error::{Error, Kind};
@@ -233,19 +234,29 @@ pub(crate) struct Tuning {
     /// The copy is equal only once both sides were compared.
     #[serde(default)]
     pub(crate) verify: Option<bool>,
+    /// A destination that has not answered for so many seconds has failed; `Some(0)` is never, `None` the
+    /// usual time.
+    #[serde(default)]
+    pub(crate) deadline: Option<u32>,
 }
 
 impl From<Tuning> for mirror::Tuning {
     fn from(tuning: Tuning) -> mirror::Tuning {
-        let Tuning { max_rate, pace, min_rate, paused, source_first, verify } = tuning;
+        let Tuning { max_rate, pace, min_rate, paused, source_first, verify, .. } = tuning;
+        let deadline = Some(tuning.deadline());
         // Also after a boot, when nothing is kept of what was asked for.
         let usual = if max_rate.is_some_and(|rate| rate > 0) { 0 } else { USUAL_PACE };
         let pace = pace.or(Some(usual));
-        mirror::Tuning { max_rate, pace, min_rate, paused, source_first, verify }
+        mirror::Tuning { max_rate, pace, min_rate, paused, source_first, verify, deadline }
     }
 }
 
 impl Tuning {
+    /// How long a destination may take to answer; 0: for ever.
+    pub(crate) fn deadline(self) -> Nanos {
+        self.deadline.map_or(DEADLINE, |seconds| Nanos(u64::from(seconds) * 1_000_000_000))
+    }
+
     /// This, with what `newer` says instead where it says something.
     pub(crate) fn changed_by(self, newer: Tuning) -> Tuning {
         Tuning {
@@ -255,6 +266,7 @@ impl Tuning {
             paused: newer.paused.or(self.paused),
             source_first: newer.source_first.or(self.source_first),
             verify: newer.verify.or(self.verify),
+            deadline: newer.deadline.or(self.deadline),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! disks, and reports. When all have, the device is quiesced, the table is exchanged, and an even
 //! epoch resumes. Per request this costs nothing; per turn of a queue's loop one load.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ const TAKE_LIMIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Quiesce<T> {
     epoch: AtomicU64,
+    /// The queues are to end as they are.
+    ends: AtomicBool,
     inner: Mutex<Inner<T>>,
     changed: Condvar,
     queues: Arc<Queues>,
@@ -44,6 +46,7 @@ impl<T> Quiesce<T> {
         let inner = Inner { table, drained: 0, taken: 0, gone: 0 };
         Quiesce {
             epoch: AtomicU64::new(0),
+            ends: AtomicBool::new(false),
             inner: Mutex::new(inner),
             changed: Condvar::new(),
             queues,
@@ -122,6 +125,17 @@ impl<T> Quiesce<T> {
             inner.drained += 1;
             self.changed.notify_all();
         }
+    }
+
+    /// Ends the queues. They have been given no request yet.
+    pub(crate) fn end(&self) {
+        self.ends.store(true, Ordering::Release);
+        self.queues.wake(u16::MAX);
+    }
+
+    /// Whether they are to end.
+    pub(crate) fn ends(&self) -> bool {
+        self.ends.load(Ordering::Acquire)
     }
 
     /// A queue's thread ends.

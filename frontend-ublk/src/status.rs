@@ -5,12 +5,13 @@ use lvshift_core::{Leg, LegFault};
 
 use crate::protocol::WireFault;
 
-const FAULTS: [(LegFault, char); 5] = [
+const FAULTS: [(LegFault, char); 6] = [
     (LegFault::Read, 'r'),
     (LegFault::Write, 'w'),
     (LegFault::Flush, 'f'),
     (LegFault::Copy, 'c'),
     (LegFault::Gone, 'g'),
+    (LegFault::Silent, 's'),
 ];
 
 pub(crate) fn fault(fault: Fault) -> WireFault {

@@ -47,8 +47,14 @@ pub(crate) struct Health {
 }
 
 const LEGS: [Leg; 2] = [Leg::Source, Leg::Destination];
-const FAULTS: [LegFault; 5] =
-    [LegFault::Read, LegFault::Write, LegFault::Flush, LegFault::Copy, LegFault::Gone];
+const FAULTS: [LegFault; 6] = [
+    LegFault::Read,
+    LegFault::Write,
+    LegFault::Flush,
+    LegFault::Copy,
+    LegFault::Gone,
+    LegFault::Silent,
+];
 
 impl Health {
     pub(crate) fn new() -> Health {

@@ -183,6 +183,11 @@ impl<S: Cells> Tracker<S> {
         Effects::waking(QueueMask::ALL)
     }
 
+    /// Which leg is in charge, looked at after everything that this thread has looked at before.
+    pub fn authority_after(&self) -> Authority {
+        self.health.authority_after()
+    }
+
     /// Which leg is in charge.
     pub fn authority(&self) -> Authority {
         self.health.authority()

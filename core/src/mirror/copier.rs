@@ -5,9 +5,9 @@ use core::mem;
 use super::confirm::Confirm;
 use super::copy::{Copied, Slot};
 use super::operation::{Buffers, COPY_SLOTS, Ended, Next, Of, Operation, Tag};
-use super::pacing::{Pacing, Tuning};
+use super::pacing::{DEADLINE, Pacing, Tuning};
 use super::part::PartIndex;
-use super::settle::Settle;
+use super::settle::{SILENT, Settle};
 use super::state::PartState;
 use super::verify::Verify;
 use super::volume::{Moment, Volume};
@@ -44,6 +44,10 @@ pub struct Copier<P> {
     verify: Verify,
     seen: Seen,
     stops: bool,
+    /// The parts are left to their sources: nothing is waited for.
+    leaves: bool,
+    /// How long a destination may take to answer.
+    deadline: Nanos,
     /// The part whose turn it is to copy a chunk.
     turn: usize,
     /// Queues to be woken.
@@ -104,6 +108,8 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
             verify: Verify::new(),
             seen: Seen::default(),
             stops: false,
+            leaves: false,
+            deadline: DEADLINE,
             turn: 0,
             wake: QueueMask::NONE,
             step: Step::Copies(0),
@@ -124,6 +130,9 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         }
         if let Some(verify) = tuning.verify {
             self.verify.set_wanted(verify);
+        }
+        if let Some(deadline) = tuning.deadline {
+            self.deadline = if deadline.0 == 0 { Nanos(u64::MAX) } else { deadline };
         }
         if let Some(source_first) = tuning.source_first {
             self.policy =
@@ -159,6 +168,22 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         self.stops = true;
     }
 
+    /// As [`Copier::stop`], and waits for nothing: the parts have failed, the source is in charge, and a table
+    /// without their destinations follows. What was given up may still land there until
+    /// [`Copier::has_late`] is false.
+    pub const fn leave(&mut self) {
+        self.stop();
+        self.leaves = true;
+    }
+
+    /// Whether anything that was given up has not ended.
+    pub fn has_late(&self) -> bool {
+        self.slots.iter().any(Slot::is_late)
+            || self.parts.as_ref().iter().any(|part| part.lane.is_late())
+            || self.settle.is_late()
+            || (self.leaves && !self.verify.is_idle())
+    }
+
     /// Counts of the copy.
     pub const fn stats(&self) -> &Stats {
         &self.stats
@@ -186,12 +211,16 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         self.more = true;
         match tag.of() {
             Some(Of::CopyRead { slot }) => {
-                if let Some(slot) = self.slots.get_mut(usize::from(slot)) {
+                if let Some(slot) = self.slots.get_mut(usize::from(slot))
+                    && !slot.was_late()
+                {
                     slot.was_read(ended, volume, buffers, now);
                 }
             }
             Some(Of::CopyWrite { slot, run }) => {
-                if let Some(slot) = self.slots.get_mut(usize::from(slot)) {
+                if let Some(slot) = self.slots.get_mut(usize::from(slot))
+                    && !slot.was_late()
+                {
                     slot.was_written(run, ended);
                 }
             }
@@ -228,7 +257,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
             let (operation, next) = match self.step {
                 Step::Copies(slot) => self.go_on_copying(slot, volume, now),
                 Step::Decide => self.decide(volume, now),
-                Step::Logs(part) => self.write_log(part, volume, buffers),
+                Step::Logs(part) => self.write_log(part, volume, buffers, now),
                 Step::Pace => self.pace(now),
                 Step::Paced => self.paced(now),
                 Step::Settle => self.begin_settle(volume, now),
@@ -242,7 +271,12 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
                     if mem::take(&mut self.more) {
                         continue;
                     }
-                    let stopped = self.stops && self.is_idle();
+                    let idle = self.is_idle();
+                    if !idle {
+                        let soon = (self.deadline.0 / 4).max(LOOK_SOON);
+                        self.until = self.until.min(Nanos(now.0.saturating_add(soon)));
+                    }
+                    let stopped = self.stops && idle;
                     return if stopped { Next::Stopped } else { Next::WaitUntil(self.until) };
                 }
             };
@@ -260,7 +294,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         now: Nanos,
     ) -> (Option<Operation>, Step) {
         let Some(slot) = self.slots.get_mut(number) else { return (None, Step::Decide) };
-        let operation = slot.next_operation(volume);
+        let operation = slot.next_operation(volume, now);
         if operation.is_some() {
             return (operation, Step::Copies(number));
         }
@@ -291,7 +325,50 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         }
     }
 
+    /// Gives up what destinations do not answer.
+    fn look_for_silence<V: Volume + ?Sized>(&mut self, volume: &V, now: Nanos) {
+        let parts = volume.parts();
+        let deadline = Nanos(now.0.saturating_sub(self.deadline.0));
+        let is_silent = |at: usize| {
+            let part = parts.get(at);
+            part.and_then(|part| part.tracker().fault()) == Some(SILENT)
+        };
+        let may_be = now.0 >= self.deadline.0;
+        let mut effects = Effects::NONE;
+        for slot in &mut self.slots {
+            let Some(number) = slot.part() else { continue };
+            let gone = if self.leaves {
+                slot.leave(CopyOutcome::NotTried)
+            } else if is_silent(number.index()) {
+                slot.give_up(now)
+            } else {
+                may_be && slot.give_up(deadline)
+            };
+            if gone && let Some(part) = parts.get(number.index()) {
+                effects = effects.and(part.tracker().fail(SILENT));
+                self.more = true;
+            }
+        }
+        for (number, (state, part)) in self.parts.as_mut().iter_mut().zip(parts).enumerate() {
+            let at_once = self.leaves || is_silent(number);
+            if (at_once && state.lane.give_up(now)) || (may_be && state.lane.give_up(deadline)) {
+                if let Some(device) = volume.device(part.place().log.device) {
+                    device.flush_has_failed();
+                }
+                effects = effects.and(part.tracker().fail(SILENT));
+                self.more = true;
+            }
+        }
+        if self.leaves {
+            self.settle.leave(self.parts.as_mut());
+        } else if may_be {
+            effects = effects.and(self.settle.give_up(deadline, volume));
+        }
+        self.follow(effects);
+    }
+
     fn decide<V: Volume + ?Sized>(&mut self, volume: &V, now: Nanos) -> (Option<Operation>, Step) {
+        self.look_for_silence(volume, now);
         let effects = self.settle.end(now, volume, self.parts.as_mut());
         self.follow(effects);
         let confirmed = self.confirm.go_on(volume, self.is_idle());
@@ -307,12 +384,13 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         number: usize,
         volume: &V,
         buffers: &mut impl Buffers,
+        now: Nanos,
     ) -> (Option<Operation>, Step) {
         let part = self.parts.as_mut().get_mut(number);
         let (Some(part), Ok(index)) = (part, u16::try_from(number)) else {
             return (None, Step::Pace);
         };
-        let operation = part.lane.next_operation(PartIndex(index), volume, buffers);
+        let operation = part.lane.next_operation(PartIndex(index), volume, buffers, now);
         (operation, Step::Logs(number + 1))
     }
 
@@ -373,7 +451,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         let source = source.and_then(|device| volume.device(device));
         slot.begin(part, ticket, source.map_or(0, |source| source.sector_bytes()));
         volume.passes(Moment::CopyBegun);
-        (slot.next_operation(volume), Step::Begin)
+        (slot.next_operation(volume, now), Step::Begin)
     }
 
     /// Goes on with comparing the legs, or begins with it.
@@ -461,10 +539,11 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
     }
 
     fn is_idle(&self) -> bool {
-        self.slots.iter().all(Slot::is_free)
+        self.slots.iter().all(Slot::is_idle)
             && self.parts.as_ref().iter().all(|part| part.lane.is_idle())
             && self.settle.is_idle()
-            && self.verify.is_idle()
+            // Whoever leaves does not wait for what is compared, and what it holds is let go with the table.
+            && (self.leaves || self.verify.is_idle())
     }
 
     fn follow(&mut self, effects: Effects) {

@@ -26,6 +26,8 @@ const MEDIUM: [i32; 4] = [5, 61, 84, 121];
 pub(crate) struct Slot {
     number: u8,
     job: Option<Job>,
+    /// I/O of copies that were given up, which may still use the buffer.
+    late: u8,
 }
 
 struct Job {
@@ -42,6 +44,8 @@ struct Job {
     least: usize,
     bad: Option<Bad>,
     doing: Doing,
+    /// When the last I/O of it was asked for.
+    asked: Nanos,
     /// The present block on its way to the destination.
     runs: heapless::Vec<Writing, MAX_RUNS>,
     zeroed: u64,
@@ -86,11 +90,59 @@ pub(crate) struct Copied {
 
 impl Slot {
     pub(crate) const fn new(number: u8) -> Slot {
-        Slot { number, job: None }
+        Slot { number, job: None, late: 0 }
     }
 
+    /// Whether a copy may begin here.
     pub(super) const fn is_free(&self) -> bool {
+        self.job.is_none() && self.late == 0
+    }
+
+    /// Whether nothing of it is waited for.
+    pub(super) const fn is_idle(&self) -> bool {
         self.job.is_none()
+    }
+
+    /// Whether I/O that was given up may still use its buffer.
+    pub(super) const fn is_late(&self) -> bool {
+        self.late > 0
+    }
+
+    /// The part whose chunk is copied here.
+    pub(super) fn part(&self) -> Option<PartIndex> {
+        self.job.as_ref().map(|job| job.part)
+    }
+
+    /// Gives up a copy whose destination has not answered since `before`; false if it has not to answer, or
+    /// was asked later.
+    pub(super) fn give_up(&mut self, before: Nanos) -> bool {
+        let Some(job) = &self.job else { return false };
+        let silent = matches!(job.doing, Doing::Write { .. }) && job.asked <= before;
+        silent && self.leave(CopyOutcome::DestinationFailed)
+    }
+
+    /// Ends the copy whatever is in flight, with this outcome; false if nothing is.
+    pub(super) fn leave(&mut self, outcome: CopyOutcome) -> bool {
+        let Some(job) = &mut self.job else { return false };
+        let issued = match &job.doing {
+            Doing::Read { issued } => u8::from(*issued),
+            Doing::Write { .. } => {
+                let issued = job.runs.iter().filter(|writing| writing.state == State::Issued);
+                u8::try_from(issued.count()).unwrap_or(u8::MAX)
+            }
+            Doing::Over(_) => return false,
+        };
+        self.late = self.late.saturating_add(issued);
+        job.runs.clear();
+        job.doing = Doing::Over(outcome);
+        true
+    }
+
+    /// An I/O of this slot has ended; true where it was one that was given up.
+    pub(super) const fn was_late(&mut self) -> bool {
+        let late = self.late > 0;
+        self.late = self.late.saturating_sub(1);
+        late
     }
 
     /// Begins a copy; ask [`Slot::next_operation`] next. A slot that is not free leaves its old copy
@@ -107,6 +159,7 @@ impl Slot {
             least,
             bad: None,
             doing: Doing::Read { issued: false },
+            asked: Nanos(0),
             runs: heapless::Vec::new(),
             zeroed: 0,
         };
@@ -115,7 +168,11 @@ impl Slot {
     }
 
     /// The next I/O, or what could not be read; `None` while everything is in flight or the copy is over.
-    pub(crate) fn next_operation<V: Volume + ?Sized>(&mut self, volume: &V) -> Option<Operation> {
+    pub(crate) fn next_operation<V: Volume + ?Sized>(
+        &mut self,
+        volume: &V,
+        now: Nanos,
+    ) -> Option<Operation> {
         let number = self.number;
         let job = self.job.as_mut()?;
         let buffer = Buffer::Copy(number);
@@ -123,6 +180,7 @@ impl Slot {
         match &mut job.doing {
             Doing::Read { issued } if !*issued => {
                 *issued = true;
+                job.asked = now;
                 let into = job.read..job.read_end();
                 let tag = Tag::new(Of::CopyRead { slot: number });
                 Some(Operation::Read {
@@ -137,6 +195,7 @@ impl Slot {
                     .zip(job.runs.iter_mut())
                     .find(|(_, writing)| writing.state == State::ToIssue)?;
                 writing.state = State::Issued;
+                job.asked = now;
                 let (zero, bytes) = (writing.run.zero, writing.run.bytes.clone());
                 let tag = Tag::new(Of::CopyWrite { slot: number, run });
                 let at = job.at(part, Leg::Destination, bytes.start);

@@ -7,6 +7,7 @@ use super::operation::{Buffer, Buffers, Ended, Of, Operation, Tag};
 use super::part::{Part, PartIndex};
 use super::volume::{Moment, Volume};
 use crate::chunk::{Cells, ChunkIndex, Effects, Fault, GROUP_CHUNKS, Tracker};
+use crate::copier::Nanos;
 use crate::table::Area;
 use crate::units::{SECTOR_SIZE, Sectors};
 use crate::{Leg, LegFault};
@@ -29,6 +30,8 @@ pub(crate) struct Lane {
     has_stale: bool,
     /// and this one has: it was taken out of the tracker.
     stale: Option<u32>,
+    /// When the write under way was asked for.
+    asked: Nanos,
     doing: Doing,
 }
 
@@ -44,6 +47,8 @@ enum Doing {
         block: u64,
         urgent: bool,
     },
+    /// A write that was given up, and that may still land.
+    Late,
 }
 
 impl Lane {
@@ -53,13 +58,29 @@ impl Lane {
             marking: Vec::new(),
             has_stale: false,
             stale: None,
+            asked: Nanos(0),
             doing: Doing::Nothing,
         }
     }
 
-    /// Whether nothing of it is in flight.
+    /// Whether nothing of it is waited for.
     pub(crate) fn is_idle(&self) -> bool {
-        self.doing == Doing::Nothing
+        matches!(self.doing, Doing::Nothing | Doing::Late)
+    }
+
+    /// Whether a write that was given up may still land.
+    pub(super) fn is_late(&self) -> bool {
+        self.doing == Doing::Late
+    }
+
+    /// Gives up a write that was asked for at `before` or earlier; false if there is none. What waits for a
+    /// mark goes on waiting.
+    pub(super) fn give_up(&mut self, before: Nanos) -> bool {
+        let silent = matches!(self.doing, Doing::Write { .. }) && self.asked <= before;
+        if silent {
+            self.doing = Doing::Late;
+        }
+        silent
     }
 
     /// The next write of a block, if one is due and none is under way.
@@ -68,10 +89,11 @@ impl Lane {
         number: PartIndex,
         volume: &V,
         buffers: &mut impl Buffers,
+        now: Nanos,
     ) -> Option<Operation> {
         let part = volume.parts().get(number.index())?;
         let (block, urgent) = match self.doing {
-            Doing::Write { .. } => return None,
+            Doing::Write { .. } | Doing::Late => return None,
             Doing::Again { block, urgent } => (block, urgent),
             Doing::Nothing => self.choose(part.tracker())?,
         };
@@ -80,6 +102,7 @@ impl Lane {
         let Area { device, offset } = part.place().log;
         let offset = offset.0.saturating_add(block.saturating_mul(BLOCK / SECTOR_SIZE));
         let at = Area { device, offset: Sectors(offset) };
+        self.asked = now;
         self.doing = Doing::Write { block, urgent };
         volume.passes(Moment::LogWriting);
         let tag = Tag::new(Of::Log(number));
@@ -154,6 +177,9 @@ impl Lane {
         ended: Ended,
         volume: &V,
     ) -> (u32, Effects) {
+        if self.doing == Doing::Late {
+            self.doing = Doing::Nothing;
+        }
         let (Doing::Write { block, urgent }, Some(part)) =
             (self.doing, volume.parts().get(number.index()))
         else {

@@ -3,10 +3,11 @@
 use lvshift_on_disk_format::dirty_log::{self, BITSET_OFFSET, DirtyLogError};
 
 use super::part::Part;
-use crate::chunk::{Cells, ChunkIndex};
+use crate::chunk::{Cells, ChunkIndex, Fault};
 use crate::device::DeviceIndex;
 use crate::table::Area;
 use crate::units::{SECTOR_SIZE, Sectors};
+use crate::{Leg, LegFault};
 
 /// A dirty log that is being read, piece by piece, before its part is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,5 +62,20 @@ impl LogLoad {
         part.tracker().load_log_bits(ChunkIndex(u32::try_from(first).unwrap_or(u32::MAX)), bits);
         self.at = self.at.saturating_add(len as u64);
         Ok(())
+    }
+
+    /// What [`LogLoad::next_read`] has asked for cannot be read, and the load is over. The log may call
+    /// any of its chunks clean, and whoever reads it another time believes that: so none of them is
+    /// written on the source alone before the log is void, and the part has failed.
+    pub fn unreadable<S: Cells>(&mut self, part: &Part<S>) {
+        let first = self.at.saturating_sub(BITSET_OFFSET).saturating_mul(8);
+        let first = u32::try_from(first).unwrap_or(u32::MAX);
+        let bits = [u8::MAX; 64];
+        for chunk in (first..self.chunks).step_by(bits.len().saturating_mul(8)) {
+            part.tracker().load_log_bits(ChunkIndex(chunk), &bits);
+        }
+        self.at = self.end;
+        // No request waits by it yet, so none is to be woken.
+        let _ = part.tracker().fail(Fault { leg: Leg::Destination, fault: LegFault::Gone });
     }
 }

@@ -3,14 +3,17 @@
 use super::operation::{Ended, Of, Operation, Tag};
 use super::state::PartState;
 use super::volume::{Moment, Volume, check_destinations};
-use crate::Leg;
-use crate::chunk::{Effects, Turn};
+use crate::chunk::{Effects, Fault, Turn};
 use crate::copier::{Nanos, SettlePace};
 use crate::device::{DeviceIndex, DeviceSet};
+use crate::{Leg, LegFault};
 
 /// How soon the answers of application flushes are looked for again: those that were in flight when
 /// the legs had been flushed.
 const LOOK_AGAIN: u64 = 5_000_000;
+
+/// What becomes of a part whose destination is past its deadline.
+pub(super) const SILENT: Fault = Fault { leg: Leg::Destination, fault: LegFault::Silent };
 
 /// The settle rounds of one volume: all its parts together, so that no device is flushed twice in one.
 #[derive(Debug)]
@@ -22,6 +25,10 @@ pub(crate) struct Settle {
     flushing: DeviceSet,
     /// and those whose flush has failed.
     failed: DeviceSet,
+    /// Devices whose flush was given up and has not ended.
+    late: DeviceSet,
+    /// When this round's flushes were asked for.
+    asked: Nanos,
     /// The legs are flushed; the application's flushes of before are not all answered.
     turn: Option<Turn>,
 }
@@ -33,6 +40,8 @@ impl Settle {
             to_flush: DeviceSet::EMPTY,
             flushing: DeviceSet::EMPTY,
             failed: DeviceSet::EMPTY,
+            late: DeviceSet::EMPTY,
+            asked: now,
             turn: None,
         }
     }
@@ -40,6 +49,43 @@ impl Settle {
     /// Whether no round is under way.
     pub(crate) fn is_idle(&self) -> bool {
         self.to_flush.is_empty() && self.flushing.is_empty() && self.turn.is_none()
+    }
+
+    /// Whether a flush that was given up has not ended.
+    pub(super) const fn is_late(&self) -> bool {
+        !self.late.is_empty()
+    }
+
+    /// Gives up the flushes of destinations that were asked for at `before` or earlier. A source that does
+    /// not answer keeps its round waiting: nothing becomes clean without it.
+    pub(super) fn give_up<V: Volume + ?Sized>(&mut self, before: Nanos, volume: &V) -> Effects {
+        let mut effects = Effects::NONE;
+        if self.asked > before {
+            return effects;
+        }
+        let mut asked = self.flushing;
+        while let Some(device) = asked.pop() {
+            let parts = volume.parts();
+            if parts.iter().any(|part| part.leg(Leg::Source).device == device) {
+                continue;
+            }
+            self.late.insert(device);
+            for part in parts.iter().filter(|part| part.leg(Leg::Destination).device == device) {
+                effects = effects.and(part.tracker().fail(SILENT));
+            }
+            self.was_flushed(device, Ended::Failed(0), volume);
+        }
+        effects
+    }
+
+    /// Drops the round under way.
+    pub(super) fn leave(&mut self, parts: &mut [PartState]) {
+        while let Some(device) = self.flushing.pop() {
+            self.late.insert(device);
+        }
+        self.to_flush = DeviceSet::EMPTY;
+        self.turn = None;
+        parts.iter_mut().for_each(|part| part.round = None);
     }
 
     /// Clean chunks are written again.
@@ -78,6 +124,7 @@ impl Settle {
             let more = volume.parts().iter().any(|part| part.tracker().has_dirty());
             return more.then(|| self.pace.next());
         }
+        self.asked = now;
         volume.passes(Moment::SettleBegun);
         None
     }
@@ -97,6 +144,7 @@ impl Settle {
         volume: &V,
     ) {
         if !self.flushing.remove(device) {
+            self.late.remove(device);
             return;
         }
         if !matches!(ended, Ended::Done(_)) {

@@ -5,7 +5,7 @@ use super::slot::{Common, Slot, Turn, Work, authority};
 use super::volume::{Below, Served};
 use crate::Leg;
 use crate::chunk::{AppResult, Authority, Effects};
-use crate::device::DeviceIndex;
+use crate::device::{DeviceIndex, DeviceSet};
 use crate::io::{FlushProgress, FlushResult};
 use crate::mirror::flush_failed;
 
@@ -15,7 +15,7 @@ impl Slot {
         common: &mut Common,
         volume: &V,
     ) -> Turn {
-        let Below { all: devices, .. } = volume.below();
+        let devices = needed(volume);
         if devices.is_empty() {
             return self.answer(Answer::Done);
         }
@@ -69,4 +69,27 @@ impl Slot {
             }
         }
     }
+}
+
+/// The devices that have to be flushed: all of them, but for those on which nothing lies but what is not
+/// believed any more.
+fn needed<V: Served + ?Sized>(volume: &V) -> DeviceSet {
+    let Below { all, source } = volume.below();
+    let parts = volume.parts();
+    if !parts.iter().any(|part| part.tracker().is_abandoned()) {
+        return all;
+    }
+    // In this order: a part that has failed before the source was in charge is never sealed.
+    let mut needed = source;
+    let mut is_left = false;
+    for part in parts {
+        let abandoned = part.tracker().is_abandoned();
+        if abandoned && part.tracker().authority_after() == Authority::Source {
+            is_left = true;
+            continue;
+        }
+        needed.insert(part.leg(Leg::Destination).device);
+        needed.insert(part.place().log.device);
+    }
+    if is_left { needed } else { all }
 }

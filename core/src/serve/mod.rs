@@ -24,6 +24,7 @@
 //! leg is in charge. One piece of a request is on its way at a time.
 
 mod flush;
+mod late;
 mod leg;
 mod mirrored;
 mod operation;

@@ -23,14 +23,18 @@ pub(super) enum Of {
 
 /// The bit that tells a flush from a leg.
 const FLUSH: u32 = 1 << 15;
+/// Where the round stands.
+const ROUND: u32 = 8;
+/// Rounds of a slot: its I/O after something was given up is told from what was.
+pub(super) const ROUNDS: u8 = 1 << 7;
 
 impl IoTag {
-    pub(super) const fn new(tag: u16, of: Of) -> IoTag {
+    pub(super) const fn new(tag: u16, round: u8, of: Of) -> IoTag {
         let of = match of {
             Of::Leg(leg) => leg as u32,
             Of::Flush(device) => FLUSH | device.0 as u32,
         };
-        IoTag((tag as u32) << 16 | of)
+        IoTag((tag as u32) << 16 | ((round % ROUNDS) as u32) << ROUND | of)
     }
 
     /// A number that [`IoTag::from_bits`] makes the same of again.
@@ -46,6 +50,10 @@ impl IoTag {
     /// The tag of its request, whose buffer it reads or fills.
     pub const fn tag(self) -> u16 {
         (self.0 >> 16) as u16
+    }
+
+    pub(super) const fn round(self) -> u8 {
+        (self.0 >> ROUND) as u8 % ROUNDS
     }
 
     pub(super) const fn of(self) -> Of {
@@ -116,4 +124,18 @@ pub enum Operation {
     },
     /// To wake these queues, and the copier of the volume where it has to look.
     Notify(Effects),
+}
+
+impl Operation {
+    /// The request whose I/O it begins, if it begins any.
+    pub const fn tag(&self) -> Option<u16> {
+        match self {
+            Operation::Read { io, .. }
+            | Operation::Write { io, .. }
+            | Operation::WriteZeroes { io, .. }
+            | Operation::Discard { io, .. }
+            | Operation::Flush { io, .. } => Some(io.tag()),
+            Operation::Answer { .. } | Operation::Notify(_) => None,
+        }
+    }
 }

@@ -61,9 +61,25 @@ impl<const N: usize> Queue<N> {
     /// An I/O that was asked for has ended.
     pub fn ended(&mut self, io: IoTag, ended: Ended) {
         let slot = self.slots.get_mut(usize::from(io.tag()));
-        if slot.is_some_and(|slot| slot.take(io.of(), ended)) {
+        if slot.is_some_and(|slot| slot.take(io, ended)) {
             self.look_at(io.tag());
         }
+    }
+
+    /// The I/O of this request is past its deadline: where only the destination of a move has to answer it
+    /// and the source is in charge, it is given up, and the move with it. Elsewhere nothing happens. Its
+    /// late end is handed to [`Queue::ended`] all the same.
+    pub fn overdue(&mut self, tag: u16) {
+        let slot = self.slots.get_mut(usize::from(tag));
+        if slot.is_some_and(|slot| slot.is_below() && !core::mem::replace(&mut slot.overdue, true))
+        {
+            self.look_at(tag);
+        }
+    }
+
+    /// Whether anything that was given up has not ended.
+    pub fn has_late(&self) -> bool {
+        self.slots.iter().any(|slot| slot.late > 0)
     }
 
     /// The queue was woken, as [`Effects::wake`] of it or of others says, or since a commit was decided:

@@ -48,6 +48,13 @@ pub(super) struct Slot {
     pub(super) to_flush: DeviceSet,
     pub(super) flushed: DeviceSet,
     pub(super) unflushed: DeviceSet,
+    /// Devices that are asked to flush and have not answered.
+    pub(super) flushing: DeviceSet,
+    /// What it waits for is past its deadline, if a destination has to answer it.
+    pub(super) overdue: bool,
+    /// I/O that was given up and has not ended, and which round of I/O came after it.
+    pub(super) late: u8,
+    pub(super) round: u8,
     /// It stands in the queue's list of those that are looked at next.
     pub(super) listed: bool,
 }
@@ -62,6 +69,9 @@ pub(super) enum Work {
     /// The same, and the tracker or the table does not allow it now.
     Parked,
     Plain,
+    /// A read that failed on the source and that the destination does not answer. Only the
+    /// application waits for it, whose buffer it may still fill. It is not on its way below.
+    LateRead,
     Read {
         part: PartIndex,
         plan: ReadPlan,
@@ -113,6 +123,10 @@ impl Slot {
             to_flush: DeviceSet::EMPTY,
             flushed: DeviceSet::EMPTY,
             unflushed: DeviceSet::EMPTY,
+            flushing: DeviceSet::EMPTY,
+            overdue: false,
+            late: 0,
+            round: 0,
             listed: false,
         }
     }
@@ -128,13 +142,18 @@ impl Slot {
     }
 
     /// An I/O has ended; false where there was none.
-    pub(super) fn take(&mut self, of: Of, ended: Ended) -> bool {
-        match of {
+    pub(super) fn take(&mut self, io: IoTag, ended: Ended) -> bool {
+        if io.round() != self.round {
+            self.late = self.late.saturating_sub(1);
+            return false;
+        }
+        match io.of() {
             Of::Leg(leg) => match self.legs.get_mut(usize::from(leg)) {
                 Some(leg) => leg.ended = Some(ended),
                 None => return false,
             },
             Of::Flush(device) => {
+                self.flushing.remove(device);
                 self.flushed.insert(device);
                 if !matches!(ended, Ended::Done(_)) {
                     self.unflushed.insert(device);
@@ -162,6 +181,11 @@ impl Slot {
         if let Some(device) = self.flushed.pop() {
             return self.flush_ended(device, common, volume);
         }
+        if core::mem::take(&mut self.overdue)
+            && let Some(turn) = self.give_up(common, volume)
+        {
+            return turn;
+        }
         match self.work {
             Work::Serve => self.serve(common, volume),
             Work::Held { source } => self.held_again(source, volume),
@@ -176,19 +200,21 @@ impl Slot {
 
     fn next_io(&mut self, tag: u16) -> Option<Operation> {
         if let Some(device) = self.to_flush.pop() {
-            let io = IoTag::new(tag, Of::Flush(device));
+            let io = IoTag::new(tag, self.round, Of::Flush(device));
+            self.flushing.insert(device);
             return Some(Operation::Flush { io, device });
         }
         self.next_of(tag, 0).or_else(|| self.next_of(tag, 1))
     }
 
     fn next_of(&mut self, tag: u16, number: u8) -> Option<Operation> {
+        let round = self.round;
         let work = self.legs.get_mut(usize::from(number))?;
         if !work.due {
             return None;
         }
         work.due = false;
-        let io = IoTag::new(tag, Of::Leg(number));
+        let io = IoTag::new(tag, round, Of::Leg(number));
         let (at, count) = (work.at, Sectors(self.piece));
         let skip = Sectors(work.bytes / SECTOR_SIZE);
         let rest = Area { offset: Sectors(at.offset.0.saturating_add(skip.0)), ..at };
@@ -286,7 +312,7 @@ impl Slot {
         let (Some(&leg), Some(work)) = (LEGS.get(number), self.legs.get_mut(number)) else {
             return Turn::Again;
         };
-        if work.goes_on(all, ended) {
+        if !matches!(self.work, Work::LateRead) && work.goes_on(all, ended) {
             return Turn::Again;
         }
         let (device, verdict) = (work.at.device, work.verdict(all, ended));
@@ -299,6 +325,11 @@ impl Slot {
             (Work::Read { .. }, verdict) => self.mirror_read_ended(verdict, common, volume),
             (Work::Write { .. }, verdict) => {
                 self.mirror_write_ended(leg, verdict.is_ok(), common, volume)
+            }
+            (Work::LateRead, _) => {
+                self.late = self.late.saturating_sub(1);
+                // What it has read may be old by now.
+                self.fail(Failure::Mirror)
             }
             // An answer that is not waited for.
             _ => Turn::Again,

@@ -67,6 +67,9 @@ pub struct Tune {
     /// What a write to a place that is not copied yet does.
     #[arg(long, value_enum, value_name = "POLICY")]
     pub write_policy: Option<WritePolicy>,
+    /// A destination that has not answered for so many seconds has failed; none: it may take for ever.
+    #[arg(long, value_name = "SECONDS|none")]
+    pub deadline: Option<OrNone<u32>>,
     /// Stop copying until --resume. What is copied already stays so.
     #[arg(long)]
     pub pause: bool,

@@ -141,6 +141,7 @@ fn pace(args: &Pvmove) -> Pace {
         felt: args.pace.map(|OrNone(factor)| factor.map_or(Felt::Any, Felt::Within)),
         min_rate: args.min_rate.and_then(|rate| rate.0.bytes()),
         source_first: args.write_policy.map(|policy| policy == WritePolicy::SourceFirst),
+        deadline: args.deadline.map(|OrNone(seconds)| seconds.unwrap_or(0)),
     }
 }
 

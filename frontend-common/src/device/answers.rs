@@ -7,6 +7,7 @@
 mod ring;
 
 use std::collections::HashSet;
+use std::io;
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
@@ -34,13 +35,14 @@ static LEFT: Mutex<Vec<libc::pid_t>> = Mutex::new(Vec::new());
 type Key = (DeviceNumber, Option<u64>);
 
 /// Whether the device has already kept this process waiting in vain.
-pub(super) fn is_silent(number: DeviceNumber) -> bool {
+pub(crate) fn is_silent(number: DeviceNumber) -> bool {
     let silent = SILENT.lock().unwrap_or_else(PoisonError::into_inner);
     let is = |set: &HashSet<Key>| set.contains(&(number, super::sysfs::disk_sequence(number)));
     silent.as_ref().is_some_and(is)
 }
 
-fn remember(number: DeviceNumber) {
+/// The device keeps whoever asks it waiting: this process does not ask it any more.
+pub(crate) fn remember(number: DeviceNumber) {
     let mut silent = SILENT.lock().unwrap_or_else(PoisonError::into_inner);
     let key = (number, super::sysfs::disk_sequence(number));
     silent.get_or_insert_with(HashSet::new).insert(key);
@@ -133,15 +135,99 @@ fn reap(children: &mut Vec<libc::pid_t>) {
     });
 }
 
-/// The child: reads, says that it has, and ends. It keeps nothing of the process that it was made from, no
-/// lock, no output, no directory, since it may outlive it. All that it calls are system calls.
-fn read_and_tell(
-    device: BorrowedFd<'_>,
-    offset: u64,
-    buffer: &mut [u8],
-    pipe: &OwnedFd,
-    at: u16,
-) -> ! {
+/// What a device is asked to do by a process that does not wait for ever.
+pub(super) enum Job<'a> {
+    Write { offset: u64, bytes: &'a [u8] },
+    Flush,
+}
+
+/// Has a child do it, and waits so long at most. Who has not answered by then is not asked for anything any
+/// more by this process; what it was asked for may still be done.
+///
+/// # Errors
+/// The device's own error, or `TimedOut`.
+pub(super) fn in_time(
+    device: &BlockDevice,
+    file: BorrowedFd<'_>,
+    job: &Job<'_>,
+    limit: Duration,
+) -> io::Result<()> {
+    if is_silent(device.number()) {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    // SAFETY: as in `ask`; `do_and_tell` calls nothing else, and never returns.
+    let child = match unsafe { libc::fork() } {
+        0 => do_and_tell(file, job, &writer),
+        -1 => return Err(io::Error::last_os_error()),
+        child => child,
+    };
+    drop(writer);
+    let word = hear_word(&reader, limit);
+    let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+    left.push(child);
+    reap(&mut left);
+    match word {
+        Some(0) => Ok(()),
+        Some(error) => Err(io::Error::from_raw_os_error(error)),
+        None => {
+            remember(device.number());
+            Err(io::ErrorKind::TimedOut.into())
+        }
+    }
+}
+
+/// What the child says: 0, or the number of an error.
+fn hear_word(reader: &OwnedFd, limit: Duration) -> Option<i32> {
+    let start = Instant::now();
+    loop {
+        let left = Timespec::try_from(limit.checked_sub(start.elapsed())?).ok()?;
+        match poll(&mut [PollFd::new(reader, PollFlags::IN)], Some(&left)) {
+            Ok(0) => return None,
+            Err(rustix::io::Errno::INTR) => continue,
+            Ok(_) | Err(_) => {}
+        }
+        let mut word = [0; 4];
+        return match rustix::io::read(reader, &mut word) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Ok(4) => Some(i32::from_le_bytes(word)),
+            // It was killed.
+            Ok(_) | Err(_) => Some(libc::EINTR),
+        };
+    }
+}
+
+fn do_and_tell(device: BorrowedFd<'_>, job: &Job<'_>, pipe: &OwnedFd) -> ! {
+    alone_with(device, pipe);
+    let (device, pipe) = (rustix::stdio::stdin(), rustix::stdio::stdout());
+    let done = match job {
+        Job::Flush => rustix::fs::fdatasync(device),
+        Job::Write { offset, bytes } => write_all(device, *offset, bytes),
+    };
+    let word = done.err().map_or(0, rustix::io::Errno::raw_os_error);
+    let _ = rustix::io::write(pipe, &word.to_le_bytes());
+    // SAFETY: nothing of the parent's is tidied up, flushed or run on the way.
+    unsafe { libc::_exit(0) }
+}
+
+fn write_all(device: BorrowedFd<'_>, mut offset: u64, mut bytes: &[u8]) -> rustix::io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::pwrite(device, bytes, offset) {
+            Ok(0) => return Err(rustix::io::Errno::IO),
+            Ok(some) => {
+                offset += some as u64;
+                bytes = bytes.get(some..).unwrap_or_default();
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The child keeps nothing of the process that it was made from, no lock, no output, no directory, since it
+/// may outlive it: but these two, as its standard input and output.
+fn alone_with(device: BorrowedFd<'_>, pipe: &OwnedFd) {
     let _ = rustix::stdio::dup2_stdin(device);
     let _ = rustix::stdio::dup2_stdout(pipe);
     // SAFETY: what is behind these descriptors is not used any more in this process.
@@ -152,6 +238,17 @@ fn read_and_tell(
         }
     }
     let _ = rustix::process::chdir(c"/");
+}
+
+/// The child: reads, says that it has, and ends. All that it calls are system calls.
+fn read_and_tell(
+    device: BorrowedFd<'_>,
+    offset: u64,
+    buffer: &mut [u8],
+    pipe: &OwnedFd,
+    at: u16,
+) -> ! {
+    alone_with(device, pipe);
     let (device, pipe) = (rustix::stdio::stdin(), rustix::stdio::stdout());
     let mut into = [IoSliceMut::new(buffer)];
     let _ = rustix::io::preadv2(device, &mut into, offset, ReadWriteFlags::empty());

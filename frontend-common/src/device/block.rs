@@ -2,16 +2,18 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 #[cfg(feature = "sim")]
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors};
 use rustix::fs::OFlags;
 
+use super::answers::{Job, in_time};
 #[cfg(feature = "sim")]
 use super::medium::Medium;
 use super::number::number_of;
@@ -209,6 +211,39 @@ impl BlockDevice {
         self.writer()?
             .write_all_at(buffer, offset)
             .map_err(|error| self.failed("writing failed", range, error))
+    }
+
+    /// As [`BlockDevice::write`], and fails where it takes longer than the limit.
+    ///
+    /// # Errors
+    /// As [`BlockDevice::write`]. It may still be written.
+    pub(crate) fn write_in_time(
+        &self,
+        start: Sectors,
+        buffer: &[u8],
+        limit: Duration,
+    ) -> Result<()> {
+        #[cfg(feature = "sim")]
+        if self.medium.is_some() {
+            return self.write(start, buffer);
+        }
+        let range = sector_range(start, buffer.len());
+        let job = Job::Write { offset: self.offset(start)?, bytes: buffer };
+        in_time(self, self.writer()?.as_fd(), &job, limit)
+            .map_err(|error| self.failed("writing failed", range, error))
+    }
+
+    /// As [`BlockDevice::flush`], and fails where it takes longer than the limit.
+    ///
+    /// # Errors
+    /// As [`BlockDevice::flush`].
+    pub(crate) fn flush_in_time(&self, limit: Duration) -> Result<()> {
+        #[cfg(feature = "sim")]
+        if self.medium.is_some() {
+            return self.flush();
+        }
+        in_time(self, self.writer()?.as_fd(), &Job::Flush, limit)
+            .map_err(|error| self.failed("flushing failed", 0..0, error))
     }
 
     /// Makes everything written durable.

@@ -14,7 +14,7 @@ mod stack;
 pub mod sysfs;
 pub mod users;
 
-pub(crate) use answers::answering;
+pub(crate) use answers::{answering, is_silent, remember};
 pub use block::{Access, BlockDevice};
 pub use buffer::Aligned;
 pub(crate) use list::is_own_lv;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lvshift_core::metadata::{Change, MoveState};
 use lvshift_core::mover::{Action, Event, Mapping, Outcome};
 use lvshift_core::units::{LvIndex, MoveIndex, Uuid};
+use lvshift_core::{Leg, LegFault};
 use lvshift_driver::{CopyStatus, Goal, Host, Observed, Report as Driven, Request, Wake, drive};
 
 use super::account::Account;
@@ -15,6 +16,7 @@ use super::summary::{Names, copied_again};
 use super::ticker::Place;
 use super::wishes::Wishes;
 use super::{MoveReport, Report, diagnose, log, record};
+use crate::device;
 use crate::error::{Error, Result};
 use crate::front_end::FrontEnd;
 use crate::journal::Journal;
@@ -85,6 +87,17 @@ impl VgHost<'_> {
             if unused && link.symlink_metadata().is_err() {
                 let done = self.means.front_end.deactivate(vg, index);
                 tracing::debug!(lv = %record.name, ?done, "the private device is taken down");
+            }
+        }
+    }
+
+    /// What waits for the destination from now on may wait for ever.
+    fn destination_is_silent(&self) {
+        let vg = self.means.vg.vg();
+        let Some(of) = vg.move_by_uuid(self.of) else { return };
+        for part in vg.parts_of(of) {
+            if let Some(member) = self.means.vg.members().get(part.destination.pv) {
+                device::remember(member.number);
             }
         }
     }
@@ -195,6 +208,10 @@ impl Host for VgHost<'_> {
 
     fn diagnose(&mut self) -> Result<()> {
         let (of, _) = self.record()?;
+        // To ask who does not answer is to wait for ever.
+        if matches!(self.account.failures.leg, Some((_, LegFault::Silent))) {
+            return Ok(());
+        }
         // Whoever made the copy knows best what it could not read.
         if self.account.failures.bad_places.is_empty() {
             self.account.failures.bad_places = diagnose::bad_places(self.means.vg.view(), of);
@@ -209,6 +226,9 @@ impl Host for VgHost<'_> {
 
     fn report(&mut self, report: Driven<Error>) {
         let failed = matches!(report, Driven::LegFailed(..));
+        if let Driven::LegFailed(Leg::Destination, LegFault::Silent) = report {
+            self.destination_is_silent();
+        }
         let Means { vg, tell, .. } = &mut self.means;
         self.account.hear(report, || Facts::of(vg, self.of), *tell);
         if failed {

@@ -1,5 +1,7 @@
 //! The record of a move on its VG's PVs: committing its changes, and whose failure a failure was.
 
+use std::time::Duration;
+
 use lvshift_core::metadata::{ApplyError, Change, MoveState};
 use lvshift_core::units::Uuid;
 use lvshift_driver::MayLack;
@@ -7,6 +9,12 @@ use lvshift_driver::MayLack;
 use crate::error::{Error, Kind, Result};
 use crate::front_end::FrontEnd;
 use crate::vg::{OpenVg, Vg};
+
+/// How long a destination may take to make durable what it has; docs/move-protocol.md.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a PV is waited for on the way back.
+const WAY_BACK: Duration = Duration::from_secs(10);
 
 /// Commits a change of the record. Nothing is committed behind the back of whoever serves the LV.
 pub(super) fn commit(
@@ -16,7 +24,9 @@ pub(super) fn commit(
     change: Change,
 ) -> Result<()> {
     let lacks = MayLack::new(change);
-    vg.commit_without(
+    // One that can do without a PV does not wait for it for ever.
+    vg.patience = (change == Change::Aborting).then_some(WAY_BACK);
+    let committed = vg.commit_without(
         |vg| {
             let may_commit = change != Change::Moved
                 || vg.move_by_uuid(of).is_some_and(|at| front_end.seal_again(vg, at));
@@ -31,7 +41,9 @@ pub(super) fn commit(
             }
         },
         &|vg, pv| may_lack(&lacks, vg, of, pv),
-    )
+    );
+    vg.patience = None;
+    committed
 }
 
 fn replaced() -> Error {
@@ -72,7 +84,7 @@ pub(super) fn flush_destination(vg: &OpenVg, of: Uuid) -> Result<()> {
             let member = vg.members().get(pv).ok_or_else(|| {
                 Error::new(Kind::Missing, "the destination of the move is missing")
             })?;
-            member.pv.device.flush()?;
+            member.pv.device.flush_in_time(PATIENCE)?;
             flushed.push(pv);
         }
     }

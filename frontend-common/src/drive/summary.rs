@@ -73,6 +73,7 @@ fn what(facts: &Facts, outcome: Outcome, leg: Option<(Leg, LegFault)>) -> String
         LegFault::Flush => "could not be flushed",
         LegFault::Copy => "failed in the copy",
         LegFault::Gone => "is gone, or its dirty log is",
+        LegFault::Silent => "did not answer within its deadline",
     };
     format!("LV {names} was not moved: the {side} {} {fault}", devices.join(", "))
 }

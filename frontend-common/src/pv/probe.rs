@@ -87,6 +87,11 @@ pub(super) fn labels(device: &BlockDevice) -> Probe {
     }
 }
 
+/// Whether neither place of a label can be read.
+pub(super) fn is_unreadable(device: &BlockDevice) -> bool {
+    LabelCopy::ALL.iter().all(|copy| matches!(read_label(device, *copy), ReadLabel::Unread))
+}
+
 /// Of two labels that differ in the size of their device and in nothing else, the one that claims less.
 fn smaller(one: &Label, two: &Label) -> Option<Label> {
     let (a, b) = (one.geometry(), two.geometry());

@@ -4,12 +4,12 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use lvshift_core::metadata::Found;
+use lvshift_core::metadata::{Found, FoundSlot};
 use lvshift_core::units::{DeviceNumber, Sectors, Uuid};
 use lvshift_on_disk_format::Label;
 
 use super::probe::{self, Probe, Slots};
-use crate::device::{Access, BlockDevice, answering, candidates, sysfs};
+use crate::device::{Access, BlockDevice, answering, candidates, is_silent, sysfs};
 use crate::error::{Error, Kind, Result};
 
 /// A device with a label that can be believed, not a clone, not shrunk.
@@ -30,6 +30,8 @@ pub struct FoundPv {
     pub(crate) device: BlockDevice,
     pub(crate) label: Label,
     pub(crate) found: Found,
+    /// Neither its label nor its slots can be read, and it is not tried: what it is, others have said.
+    pub(crate) unread: bool,
     users: Vec<DeviceNumber>,
 }
 
@@ -47,7 +49,8 @@ pub struct KnownPv {
 }
 
 impl KnownPv {
-    fn open(&self) -> Result<BlockDevice> {
+    /// The device, where it is still that one.
+    pub(crate) fn open(&self) -> Result<BlockDevice> {
         let other = || {
             Error::new(Kind::Missing, format!("PV {} is not where it was", self.uuid))
                 .device(self.path.display())
@@ -210,12 +213,42 @@ impl FoundPv {
             device,
             label,
             found,
+            unread: false,
             users,
         }
     }
 
+    /// A device that is known to be this PV, and does not say so itself: it answers no read, or all with an
+    /// error. `None` where it says something else.
+    pub(crate) fn unread(device: BlockDevice, label: Label) -> Option<FoundPv> {
+        if !is_silent(device.number()) && !probe::is_unreadable(&device) {
+            return None;
+        }
+        let uuid = label.pv();
+        let found = Found { pv: uuid, slots: [FoundSlot::Bad(None); 2] };
+        Some(FoundPv {
+            path: device.path().to_owned(),
+            number: device.number(),
+            size: device.size(),
+            uuid,
+            vg: None,
+            warnings: vec!["its label cannot be read".to_owned()],
+            device,
+            label,
+            found,
+            unread: true,
+            users: Vec::new(),
+        })
+    }
+
     /// Reads the slots again.
     pub(crate) fn refresh(&mut self) {
+        // Whoever does not answer is not asked again.
+        if self.unread || is_silent(self.number) {
+            self.unread = true;
+            self.found.slots = [FoundSlot::Bad(None); 2];
+            return;
+        }
         let Slots { found, vg, .. } = probe::slots(&self.device, &self.label);
         self.found = found;
         self.vg = vg;

@@ -131,7 +131,7 @@ impl OpenVg {
     /// commit, which rests on the good copy.
     fn repair_labels(&self) {
         for (_, member) in self.members.iter() {
-            if member.pv.warnings.is_empty() || !member.pv.label.is_writable() {
+            if member.pv.warnings.is_empty() || member.pv.unread || !member.pv.label.is_writable() {
                 continue;
             }
             match repair_label(&member.pv.device, &member.pv.label) {
@@ -248,18 +248,32 @@ impl OpenVg {
         })?;
         let area = member.pv.label.geometry().slot(target.slot);
         let bytes = buffer.get(..size).unwrap_or_default();
-        member.pv.device.write(Sectors(area.start), bytes).map_err(|error| (path, error))
+        let start = Sectors(area.start);
+        let written = match self.patience {
+            Some(limit) => member.pv.device.write_in_time(start, bytes, limit),
+            None => member.pv.device.write(start, bytes),
+        };
+        written.map_err(|error| (path, error))
     }
 
     fn flush(&self, new: &Vg, pv: PvIndex) -> std::result::Result<(), (String, Error)> {
         let member = self.target(new, pv)?;
-        member.pv.device.flush().map_err(|error| (member.path.display().to_string(), error))
+        let flushed = match self.patience {
+            Some(limit) => member.pv.device.flush_in_time(limit),
+            None => member.pv.device.flush(),
+        };
+        flushed.map_err(|error| (member.path.display().to_string(), error))
     }
 
     fn target(&self, new: &Vg, pv: PvIndex) -> std::result::Result<&Member, (String, Error)> {
-        new.pv(pv).and_then(|pv| self.device_of(pv.uuid)).ok_or_else(|| {
+        let member = new.pv(pv).and_then(|pv| self.device_of(pv.uuid)).ok_or_else(|| {
             (String::new(), Error::new(Kind::Missing, "a PV went away during the commit"))
-        })
+        })?;
+        if member.pv.unread {
+            let error = Error::new(Kind::Io, "a PV that cannot be read is not written");
+            return Err((member.path.display().to_string(), error));
+        }
+        Ok(member)
     }
 
     /// A PV that the commit needs does not hold the newest metadata for certain, and cannot be made to.

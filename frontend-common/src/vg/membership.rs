@@ -71,8 +71,17 @@ impl OpenVg {
         let spare: Vec<Member> = Vec::new();
         let (members, health) = (Members::default(), Health::default());
         let refused = Vec::new();
-        let mut open =
-            OpenVg { vg, writable: true, members, spare, health, refused, held, may_scan: true };
+        let mut open = OpenVg {
+            vg,
+            writable: true,
+            members,
+            spare,
+            health,
+            refused,
+            held,
+            may_scan: true,
+            patience: None,
+        };
         open.add(pvs)?;
         Ok(open)
     }

@@ -1,9 +1,11 @@
 //! An opened VG.
 
 use std::path::Path;
+use std::time::Duration;
 
 use lvshift_core::metadata::FoundSlot;
 use lvshift_core::units::Uuid;
+use lvshift_on_disk_format::{Geometry, Label};
 
 use super::read::{Read, read};
 use super::{Health, Vg};
@@ -35,6 +37,8 @@ pub struct OpenVg {
     pub(super) held: Option<Lock>,
     /// Whether devices that are not known yet may be looked for.
     pub(super) may_scan: bool,
+    /// How long each PV is waited for in a commit; `None`: as long as it takes.
+    pub(crate) patience: Option<Duration>,
 }
 
 impl OpenVg {
@@ -94,7 +98,17 @@ impl OpenVg {
         pool.iter_mut().for_each(|member| member.pv.refresh());
         let Read { vg, writable, members, spare, health } = read(uuid, pool)?;
         let held = (hold == Hold::Keep).then_some(lock);
-        Ok(OpenVg { vg, writable, members, spare, health, refused, held, may_scan: true })
+        Ok(OpenVg {
+            vg,
+            writable,
+            members,
+            spare,
+            health,
+            refused,
+            held,
+            may_scan: true,
+            patience: None,
+        })
     }
 
     /// Opens the VG with this UUID over these devices and touches no other, now and later. It is for
@@ -107,11 +121,36 @@ impl OpenVg {
         let scan = Scan::known(known)?;
         let mut vg = OpenVg::open_by_uuid(scan, uuid, Hold::Release)?;
         vg.may_scan = false;
+        vg.take_unread(known);
         let is_known = |pv: &Uuid| known.iter().any(|one| one.uuid == *pv);
         match vg.vg.pvs().iter().map(|pv| pv.uuid).find(|pv| !is_known(pv)) {
             None => Ok(vg),
             Some(new) => Err(Error::new(Kind::Missing, format!("PV {new} came since"))),
         }
+    }
+
+    /// A PV of these whose device is where it was is not missing because it cannot be read: what lies on
+    /// others can be served, and what lies there gets the device's own errors.
+    fn take_unread(&mut self, known: &[KnownPv]) {
+        let mut pool = std::mem::take(&mut self.members).into_pool();
+        for one in known {
+            let missing = pool.iter().all(|member| member.uuid != one.uuid);
+            let Some(pv) = self.vg.pvs().iter().find(|pv| missing && pv.uuid == one.uuid) else {
+                continue;
+            };
+            let geometry = Geometry::for_device(pv.device_size.0).ok();
+            let label = geometry.and_then(|geometry| Label::new(pv.uuid, geometry));
+            let found = label.zip(one.open().ok()).and_then(|(label, device)| {
+                FoundPv::unread(device, label).filter(|found| found.size >= pv.device_size)
+            });
+            let member = found.map(Member::from);
+            pool.extend(
+                member.filter(|new| (new.log_start, new.log_size) == (pv.log_start, pv.log_size)),
+            );
+        }
+        let (members, spare) = Members::arrange(&self.vg, pool);
+        self.members = members;
+        self.spare.extend(spare);
     }
 
     /// The names of all VGs that the PVs found name, sorted.

@@ -110,6 +110,7 @@ fn health(vg: &Vg, pool: &[Member], found: &[Found]) -> Health {
                     vg.sequence()
                 ));
             }
+            Standing::NoMetadata if member.is_some_and(|member| member.unread) => sequence = None,
             Standing::NoMetadata => {
                 sequence = None;
                 findings.push("it has no valid metadata of this VG".to_owned());
@@ -125,7 +126,8 @@ fn health(vg: &Vg, pool: &[Member], found: &[Found]) -> Health {
         }
         health.pvs.push(PvHealth {
             uuid: pv.uuid,
-            path: member.map(|member| member.path.clone()),
+            // What cannot be read at all neither agrees nor disagrees.
+            path: member.filter(|member| !member.unread).map(|member| member.path.clone()),
             sequence,
             findings,
         });

@@ -78,8 +78,17 @@ impl OpenVg {
         let choice = choose_on(uuid, &found, device).map_err(|error| none(name, error))?;
         let Read { vg, writable, members, spare, health } = read_chosen(pool, choice)?;
         let held = Some(lock);
-        let mut open =
-            OpenVg { vg, writable, members, spare, health, refused, held, may_scan: true };
+        let mut open = OpenVg {
+            vg,
+            writable,
+            members,
+            spare,
+            health,
+            refused,
+            held,
+            may_scan: true,
+            patience: None,
+        };
         open.write(|_| Ok(()), &|_, _| false, true)
     }
 }

@@ -156,7 +156,7 @@ impl Engine for Ublk {
     fn end(&mut self, vg: Uuid, of: Uuid) -> Result<()> {
         self.watched = false;
         let request = Request::Deactivate { lv: of.0 };
-        self.ask_if_there(vg, &request, Start::ToTakeOver).map(drop)
+        self.when_answered(vg, &request)
     }
 
     fn differing(&mut self) -> Vec<Range<u64>> {

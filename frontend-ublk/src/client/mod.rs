@@ -20,7 +20,7 @@ use lvshift_frontend_common::lvm2::mapper;
 use self::tables::{Names, wire};
 use crate::channel::{Answers, Channel, Start};
 use crate::device::{can_grow, cannot_grow};
-use crate::platform::{self, Control, disk_number, disk_path, in_use, links, sleep};
+use crate::platform::{self, Control, Instant, disk_number, disk_path, in_use, links, sleep};
 use crate::protocol::{
     Answer, Request, Tuning, WireDevice, WireDiffers, WireTable, WireTables, WireUnreadable,
 };
@@ -29,6 +29,10 @@ use lvshift_frontend_common::vg::Vg;
 
 /// How many daemons may die over one request before it counts as their killer.
 const TRIES: u32 = 8;
+/// How long a destination that has not answered is waited for before a move that was taken back is left
+/// recorded.
+const LATE_PATIENCE: Duration = Duration::from_millis(1500);
+const LATE_STEP: Duration = Duration::from_millis(100);
 /// The longest the daemon keeps a waiting command without an answer.
 const WAIT_LIMIT: Duration = Duration::from_secs(3600);
 
@@ -117,6 +121,20 @@ impl Ublk {
 
     pub(crate) fn do_it(&mut self, vg: Uuid, request: &Request) -> Result<()> {
         self.ask(vg, request).map(|_| ())
+    }
+
+    /// Asks for what would make a move's destination free. Where that has not answered all that was written
+    /// to it, it is waited for, and then the move stays recorded.
+    fn when_answered(&mut self, vg: Uuid, request: &Request) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            match self.ask_if_there(vg, request, Start::ToTakeOver) {
+                Err(error) if error.kind == Kind::InUse && start.elapsed() < LATE_PATIENCE => {
+                    sleep(LATE_STEP);
+                }
+                other => return other.map(drop),
+            }
+        }
     }
 
     /// Whether the VG has a daemon now, after taking over what a dead one has left.
@@ -375,8 +393,8 @@ impl FrontEnd for Ublk {
 
     fn remove_shadow(&mut self, view: View<'_>, _of: MoveIndex, lv: LvIndex) -> Result<()> {
         let uuid = view.lv(lv)?.uuid;
-        let request = Request::RemoveShadow { lv: uuid.0 };
-        self.ask_if_there(view.vg.uuid(), &request, Start::ToTakeOver).map(|_| ())
+        let (vg, request) = (view.vg.uuid(), Request::RemoveShadow { lv: uuid.0 });
+        self.when_answered(vg, &request)
     }
 
     fn copy_status(&mut self, view: View<'_>, of: MoveIndex) -> Result<CopyStatus> {
@@ -502,6 +520,7 @@ fn paced(pace: Pace, lvs: usize) -> Tuning {
         pace: pace.felt.map(felt),
         min_rate: pace.min_rate.map(shared),
         source_first: pace.source_first,
+        deadline: pace.deadline,
         ..Tuning::default()
     }
 }

@@ -1,7 +1,8 @@
 //! What the daemon serves, and how each request changes it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use lvshift_core::chunk::Authority;
 use lvshift_core::units::Uuid;
@@ -13,8 +14,8 @@ use crate::backing::BackingDevice;
 use crate::device::{Device, FreshSeal, Wanted, can_grow, cannot_grow};
 use crate::events::Events;
 use crate::failpoint::{self, Point};
-use crate::platform::Control;
-use crate::platform::{Note, files};
+use crate::live::LiveTable;
+use crate::platform::{Control, Instant, Note, files, sleep};
 use crate::protocol::{
     Answer, Kept, Request, Tuning, VERSION, WireCopy, WireDevice, WireDiffers, WirePv, WireTable,
     WireTables, WireUnreadable,
@@ -22,6 +23,10 @@ use crate::protocol::{
 use crate::uapi::STATE_DEAD;
 
 type Id = [u8; 16];
+
+/// How long what was given up may take before a command is told so: everybody else waits meanwhile.
+const LATE_PATIENCE: Duration = Duration::from_millis(200);
+const STEP: Duration = Duration::from_millis(5);
 
 /// One LV.
 #[derive(Default)]
@@ -45,6 +50,8 @@ pub(super) struct State {
     events: Arc<Events>,
     /// The PVs as they were noted last.
     noted: Vec<WirePv>,
+    /// Tables that were left while their destinations had not answered: what was given up may still land there.
+    left: Vec<(Id, Weak<LiveTable>)>,
 }
 
 impl State {
@@ -73,6 +80,7 @@ impl State {
             orphans,
             events,
             noted: Vec::new(),
+            left: Vec::new(),
         })
     }
 
@@ -83,7 +91,9 @@ impl State {
 
     /// Whether there is nothing to serve, and nothing that waits to be.
     pub(super) fn is_idle(&self) -> bool {
-        self.orphans.is_empty() && self.entries.values().all(|entry| entry.device.is_none())
+        self.orphans.is_empty()
+            && self.entries.values().all(|entry| entry.device.is_none())
+            && self.left.iter().all(|(_, table)| table.strong_count() == 0)
     }
 
     /// Does what a command asks.
@@ -107,6 +117,8 @@ impl State {
                 self.entries.entry(lv).or_default().shadow = Some(table);
             }
             Request::RemoveShadow { lv } => {
+                self.refuse_late(lv)?;
+                self.held.release();
                 if let Some(entry) = self.entries.get_mut(&lv) {
                     entry.shadow = None;
                     // The move is over, and what was asked of it is not asked of the next one.
@@ -276,7 +288,42 @@ impl State {
         Ok(())
     }
 
+    /// Refuses what would make the destination of a move that was taken back free, as long as anything may
+    /// still land there.
+    fn refuse_late(&mut self, lv: Id) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let device = self.entries.get_mut(&lv).and_then(|entry| entry.device.as_mut());
+            self.left.extend(device.into_iter().flat_map(Device::left).map(|table| (lv, table)));
+            self.left.retain(|(_, table)| table.strong_count() > 0);
+            let of = self.left.iter().filter(|(of, _)| *of == lv);
+            let Some(table) = of.filter_map(|(_, table)| table.upgrade()).next() else {
+                return Ok(());
+            };
+            if start.elapsed() >= LATE_PATIENCE {
+                let to = table.parts.first().map(|part| part.place().destination.device);
+                let device = to.and_then(|to| table.backing(to));
+                let path =
+                    device.map_or_else(String::new, |device| device.path.display().to_string());
+                let what =
+                    "the destination has not answered what was written to it, which may still land";
+                return Err(Error::new(Kind::InUse, what)
+                    .device(path)
+                    .state("the LV is on its source; the move stays recorded, so that its extents are not given away")
+                    .next("pvmove tidies up when the device has answered or is gone"));
+            }
+            drop(table);
+            sleep(STEP);
+        }
+    }
+
     fn deactivate(&mut self, lv: Id) -> Result<()> {
+        if files::mirror(Uuid(lv)).is_some() {
+            self.refuse_late(lv)?;
+        }
+        if let Some(device) = self.entries.get_mut(&lv).and_then(|entry| entry.device.as_mut()) {
+            self.left.extend(device.left().into_iter().map(|table| (lv, table)));
+        }
         if let Some(entry) = self.entries.get_mut(&lv)
             && let Some(device) = entry.device.take()
         {

@@ -15,6 +15,7 @@ use lvshift_core::mirror::{
 };
 use lvshift_core::units::SECTOR_SIZE;
 use lvshift_core::{Leg, LegFault};
+use lvshift_frontend_common::output;
 use lvshift_on_disk_format::dirty_log::BLOCK_SIZE;
 
 use super::confirm::Confirm;
@@ -28,6 +29,9 @@ use crate::queues::Queues;
 
 /// The number under which the ring tells that the thread was woken; the others are tags.
 const WOKEN: u64 = 1 << 32;
+
+/// How often whoever waits for the thread looks although it was not told to.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What a worker is started with.
 pub(crate) struct WorkerSetting {
@@ -49,6 +53,11 @@ pub(crate) struct Worker {
 #[derive(Debug)]
 struct Shared {
     stop: AtomicBool,
+    /// Nothing is waited for any more.
+    leave: AtomicBool,
+    /// What it still does.
+    state: platform::Mutex<State>,
+    changed: platform::Condvar,
     tuning: Mutex<Option<Tuning>>,
     confirm: Confirm,
     /// The newest comparison that a command asked for, by number.
@@ -67,6 +76,16 @@ pub(crate) struct Verified {
     pub(crate) compared: u64,
 }
 
+/// What the thread still does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Copies,
+    /// It only waits for the ends of what was given up.
+    Listens,
+    /// Nothing.
+    Over,
+}
+
 impl Worker {
     /// Loads the dirty logs, unless the trackers know better already, and starts the thread. The parts
     /// are not served before this has returned.
@@ -76,6 +95,9 @@ impl Worker {
         }
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
+            leave: AtomicBool::new(false),
+            state: platform::Mutex::new(State::Copies),
+            changed: platform::Condvar::new(),
             tuning: Mutex::new(None),
             confirm: Confirm::new(),
             compare: AtomicU64::new(0),
@@ -118,12 +140,32 @@ impl Worker {
         self.shared.confirm.wait(limit, || self.wakeup.wake())
     }
 
-    /// Lets what is in flight finish and ends the thread.
+    /// Lets what is in flight finish, or its deadline pass, and ends the thread.
     pub(crate) fn stop(self) {
         self.shared.stop.store(true, Ordering::Release);
+        self.ended();
+    }
+
+    /// Gives up what is in flight. The parts have failed, and the source is in charge.
+    pub(crate) fn leave(self) {
+        self.shared.leave.store(true, Ordering::Release);
+        self.ended();
+    }
+
+    /// Waits until it does nothing any more. The thread stays with what was given up.
+    fn ended(self) {
         self.wakeup.wake();
-        // A panic there has been printed; the legs are judged by the tracker, not by this.
-        self.thread.join();
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while *state == State::Copies {
+            let waited = self.shared.changed.wait_timeout(state, LOOK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let over = *state == State::Over;
+        drop(state);
+        if over {
+            // The devices that it had are let go then.
+            self.thread.join();
+        }
     }
 }
 
@@ -134,9 +176,20 @@ fn load_dirty_logs(table: &LiveTable) -> io::Result<()> {
         let mut load = LogLoad::new(part, COPY_BLOCK);
         while let Some((at, len)) = load.next_read() {
             let device = table.backing(at.device).ok_or(io::ErrorKind::NotFound)?;
-            read_at(&device.file, memory.bytes_mut(0..len), at.offset.0 * SECTOR_SIZE)?;
-            // Where it is not this part's log, everything is to be copied.
-            let _ = load.take(part, memory.bytes(0..len));
+            let offset = at.offset.0 * SECTOR_SIZE;
+            match read_at(&device.file, memory.bytes_mut(0..len), offset) {
+                // Where it is not this part's log, everything is to be copied.
+                Ok(()) => {
+                    let _ = load.take(part, memory.bytes(0..len));
+                }
+                Err(error) => {
+                    output::err(&format!(
+                        "lvshift-ublk: {}: a dirty log cannot be read, its move goes back: {error}\n",
+                        device.path.display()
+                    ));
+                    load.unreadable(part);
+                }
+            }
         }
     }
     Ok(())
@@ -160,6 +213,9 @@ impl RingLoop for Running {
         if self.shared.stop.load(Ordering::Acquire) {
             self.copier.stop();
         }
+        if self.shared.leave.load(Ordering::Acquire) {
+            self.copier.leave();
+        }
         self.copier.confirm(self.shared.confirm.asked());
         self.copier.verify(self.shared.compare.load(Ordering::SeqCst));
         loop {
@@ -175,7 +231,11 @@ impl RingLoop for Running {
                     }
                     return Ok(Some(Some(Duration::from_nanos(until.0.saturating_sub(now.0)))));
                 }
-                Next::Stopped => return Ok(None),
+                Next::Stopped => {
+                    let late = self.copier.has_late();
+                    self.is_now(if late { State::Listens } else { State::Over });
+                    return Ok(late.then_some(None));
+                }
             }
         }
     }
@@ -198,6 +258,7 @@ impl RingLoop for Running {
     }
 
     fn ended(&mut self, ended: &io::Result<()>) {
+        self.is_now(State::Over);
         if ended.is_ok() {
             return;
         }
@@ -275,6 +336,11 @@ impl Running {
         let mut verified = self.shared.verified.lock().unwrap_or_else(PoisonError::into_inner);
         let tuned = self.shared.tuning.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         *verified = Verified { is_content: is_content && !tuned, answered, compared };
+    }
+
+    fn is_now(&self, state: State) {
+        *self.shared.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        self.shared.changed.notify_all();
     }
 
     fn now(&self) -> Nanos {

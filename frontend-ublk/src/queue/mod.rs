@@ -7,6 +7,7 @@ mod tag;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lvshift_core::chunk::QueueId;
@@ -51,12 +52,20 @@ pub(crate) struct Queue {
     /// or ended since is of that moment. One reading of the clock for all of them.
     start: Instant,
     now: u64,
+    /// When the I/O of each tag was last asked for, and when to look whether any is overdue.
+    issued: [u64; DEPTH as usize],
+    look: u64,
+    /// Tables of before by which something was asked for that was given up and has not ended: as long as they
+    /// are kept, what they lie on is not given away.
+    left: Vec<Arc<LiveTable>>,
 }
 
 impl RingLoop for Queue {
     /// Serves until the device is stopped.
     fn before_wait(&mut self) -> io::Result<Option<Option<Duration>>> {
-        Ok((self.dead < DEPTH || !self.requests.is_drained()).then_some(None))
+        let serves = (self.dead < DEPTH || !self.requests.is_drained()) && !self.quiesce.ends();
+        let limit = (!self.table.parts.is_empty()).then(|| look_after(&self.table));
+        Ok(serves.then_some(limit.flatten().map(Duration::from_nanos)))
     }
 
     fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
@@ -78,12 +87,21 @@ impl RingLoop for Queue {
             }
             self.carry_out()?;
         }
-        self.look_at_epoch()
+        if !self.left.is_empty() && !self.requests.has_late() {
+            self.left.clear();
+        }
+        self.look_at_epoch()?;
+        self.look_at_deadlines()
     }
 
     /// An error of the ring itself cannot be served over: the process ends, so that the kernel
     /// keeps the requests for the next one.
     fn ended(&mut self, ended: &io::Result<()>) {
+        if self.requests.has_late() {
+            // The kernel will still carry it out, and no thread will hear of it.
+            self.left.push(Arc::clone(&self.table));
+            std::mem::forget(std::mem::take(&mut self.left));
+        }
         self.quiesce.left();
         if let Err(error) = ended {
             output::err(&format!("lvshift-ublk: a queue failed ({error}); the daemon ends\n"));
@@ -133,6 +151,9 @@ impl Queue {
             named: Vec::new(),
             start: Instant::now(),
             now: 0,
+            issued: [0; DEPTH as usize],
+            look: 0,
+            left: Vec::with_capacity(16),
         };
         queue.name_devices()?;
         Ok(queue)
@@ -149,7 +170,10 @@ impl Queue {
             let table = self.quiesce.table();
             if !Arc::ptr_eq(&table, &self.table) {
                 self.requests.leave(&*self.table);
-                self.table = table;
+                let before = std::mem::replace(&mut self.table, table);
+                if self.requests.has_late() {
+                    self.left.push(before);
+                }
                 self.name_devices()?;
             }
             self.quiesce.taken(epoch);
@@ -157,11 +181,32 @@ impl Queue {
             return self.carry_out();
         }
         self.requests.suspend();
+        self.look_at_deadlines()?;
         if self.requests.is_drained() {
             self.epoch = epoch;
             self.quiesce.drained(epoch);
         }
         Ok(())
+    }
+
+    /// Gives up what destinations have not answered in time.
+    fn look_at_deadlines(&mut self) -> io::Result<()> {
+        if self.table.parts.is_empty() {
+            return Ok(());
+        }
+        let all = self.table.leaving.load(Ordering::Acquire) || self.table.is_silent();
+        if !all && self.now < self.look {
+            return Ok(());
+        }
+        let deadline = self.table.deadline.load(Ordering::Relaxed);
+        self.look = self.now.saturating_add(look_after(&self.table).unwrap_or(u64::MAX));
+        for tag in 0..DEPTH {
+            let since = self.issued[usize::from(tag)];
+            if all || (deadline > 0 && self.now.saturating_sub(since) >= deadline) {
+                self.requests.overdue(tag);
+            }
+        }
+        self.carry_out()
     }
 
     /// Names the table's devices in the ring, and lets go of those of the table before.
@@ -202,6 +247,9 @@ impl Queue {
     /// Does what core's queue asks for.
     fn carry_out(&mut self) -> io::Result<()> {
         while let Some(operation) = self.requests.next(&*self.table) {
+            if let Some(tag) = operation.tag() {
+                self.issued[usize::from(tag)] = self.now;
+            }
             match operation {
                 Operation::Read { io, at: from, into } => {
                     let user = User::new(What::Io(io)).0;
@@ -245,4 +293,10 @@ impl Queue {
     fn latencies(&self) -> &QueueLatencies {
         &self.queues.latencies()[usize::from(self.number)]
     }
+}
+
+/// How long until a queue looks again whether a destination is past its deadline; `None`: it may take for ever.
+fn look_after(table: &LiveTable) -> Option<u64> {
+    let deadline = table.deadline.load(Ordering::Relaxed);
+    (deadline > 0).then(|| (deadline / 8).clamp(10_000_000, 2_000_000_000))
 }

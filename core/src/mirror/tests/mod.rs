@@ -3,6 +3,7 @@
 
 mod commit;
 mod copying;
+mod late;
 mod log;
 mod machine;
 mod verify;

@@ -110,7 +110,7 @@ fn begun(rig: &Rig, chunk: ChunkIndex) -> (Copy, Area<DeviceIndex>, Range<usize>
     let piece = rig.tracker().geometry().piece_of(chunk).expect("a chunk of the part");
     let mut copy = ManuallyDrop::new(Slot::new(0));
     copy.begin(PART, CopyTicket { chunk, piece, wanted: true }, SECTOR as u32);
-    match copy.next_operation(&rig.volume) {
+    match copy.next_operation(&rig.volume, Nanos(0)) {
         Some(Operation::Read { at, into, .. }) => (copy, at, into),
         other => panic!("a copy begins with a read, not with {other:?}"),
     }
@@ -120,7 +120,7 @@ fn begun(rig: &Rig, chunk: ChunkIndex) -> (Copy, Area<DeviceIndex>, Range<usize>
 fn read(rig: &Rig, chunk: ChunkIndex) -> (Copy, Area<DeviceIndex>, Range<usize>) {
     let (mut copy, _, into) = begun(rig, chunk);
     copy.was_read(Ended::Done(into.len()), &rig.volume, &mut Memory::new(), NOW);
-    match copy.next_operation(&rig.volume) {
+    match copy.next_operation(&rig.volume, Nanos(0)) {
         Some(Operation::Write { at, from, .. }) => (copy, at, from),
         other => panic!("what was read is written, not {other:?}"),
     }
@@ -156,7 +156,7 @@ fn log(rig: &Rig) -> (Lane, Option<(u8, bool)>) {
     let (mut lane, mut memory) = (Lane::new(), Memory::new());
     // Whether a chunk has become clean since stands in the tracker.
     lane.cleaned();
-    let write = lane.next_operation(PART, &rig.volume, &mut memory);
+    let write = lane.next_operation(PART, &rig.volume, &mut memory, Nanos(0));
     let bits = write.map(|write| match write {
         Operation::Write { at, durable, buffer: Buffer::Log(PART), .. } if at.offset == LOG => {
             (memory.log[BITS], durable)
@@ -219,7 +219,7 @@ impl World {
                     let (mut copy, _, bytes) = read(rig, chunk);
                     copy.was_written(0, Ended::Done(bytes.len()));
                     assert_eq!(
-                        copy.next_operation(&rig.volume),
+                        copy.next_operation(&rig.volume, Nanos(0)),
                         None,
                         "all of the chunk is written"
                     );

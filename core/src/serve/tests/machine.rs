@@ -196,6 +196,12 @@ impl Machine {
         self.came(tag, Kind::Change(WriteOp::Write { fua: false }), start, count);
     }
 
+    /// Carries the `at`th I/O in flight out, and tells the queue nothing.
+    pub(super) fn take_end(&mut self, at: usize) -> (IoTag, Ended) {
+        let operation = self.in_flight.remove(at);
+        self.carry_out(&operation)
+    }
+
     /// Lets the `at`th I/O in flight end.
     pub(super) fn end(&mut self, at: usize) {
         let operation = self.in_flight.remove(at);

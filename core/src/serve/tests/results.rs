@@ -10,7 +10,7 @@ const MIRRORED: Middle = Middle::Mirrored(Discards::AsZeroes);
 const FUA: Kind = Kind::Change(WriteOp::Write { fua: true });
 
 /// A volume that is mirrored and equal.
-fn equal() -> Machine {
+pub(super) fn equal() -> Machine {
     let mut machine = Machine::new(MIRRORED);
     machine.copy_all();
     assert_eq!(machine.volume.parts[0].tracker().left(), 0);
@@ -18,7 +18,7 @@ fn equal() -> Machine {
 }
 
 /// The same, sealed, so that a write is held that the destination does not take.
-fn sealed() -> Machine {
+pub(super) fn sealed() -> Machine {
     let machine = equal();
     loop {
         // Sealing needs chunks that are clean, which a settle round makes of equal ones.
@@ -33,7 +33,7 @@ fn sealed() -> Machine {
     }
 }
 
-fn fault(machine: &Machine) -> Option<(Leg, LegFault)> {
+pub(super) fn fault(machine: &Machine) -> Option<(Leg, LegFault)> {
     machine.volume.parts[0].tracker().fault().map(|fault| (fault.leg, fault.fault))
 }
 

@@ -46,6 +46,10 @@ pub(super) fn leave(
     if let Some(rate) = args.min_rate {
         options.push(format!("--min-rate={}s", rate.0));
     }
+    if let Some(OrNone(seconds)) = args.deadline {
+        let text = seconds.map_or_else(|| "none".to_owned(), |seconds| seconds.to_string());
+        options.push(format!("--deadline={text}"));
+    }
     if let Some(policy) = args.write_policy {
         options.push(match policy {
             WritePolicy::CopyFirst => "--write-policy=copy-first".to_owned(),

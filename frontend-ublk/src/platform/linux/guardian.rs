@@ -7,6 +7,7 @@
 //! for it, may lie on the very LVs that are not served.
 
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -29,7 +30,7 @@ pub(super) fn guard(vg: Uuid) -> ExitCode {
     process::call_itself("lvshift-guard");
     process::leave_the_callers_session();
     let mut lives = Lives::default();
-    let mut daemon = match Standby::load(vg).and_then(Standby::wake) {
+    let mut daemon = match Standby::load(vg).and_then(|standby| standby.wake(vg)) {
         Ok(daemon) => daemon,
         Err(error) => {
             output::err(&format!(
@@ -54,6 +55,9 @@ pub(super) fn guard(vg: Uuid) -> ExitCode {
                 "lvshift-ublk: the daemon of VG {vg} ended ({}); another takes over\n",
                 shown(status)
             ));
+            if daemon.has_served(vg) {
+                lives = Lives::default();
+            }
             std::thread::sleep(lives.pause(daemon.born));
             daemon = next(vg, standby.take(), &mut lives);
             standby = load_or_say(vg);
@@ -79,7 +83,7 @@ fn next(vg: Uuid, mut standby: Option<Standby>, lives: &mut Lives) -> Process {
     loop {
         let began = Instant::now();
         let loaded = standby.take().map_or_else(|| Standby::load(vg), Ok);
-        match loaded.and_then(Standby::wake) {
+        match loaded.and_then(|standby| standby.wake(vg)) {
             Ok(daemon) => return daemon,
             Err(error) => {
                 output::err(&format!(
@@ -113,6 +117,21 @@ fn shown(status: Option<WaitStatus>) -> String {
 struct Process {
     pid: Pid,
     born: Instant,
+    /// The socket that was there when it became the daemon.
+    socket: Option<u64>,
+}
+
+impl Process {
+    /// Whether it has come to serve all that there is: it opens its socket then. What ended it was not
+    /// the taking over, and whoever uses its devices waits for no reason.
+    fn has_served(&self, vg: Uuid) -> bool {
+        socket(vg).is_some_and(|now| self.socket != Some(now))
+    }
+}
+
+/// Which file the VG's socket is.
+fn socket(vg: Uuid) -> Option<u64> {
+    Some(std::fs::metadata(files::socket(vg).ok()?).ok()?.ino())
 }
 
 /// One that waits to be the daemon. It ends when it is dropped.
@@ -131,14 +150,15 @@ impl Standby {
             .stdin(Stdio::piped())
             .spawn()?;
         let word = child.stdin.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
-        let process = Process { pid: Pid::from_child(&child), born: Instant::now() };
+        let process = Process { pid: Pid::from_child(&child), born: Instant::now(), socket: None };
         Ok(Standby { process, word })
     }
 
     /// Makes it the daemon.
-    fn wake(mut self) -> std::io::Result<Process> {
+    fn wake(mut self, vg: Uuid) -> std::io::Result<Process> {
+        let socket = socket(vg);
         self.word.write_all(&process::WAKE)?;
-        Ok(Process { born: Instant::now(), ..self.process })
+        Ok(Process { born: Instant::now(), socket, ..self.process })
     }
 }
 

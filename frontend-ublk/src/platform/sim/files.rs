@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::error::Result;
 
+use super::host::host;
 use crate::platform::Note;
 use crate::protocol::{Kept, Tuning, WirePv};
 
@@ -45,7 +46,8 @@ pub(crate) fn forget_mirror(_lv: Uuid) -> Result<()> {
 }
 
 pub(crate) fn tuning(lv: Uuid) -> Tuning {
-    TUNINGS.with(|all| all.borrow().get(&lv).copied().unwrap_or_default())
+    let kept = TUNINGS.with(|all| all.borrow().get(&lv).copied().unwrap_or_default());
+    Tuning { deadline: kept.deadline.or(Some(host().deadline())), ..kept }
 }
 
 pub(crate) fn keep_tuning(lv: Uuid, tuning: &Tuning) -> Result<()> {

@@ -155,6 +155,8 @@ pub trait Host {
     fn request(&self, id: u32, queue: u16, tag: u16) -> Request;
     /// Something is wanted of the mover.
     fn mover_is_wanted(&self) -> bool;
+    /// Seconds that a destination may take to answer; 0: time passes, and nothing is late.
+    fn deadline(&self) -> u32;
     /// The mover is in the hands of the daemon from now on, or is not any more.
     fn in_daemon(&self, inside: bool);
 }

@@ -70,6 +70,8 @@ pub struct Faults {
     pub slots: u32,
     /// The disk does not answer any more.
     pub gone: bool,
+    /// Nothing that the daemon asks of it ends.
+    pub silent: bool,
 }
 
 /// A disk.

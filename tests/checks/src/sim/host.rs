@@ -297,6 +297,9 @@ impl Host for World {
     fn mover_is_wanted(&self) -> bool {
         !self.inner.borrow().requests.is_empty()
     }
+    fn deadline(&self) -> u32 {
+        if self.inner.borrow().plan.silent { 30 } else { 0 }
+    }
     fn in_daemon(&self, inside: bool) {
         let mut inner = self.inner.borrow_mut();
         inner.in_daemon =

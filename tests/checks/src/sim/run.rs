@@ -52,6 +52,7 @@ impl Worlds {
             source_first: rng.one_in(3),
             // Not drawn: what a seed did before there was a pace, it does still.
             paced: seed % 5 == 4,
+            silent: seed % 6 == 1,
             zeroes: rng.below(8) as u8,
             faults: if rng.one_in(3) { 8 } else { 0 },
             wishes: if rng.one_in(3) { 6 } else { 0 },

@@ -41,7 +41,7 @@ impl Inner {
             6..12 => self.complete(),
             12 => self.pass_time(),
             13 if self.answer_wakeup().is_some() => Next::Nothing,
-            14 if self.wish() || self.break_something() => Next::Nothing,
+            14 if self.wish() || self.break_something() || self.fall_silent() => Next::Nothing,
             15 if self.can_restart() => Next::Restart,
             _ => self.complete(),
         }
@@ -162,7 +162,12 @@ impl Inner {
     /// A disk does something that is under way.
     fn execute(&mut self) -> bool {
         let ready: Vec<usize> = (0..self.pending.len())
-            .filter(|at| self.pending[*at].done.is_none() && self.pending[*at].disk().is_some())
+            .filter(|at| {
+                let pending = &self.pending[*at];
+                let silent = |disk: u32| self.disks[disk as usize].faults.silent;
+                let answers = pending.disk().is_some_and(|disk| pending.orphaned || !silent(disk));
+                pending.done.is_none() && answers
+            })
             .collect();
         if ready.is_empty() {
             return false;
@@ -355,6 +360,30 @@ impl Inner {
         ];
         self.say(|| format!("FAULT: on the destination {to}: {} ({at})", kinds[what as usize]));
         (self.broken, self.ever_broken) = (true, true);
+        true
+    }
+
+    /// The destination answers nothing any more, while the source is in charge.
+    fn fall_silent(&mut self) -> bool {
+        let Some(Some(view)) = self.newest.first().cloned() else { return false };
+        let source_leads = self.newest.len() == 1 && view.state == Some(MoveState::Copying);
+        if !self.plan.silent
+            || self.fell_silent
+            || self.broken
+            || !source_leads
+            || !self.rng.one_in(8)
+        {
+            return false;
+        }
+        let Some(part) = view.parts.first() else { return false };
+        let to = usize::from(part.destination.disk);
+        // Where the LV lies on that disk, too, it waits for it with or without a move.
+        if view.homes.iter().any(|spot| usize::from(spot.disk) == to) {
+            return false;
+        }
+        self.say(|| format!("FAULT: the destination {to} answers nothing"));
+        self.disks[to].faults.silent = true;
+        (self.broken, self.fell_silent) = (true, true);
         true
     }
 

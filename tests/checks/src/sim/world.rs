@@ -27,6 +27,8 @@ pub struct Plan {
     pub source_first: bool,
     /// The copy is paced by the application's latencies.
     pub paced: bool,
+    /// The destination may stop to answer the daemon, whose deadline is one of time then.
+    pub silent: bool,
     /// Disks that zero by themselves, as bits.
     pub zeroes: u8,
     /// What goes wrong, once in so many steps where it can; 0: nothing ever does.
@@ -125,6 +127,8 @@ pub struct Inner {
     pub(super) broken: bool,
     /// Something has gone wrong in this run.
     pub(super) ever_broken: bool,
+    /// The destination has stopped to answer in this run.
+    pub(super) fell_silent: bool,
     /// Wishes of somebody in this run.
     pub(super) wishes_made: u64,
     pub(super) crash: Option<Crash>,
@@ -150,6 +154,8 @@ impl Inner {
             .map(|disk| vec![None; (disk.sectors - disk.data_start) as usize])
             .collect();
         let mut rng = Rng::new(seed);
+        // Time passes in leaps: any disk may be late then.
+        let ever_broken = plan.silent;
         let mut values = Vec::new();
         for (sector, spot) in (0u32..).zip(&view.homes) {
             let value = u64::from(sector) + 1;
@@ -192,7 +198,8 @@ impl Inner {
             mover_dies: false,
             fuel: u64::MAX,
             broken: false,
-            ever_broken: false,
+            ever_broken,
+            fell_silent: false,
             wishes_made: 0,
             crash: None,
             steps: 0,

@@ -3,15 +3,17 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use crate::conformance::fixture::copy::slow_data;
 use crate::conformance::fixture::wait::stopped_at;
 use crate::conformance::fixture::{self, HANG, Rig, VG, lv_path};
 use crate::conformance::ublk::daemon::{
-    Deep, Victims, all_there, daemon, die_at, finished, kill, log_daemons, points_left, spawn_move,
+    Deep, Role, Victims, all_there, daemon, die_at, finished, kill, log_daemons, points_left,
+    servers, spawn_move,
 };
 use crate::guest::{Fs, Guest};
 use crate::scenario::{Disk, Frontend, Scenario};
@@ -19,7 +21,7 @@ use crate::scenario::{Disk, Frontend, Scenario};
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "host-take-over",
-        about: "kill -9 of the daemon in mid-move: a loop and a dm device stand on the LV, a stranger hangs",
+        about: "kill -9 of the daemon in mid-move: a loop and a dm device stand on the LV, a stranger hangs, the destination fails",
         disks: fixture::THREE,
         run: take_over,
         ..UBLK
@@ -34,6 +36,19 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "host-cgroup",
         about: "the cgroup in which an LV was activated is killed, and the LV is served",
         run: cgroup,
+        ..UBLK
+    },
+    Scenario {
+        name: "host-files",
+        about: "a daemon that may open too few files to take over serves as soon as it may open more",
+        run: files,
+        ..UBLK
+    },
+    Scenario {
+        name: "host-swap",
+        about: "kill -9 of the daemon that serves the swap, while memory is short: the standby serves it",
+        disks: &[Disk::new("pv1", 192)],
+        run: swap,
         ..UBLK
     },
     Scenario {
@@ -63,7 +78,7 @@ fn said(guest: &Guest) -> Result<String> {
 fn take_over(guest: &mut Guest) -> Result<()> {
     guest.modprobe("loop")?;
     guest.modprobe("dm-delay")?;
-    let second = guest.faulty("pv2")?;
+    let mut second = guest.faulty("pv2")?;
     let deep = Deep::over(guest, vec![guest.disk("pv1")?, second.path()], EXTENTS, 701)?;
     let rig = &deep.rig;
     let lv = lv_path("lv");
@@ -83,17 +98,26 @@ fn take_over(guest: &mut Guest) -> Result<()> {
     let sectors = guest.sectors(&stranger)?;
     let hung = format!("0 {sectors} delay {} 0 600000", stranger.display());
     guest.dm_create("hung", &hung)?;
-    let start = Instant::now();
-    kill(guest, Victims::Daemon)?;
-    deep.served()?;
-    guest.log(format!("served after {:.2?}", start.elapsed()));
-    let text = said(guest)?;
-    ensure!(!text.contains("has not answered"), "the daemon asked a stranger: {text}");
-    // The move is taken back.
-    moving.kill()?;
-    slow_data(guest, &second, 0)?;
+    for failing in ["nothing else", "its destination"] {
+        if failing == "its destination" {
+            second.dead()?;
+        }
+        let start = Instant::now();
+        kill(guest, Victims::Daemon)?;
+        if failing == "its destination" {
+            // The log, too, cannot be read: only the mover can say that it means nothing.
+            moving.signal(Signal::CONT)?;
+        }
+        deep.served().with_context(|| format!("the daemon was killed; failing: {failing}"))?;
+        guest.log(format!("failing: {failing}; served after {:.2?}", start.elapsed()));
+        let text = said(guest)?;
+        ensure!(!text.contains("has not answered"), "the daemon asked a stranger: {text}");
+    }
+    // The application goes on from the source, and the move is taken back.
+    finished(moving)?.fails_with(5)?;
+    second.good()?;
     let only = format!("--devices={},{}", rig.pv(1), rig.pv(2));
-    guest.lvshift(&["pvmove", &only, "--abort"])?.ok()?;
+    guest.lvshift(&["vgck", &only, "--updatemetadata", VG])?.ok()?;
     guest.dm_reload("hung", &format!("0 {sectors} linear {} 0", stranger.display()))?;
     guest.dm_remove("hung")?;
     guest.sh("losetup -d /dev/loop7; losetup -d /dev/loop6")?.ok()?;
@@ -158,6 +182,76 @@ fn cgroup(guest: &mut Guest) -> Result<()> {
     read.wait(HANG)?.ok()?;
     ensure!(daemon(guest)? == before, "it was killed, too");
     guest.sh("rmdir /sys/fs/cgroup/caller && umount /sys/fs/cgroup")?.ok()?;
+    Ok(())
+}
+
+/// A take-over fails at one open after the other: whatever it has begun must not stand in its own way.
+fn files(guest: &mut Guest) -> Result<()> {
+    let deep = Deep::new(guest, EXTENTS, 731)?;
+    for more in (2..34).step_by(2) {
+        all_there(guest)?;
+        let standby = servers()?.into_iter().find(|server| server.role == Role::Standby);
+        let standby = standby.context("a standby")?.pid;
+        let open = fs::read_dir(format!("/proc/{standby}/fd")).context("its files")?.count() as u64;
+        let may_open = |count: u64| {
+            let limit = Rlimit { current: Some(count), maximum: Some(4096) };
+            prlimit(Pid::from_raw(standby), Resource::Nofile, limit)
+        };
+        may_open(open + more)?;
+        kill(guest, Victims::Daemon)?;
+        // It tries, and tries again.
+        std::thread::sleep(Duration::from_millis(500));
+        // It may have ended over it, and been followed.
+        let _ = may_open(1024);
+        let start = Instant::now();
+        deep.served().with_context(|| format!("{more} more files could be opened"))?;
+        let same = daemon(guest)? == standby;
+        guest.log(format!("{more} files: served after {:.1?}; the same: {same}", start.elapsed()));
+    }
+    deep.end()
+}
+
+fn swap(guest: &mut Guest) -> Result<()> {
+    let rig = Rig::new(guest, &["pv1"])?;
+    let swap = rig.lv("swap", 120, &[])?;
+    let lv = rig.lv("lv", 4, &[])?;
+    guest.sh(&format!("mkswap {0} && swapon {0}", swap.display()))?.ok()?;
+    all_there(guest)?;
+    // Most of the memory is taken; the rest is not enough for what is written now.
+    let memory: u64 = guest
+        .sh("awk '/MemFree/ {print int($2 / 1024)}' /proc/meminfo")?
+        .ok()?
+        .stdout
+        .trim()
+        .parse()?;
+    let pages = memory.saturating_sub(160) / 2;
+    guest.sh(&format!("echo {pages} > /proc/sys/vm/nr_hugepages; mkdir -p /tmp/full && mount -t tmpfs -o size=90% none /tmp/full"))?
+        .ok()?;
+    let fill = "i=0; while [ $i -lt 250 ]; do dd if=/dev/urandom of=/tmp/full/$i bs=1M count=1 2>/dev/null; \
+                i=$((i+1)); used=$(awk '/SwapTotal/ {t=$2} /SwapFree/ {print t-$2}' /proc/meminfo); \
+                [ $used -gt 60000 ] && break; done; grep -E 'MemFree|MemAvail|Swap' /proc/meminfo";
+    let filled = guest.sh(fill)?.ok()?;
+    guest.log(filled.stdout);
+    let used = guest.sh("awk '/SwapTotal/ {t=$2} /SwapFree/ {print t-$2}' /proc/meminfo")?.ok()?;
+    ensure!(used.stdout.trim().parse::<u64>()? > 30_000, "nothing is swapped out");
+    // A program goes on needing what is there and what is not.
+    let churn =
+        guest.spawn_env(&[], "sh", &["-c", "while :; do cat /tmp/full/* > /dev/null; done"])?;
+    std::thread::sleep(Duration::from_millis(300));
+    let start = Instant::now();
+    kill(guest, Victims::Daemon)?;
+    let from = format!("if={}", lv.display());
+    let read = guest.spawn_env(
+        &[],
+        "dd",
+        &[&from, "of=/dev/null", "bs=4096", "count=8", "iflag=direct"],
+    )?;
+    read.wait(HANG)?.ok().context("the swap is not served")?;
+    guest.log(format!("served after {:.2?}", start.elapsed()));
+    ensure!(start.elapsed() < Duration::from_secs(10), "it took too long");
+    churn.kill()?;
+    guest.sh("for p in $(pidof cat); do kill -9 $p; done; umount /tmp/full; echo 0 > /proc/sys/vm/nr_hugepages")?;
+    guest.sh(&format!("swapoff {}", swap.display()))?.ok()?;
     Ok(())
 }
 

@@ -3,10 +3,16 @@
 mod bystanders;
 mod daemon;
 mod hosts;
+mod silent;
 mod udev;
 
 use crate::scenario::Scenario;
 
 /// One list a file.
-pub(super) const LISTS: &[&[Scenario]] =
-    &[udev::SCENARIOS, bystanders::SCENARIOS, daemon::SCENARIOS, hosts::SCENARIOS];
+pub(super) const LISTS: &[&[Scenario]] = &[
+    udev::SCENARIOS,
+    bystanders::SCENARIOS,
+    daemon::SCENARIOS,
+    hosts::SCENARIOS,
+    silent::SCENARIOS,
+];

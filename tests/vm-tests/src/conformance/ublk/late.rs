@@ -51,7 +51,7 @@ enum Fence {
 
 /// A disk with two ways to it: at once, and late. A request goes the way that is open when it comes,
 /// so a newer one overtakes it; dm-delay alone would keep their order.
-struct TwoWays<'g> {
+pub(crate) struct TwoWays<'g> {
     guest: &'g Guest,
     late: String,
     name: String,
@@ -62,7 +62,7 @@ struct TwoWays<'g> {
 const REGION: u64 = 2048;
 
 impl<'g> TwoWays<'g> {
-    fn new(guest: &'g Guest, disk: &str, ms: u32) -> Result<TwoWays<'g>> {
+    pub(crate) fn new(guest: &'g Guest, disk: &str, ms: u32) -> Result<TwoWays<'g>> {
         let lower = guest.disk(disk)?;
         let sectors = guest.sectors(&lower)?;
         let (late, name) = (format!("late-{disk}"), format!("ways-{disk}"));
@@ -75,17 +75,17 @@ impl<'g> TwoWays<'g> {
         Ok(ways)
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         PathBuf::from("/dev/mapper").join(&self.name)
     }
 
     /// From now on writes to the data area land late.
-    fn late(&self) -> Result<()> {
+    pub(crate) fn late(&self) -> Result<()> {
         self.set(fixture::DATA / REGION, 0)
     }
 
     /// From now on everything lands at once, except what is on its way.
-    fn at_once(&self) -> Result<()> {
+    pub(crate) fn at_once(&self) -> Result<()> {
         self.set(0, 1)
     }
 
@@ -99,11 +99,19 @@ impl<'g> TwoWays<'g> {
     }
 
     /// Writes that are on the late way.
-    fn on_their_way(&self) -> Result<u64> {
+    pub(crate) fn on_their_way(&self) -> Result<u64> {
         let status = self.guest.dm_status(&self.late)?;
         // START LEN delay READS WRITES FLUSHES
         let writes = status.split_whitespace().nth(4).context("the status of a delay")?;
         writes.parse().with_context(|| status.clone())
+    }
+
+    /// All that is on the late way lands now.
+    pub(crate) fn land(&self) -> Result<()> {
+        self.at_once()?;
+        self.guest.run("dmsetup", &["suspend", &self.late])?.ok()?;
+        self.guest.run("dmsetup", &["resume", &self.late])?.ok()?;
+        self.landed()
     }
 
     /// The daemon dies with writes on their way; whatever is written from now on overtakes them.

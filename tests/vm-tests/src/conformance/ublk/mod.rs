@@ -4,7 +4,7 @@ mod chunk;
 pub(super) mod daemon;
 mod faults;
 mod kill;
-mod late;
+pub(crate) mod late;
 mod model;
 mod overlap;
 mod pace;
