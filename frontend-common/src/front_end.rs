@@ -249,19 +249,13 @@ pub trait FrontEnd {
         Vec::new()
     }
 
-    /// The moves that come now count as equal only once both sides were read and compared, while no write could
-    /// be between.
-    ///
-    /// # Errors
-    /// `Kind::Unsupported` where the kernel makes the copy.
-    fn verify(&mut self) -> Result<()> {
-        let name = self.name();
-        let what =
-            format!("{name} cannot compare both sides of a move: the kernel makes the mirror");
-        Err(Error::new(Kind::Unsupported, what)
-            .because("no write may be between the two reads, and dm-mirror has no way to hold one region's writes")
-            .state("nothing was changed")
-            .next("`lvshift-ublk pvmove --verify` can, in LVM2's VGs while the LV is in use"))
+    /// Has the moves that come now count as equal only once both sides were read and compared while no write
+    /// could be between, where the mirror is the front end's own.
+    fn verify(&mut self) {}
+
+    /// Whether it does that; else both sides are compared from outside of the mirror.
+    fn verifies(&self) -> bool {
+        false
     }
 
     /// Blocks until the copy changes, a signal comes, or `timeout` passes. Never misses a change

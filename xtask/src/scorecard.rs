@@ -6,6 +6,7 @@
 
 mod checks;
 mod cuts;
+mod dying;
 mod figure;
 mod fuzz;
 mod habits;

@@ -115,8 +115,8 @@ pub struct Pvmove {
         conflicts_with_all = ["abort", "atomic", "background"])]
     pub fill_unreadable: Option<Fill>,
     /// Say that a move is made only once both sides were read back, past their caches, and compared while no
-    /// write could be between. What differs is copied again and told; what differs then undoes the move
-    /// (lvshift-ublk only).
+    /// write could be between. lvshift-ublk copies what differs again and tells of it; what differs then,
+    /// and with lvshift-dm whatever differs, undoes the move.
     #[arg(long, conflicts_with = "abort")]
     pub verify: bool,
     /// Copy at most so many bytes a second (suffixes as for sizes: 50m). Only where the copy is

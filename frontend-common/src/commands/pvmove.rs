@@ -54,7 +54,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
     context.front_end.revive();
     context.front_end.set_pace(pace(args))?;
     if args.verify {
-        context.front_end.verify()?;
+        context.front_end.verify();
     }
     let (Some(source), false) = (&args.source, args.abort) else {
         return recorded(context, args);
@@ -81,7 +81,11 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
         if !args.detached {
             let device = source.device.display();
             context.say(format!("Detected pvmove in progress for {device}: carrying it on."));
-            if !args.destinations.is_empty() || args.name.is_some() || args.atomic {
+            if !args.destinations.is_empty()
+                || args.name.is_some()
+                || args.atomic
+                || args.fill_unreadable.is_some()
+            {
                 context.warn("Ignoring remaining command line arguments.");
             }
         }
@@ -289,7 +293,11 @@ fn tell(
         journald::hear(vg, &report);
         teller.hear(report);
     };
-    let options = Options { interval: style.interval(args.interval), report: &mut report };
+    let options = Options {
+        interval: style.interval(args.interval),
+        verify: args.verify,
+        report: &mut report,
+    };
     let reports = drive(context.front_end, options)?;
     Ok(Ended { reports, teller })
 }

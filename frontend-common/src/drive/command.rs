@@ -110,9 +110,9 @@ impl Moves for Recorded<'_> {
     }
 
     fn drive(&mut self, of: Uuid, turn: Turn<'_>) -> MoveReport {
-        let Turn { place, interval, requests, wishes, tell } = turn;
+        let Turn { place, interval, verify, requests, wishes, tell } = turn;
         let (vg, front_end, journal) = (&mut *self.vg, &mut *self.front_end, self.journal);
-        let means = Means { vg, front_end, journal, requests, wishes, tell };
+        let means = Means { vg, front_end, journal, requests, wishes, tell, verify };
         host::run(means, of, place, interval)
     }
 

@@ -1,24 +1,27 @@
 //! A VG of the own format as the host of a move.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use lvshift_core::metadata::{Change, MoveState};
+use lvshift_core::Leg;
+use lvshift_core::metadata::{Change, MovePart, MoveState, Place};
 use lvshift_core::mover::{Action, Event, Mapping, Outcome};
 use lvshift_core::units::{LvIndex, MoveIndex, Uuid};
 use lvshift_core::{Leg, LegFault};
 use lvshift_driver::{CopyStatus, Goal, Host, Observed, Report as Driven, Request, Wake, drive};
 
 use super::account::Account;
+use super::compare::{Piece, Watch};
 use super::facts::Facts;
 use super::record::gone;
 use super::summary::{Names, copied_again};
-use super::ticker::Place;
+use super::ticker;
 use super::wishes::Wishes;
 use super::{MoveReport, Report, diagnose, log, record};
 use crate::device;
 use crate::error::{Error, Result};
-use crate::front_end::FrontEnd;
+use crate::front_end::{BadPlace, FrontEnd, View};
 use crate::journal::Journal;
 use crate::requests::Requests;
 use crate::vg::OpenVg;
@@ -31,6 +34,7 @@ pub(super) struct Means<'a> {
     pub(super) requests: &'a mut dyn Requests,
     pub(super) wishes: &'a mut Wishes,
     pub(super) tell: &'a mut dyn FnMut(Report<'_>),
+    pub(super) verify: bool,
 }
 
 /// One move of a VG.
@@ -38,19 +42,22 @@ struct VgHost<'a> {
     means: Means<'a>,
     of: Uuid,
     account: Account,
+    /// Both sides compared, where the front end's mirror does not do it.
+    watch: Watch,
 }
 
 /// Drives the move from wherever it stands to its end.
 pub(super) fn run(
     means: Means<'_>,
     of: Uuid,
-    place: Place,
+    place: ticker::Place,
     interval: Option<Duration>,
 ) -> MoveReport {
     let facts = Facts::of(means.vg, of);
     let goal = if means.wishes.abort(of) { Goal::Abort } else { Goal::Move };
     let account = Account::new(of, place, interval);
-    let mut host = VgHost { means, of, account };
+    let watch = Watch::new(means.verify && !means.front_end.verifies());
+    let mut host = VgHost { means, of, account, watch };
     let outcome = drive(&mut host, goal);
     if matches!(outcome, Outcome::Moved | Outcome::Aborted(_)) {
         host.take_private_down(&facts.lvs);
@@ -105,8 +112,10 @@ impl VgHost<'_> {
     /// What the front end knows of the failure, before the LV is switched back and it forgets.
     fn ask_for_bad_places(&mut self) {
         if let Ok((of, _)) = self.record() {
-            self.account.failures.bad_places =
-                self.means.front_end.bad_places(self.means.vg.view(), of);
+            let view = self.means.vg.view();
+            let mut places = self.means.front_end.bad_places(view, of);
+            places.extend(self.watch.differs().filter_map(|run| differing(view, of, &run)));
+            self.account.failures.bad_places = places;
         }
     }
 }
@@ -190,11 +199,20 @@ impl Host for VgHost<'_> {
         for place in front_end.differing(vg.view(), of) {
             tell(Report::Note(&copied_again(&place, &**vg)));
         }
-        Ok(status)
+        let pieces = || pieces(vg.view(), of);
+        let by_uuid = |pv| Some(&vg.members().by_uuid(pv)?.pv.device);
+        self.watch.looked(status, pieces, &by_uuid)
     }
 
     fn wait(&mut self) -> Result<Wake> {
-        self.means.front_end.wait(Some(self.account.ticker.until()))
+        let Means { front_end, vg, .. } = &mut self.means;
+        let by_uuid = |pv| Some(&vg.members().by_uuid(pv)?.pv.device);
+        if self.watch.goes_on(&by_uuid)? {
+            // One look at signals and other commands, and on.
+            let woken = front_end.wait(Some(Duration::ZERO))?;
+            return Ok(if woken == Wake::Timeout { Wake::Changed } else { woken });
+        }
+        front_end.wait(Some(self.account.ticker.until()))
     }
 
     fn seal(&mut self, for_commit: bool) -> Result<bool> {
@@ -235,6 +253,44 @@ impl Host for VgHost<'_> {
             self.ask_for_bad_places();
         }
     }
+}
+
+/// Both sides of the parts of a move; a sector is called by its number over all of them.
+fn pieces(view: View<'_>, of: MoveIndex) -> Vec<Piece> {
+    let mut first = 0;
+    let piece = |part: &MovePart| {
+        let place = |place: Place| Some((view.vg.pv(place.pv)?.uuid, view.vg.sector_of(place)?.0));
+        let sectors = view.vg.extent_size().span(part.count).0;
+        let (source, destination) = (place(part.source)?, place(part.destination)?);
+        let piece = Piece { source, destination, sectors, first };
+        first += sectors;
+        Some(piece)
+    };
+    view.vg.parts_of(of).iter().filter_map(piece).collect()
+}
+
+/// Where sectors of those pieces are.
+fn differing(view: View<'_>, of: MoveIndex, run: &Range<u64>) -> Option<BadPlace> {
+    let extent = view.vg.extent_size();
+    let mut first = 0;
+    for part in view.vg.parts_of(of) {
+        let sectors = extent.span(part.count).0;
+        if run.start >= first && run.start < first + sectors {
+            let (into, count) = (run.start - first, run.end - run.start);
+            let start = view.vg.sector_of(part.destination)?.0 + into;
+            let on_lv = u64::from(part.first.0) * u64::from(extent.sectors()) + into;
+            return Some(BadPlace {
+                leg: Leg::Destination,
+                pv: view.vg.pv(part.destination.pv)?.uuid,
+                device_sectors: start..start + count,
+                lv: view.vg.lv(part.lv)?.uuid,
+                lv_sectors: on_lv..on_lv + count,
+                error: BadPlace::differs(false),
+            });
+        }
+        first += sectors;
+    }
+    None
 }
 
 impl Names for OpenVg {

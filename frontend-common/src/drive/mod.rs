@@ -3,6 +3,7 @@
 mod account;
 mod bisect;
 mod command;
+mod compare;
 mod diagnose;
 mod facts;
 mod host;
@@ -21,6 +22,7 @@ mod wishes;
 
 pub(crate) use account::Account;
 pub use command::{abort, carry_on, run};
+pub(crate) use compare::{Piece, Watch};
 pub(crate) use facts::Facts;
 pub use read_check::read_check;
 pub(crate) use read_check::unreadable;

@@ -89,6 +89,8 @@ impl MoveReport {
 pub struct Options<'a> {
     /// How often to report progress; `None`: only at the ends.
     pub interval: Option<Duration>,
+    /// A move counts as equal only once both sides were compared.
+    pub verify: bool,
     /// Who is told.
     pub report: &'a mut dyn FnMut(Report<'_>),
 }

@@ -46,6 +46,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) place: Place,
     /// How often to report progress; `None`: never.
     pub(crate) interval: Option<Duration>,
+    /// See [`Options::verify`].
+    pub(crate) verify: bool,
     pub(crate) requests: &'a mut dyn Requests,
     pub(crate) wishes: &'a mut Wishes,
     pub(crate) tell: &'a mut dyn FnMut(Report<'_>),
@@ -71,6 +73,7 @@ pub(crate) fn run_all(
         let turn = Turn {
             place,
             interval: options.interval,
+            verify: options.verify,
             requests: &mut listener,
             wishes: &mut wishes,
             tell: &mut *options.report,

@@ -31,6 +31,7 @@ pub fn one(
     let journal = Journal::open()?;
     let place = Place { number: 1, count: 1, before: 0, total: 0 };
     let mut wishes = if abort { Wishes::to_abort(&[of]) } else { Wishes::default() };
-    let means = Means { vg, front_end, journal: &journal, requests, wishes: &mut wishes, tell };
+    let (journal, wishes, verify) = (&journal, &mut wishes, false);
+    let means = Means { vg, front_end, journal, requests, wishes, tell, verify };
     Ok(host::run(means, of, place, None))
 }

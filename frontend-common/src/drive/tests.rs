@@ -180,7 +180,7 @@ impl Rig {
     fn run(&mut self, fake: &mut Fake) -> MoveReport {
         let moves = self.moves.clone();
         let mut report = |_: Report<'_>| {};
-        let options = Options { interval: None, report: &mut report };
+        let options = Options { interval: None, verify: false, report: &mut report };
         run(&mut self.vg, fake, &moves, options).expect("ran").remove(0)
     }
 
@@ -275,7 +275,7 @@ fn a_way_out_that_keeps_failing_is_told_and_carried_on_later() {
     fake.fails = None;
     fake.loaded.clear();
     let mut report = |_: Report<'_>| {};
-    let options = Options { interval: None, report: &mut report };
+    let options = Options { interval: None, verify: false, report: &mut report };
     let reports = carry_on(&mut rig.vg, &mut fake, None, options).expect("ran");
     assert_eq!(reports[0].outcome, Outcome::Moved, "{:?}", reports[0].errors);
     assert_eq!(rig.home(), PvIndex(1));
@@ -287,7 +287,7 @@ fn an_abort_of_a_queued_move_touches_no_device() {
     let mut fake = rig.active();
     rig.vg.release();
     let mut report = |_: Report<'_>| {};
-    let options = Options { interval: None, report: &mut report };
+    let options = Options { interval: None, verify: false, report: &mut report };
     let reports = abort(&mut rig.vg, &mut fake, None, options).expect("ran");
     assert_eq!(reports[0].outcome, Outcome::Aborted(AbortReason::Requested));
     assert!(rig.vg.vg().moves().is_empty());
@@ -302,7 +302,7 @@ fn a_second_mover_is_refused_and_told_by_whom() {
     let _held = crate::lock::mover(rig.vg.vg().uuid(), "moves something").expect("free");
     let moves = rig.moves.clone();
     let mut report = |_: Report<'_>| {};
-    let options = Options { interval: None, report: &mut report };
+    let options = Options { interval: None, verify: false, report: &mut report };
     let error = run(&mut rig.vg, &mut fake, &moves, options).expect_err("refused");
     assert_eq!(error.kind, Kind::Locked);
     assert!(error.what.contains(&std::process::id().to_string()), "{error}");

@@ -67,9 +67,9 @@ impl Moves for Recorded<'_> {
     }
 
     fn drive(&mut self, of: Uuid, turn: Turn<'_>) -> MoveReport {
-        let Turn { place, interval, requests, wishes, tell } = turn;
+        let Turn { place, interval, verify, requests, wishes, tell } = turn;
         let (vg, mapper) = (&mut *self.vg, &mut *self.mapper);
-        host::run(Means { vg, mapper, requests, wishes, tell }, of, place, interval)
+        host::run(Means { vg, mapper, requests, wishes, tell, verify }, of, place, interval)
     }
 
     fn failed(

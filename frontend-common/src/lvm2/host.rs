@@ -14,7 +14,7 @@ use super::text::{Record, State};
 use super::vg::LvmVg;
 use super::{id, unreadable, vg};
 use crate::device::Aligned;
-use crate::drive::{Account, Facts, MoveReport, Names, Place, Report, Wishes, copied_again};
+use crate::drive::{Account, Facts, MoveReport, Names, Place, Report, Watch, Wishes, copied_again};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::requests::Requests;
@@ -26,12 +26,15 @@ pub(super) struct Means<'a> {
     pub(super) requests: &'a mut dyn Requests,
     pub(super) wishes: &'a mut Wishes,
     pub(super) tell: &'a mut dyn FnMut(Report<'_>),
+    pub(super) verify: bool,
 }
 
 struct LvmHost<'a> {
     means: Means<'a>,
     of: Uuid,
     account: Account,
+    /// Both sides compared, where the mirror is the kernel's.
+    watch: Watch,
 }
 
 /// Drives the move from wherever it stands to its end.
@@ -44,7 +47,8 @@ pub(super) fn run(
     let facts = facts(means.vg, of);
     let goal = if means.wishes.abort(of) { Goal::Abort } else { Goal::Move };
     let account = Account::new(of, place, interval);
-    let mut host = LvmHost { means, of, account };
+    let watch = Watch::new(means.verify);
+    let mut host = LvmHost { means, of, account, watch };
     let outcome = drive(&mut host, goal);
     host.account.close(outcome, &facts, host.means.vg)
 }
@@ -93,7 +97,9 @@ impl LvmHost<'_> {
         let differ = mapper.engine().map(|engine| engine.differing_still()).unwrap_or_default();
         let differ =
             differ.into_iter().flat_map(|run| unreadable::differing(vg.text(), &record, run, true));
-        self.account.failures.bad_places = places.chain(differ).collect();
+        let outside = self.watch.differs();
+        let outside = outside.flat_map(|run| unreadable::differing(vg.text(), &record, run, false));
+        self.account.failures.bad_places = places.chain(differ).chain(outside).collect();
     }
 
     /// Goes on with the copy of an LV that LVM2 has deactivated in the middle of it.
@@ -258,6 +264,7 @@ impl Host for LvmHost<'_> {
         }
         let (stack, record) = self.stack()?;
         let status = stack.copy_status(&record)?;
+        let served = stack.is_served(&record)?;
         let Means { vg, mapper, tell, .. } = &mut self.means;
         let news = mapper.engine().map(|engine| engine.differing()).unwrap_or_default();
         for place in
@@ -265,12 +272,21 @@ impl Host for LvmHost<'_> {
         {
             tell(Report::Note(&copied_again(&place, &**vg)));
         }
-        Ok(status)
+        if served {
+            return Ok(status);
+        }
+        let pieces = || unreadable::pieces(vg.text(), &record);
+        self.watch.looked(status, pieces, &|pv| vg.device(pv))
     }
 
     fn wait(&mut self) -> Result<Wake> {
-        let until = self.account.ticker.until();
-        self.means.mapper.wait(Some(until))
+        let Means { mapper, vg, .. } = &mut self.means;
+        if self.watch.goes_on(&|pv| vg.device(pv))? {
+            // One look at signals and other commands, and on.
+            let woken = mapper.wait(Some(Duration::ZERO))?;
+            return Ok(if woken == Wake::Timeout { Wake::Changed } else { woken });
+        }
+        mapper.wait(Some(self.account.ticker.until()))
     }
 
     /// Flushes are held back from the second seal on: LVM2's lock, for which the commit waits, may be held by

@@ -8,6 +8,7 @@ use lvshift_core::Leg;
 use super::engine::Lies;
 use super::id;
 use super::text::{Metadata, Record, Segment, Shape};
+use crate::drive::Piece;
 use crate::front_end::BadPlace;
 
 /// The places of a run of the mirror's sectors that the source could not give.
@@ -77,6 +78,25 @@ pub(super) fn lies(text: &Metadata, record: &Record) -> Vec<Lies> {
         all.push(Lies { sector, pv: id::uuid(&pv), on_pv, sectors });
     }
     all
+}
+
+/// Both sides of a move; a sector is called by its number in the mirror.
+pub(super) fn pieces(text: &Metadata, record: &Record) -> Vec<Piece> {
+    let end = u64::from(record.extents) * u64::from(text.extent_size());
+    let mut pieces = Vec::new();
+    let mut first = 0;
+    while first < end {
+        let sides = (
+            on_image(text, &record.names.source, first),
+            on_image(text, &record.names.destination, first),
+        );
+        let (Some((from, on_from, left)), Some((to, on_to, also))) = sides else { break };
+        let sectors = left.min(also).min(end - first);
+        let (source, destination) = ((id::uuid(&from), on_from), (id::uuid(&to), on_to));
+        pieces.push(Piece { source, destination, sectors, first });
+        first += sectors;
+    }
+    pieces
 }
 
 /// The PV's id, the sector on its device, and how many follow there.

@@ -44,6 +44,12 @@ pub struct Locked<'a> {
 }
 
 impl LvmVg {
+    /// The device of the PV with this id, if it is there.
+    pub(super) fn device(&self, pv: Uuid) -> Option<&BlockDevice> {
+        let pv = self.text.pvs().into_iter().find(|other| id::uuid(&other.id) == pv)?;
+        self.members.get(&pv.key).map(|member| &member.device)
+    }
+
     /// Reads the VG of this name.
     ///
     /// # Errors

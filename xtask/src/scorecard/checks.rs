@@ -9,7 +9,7 @@ use super::Size;
 use super::figure::{Figure, Reached, Target};
 use super::listen::listen;
 use super::scenarios::Made;
-use super::{cuts, fuzz, habits, honesty, host, liveness, miri, mutants, panics};
+use super::{cuts, dying, fuzz, habits, honesty, host, liveness, miri, mutants, panics};
 use crate::{planted, power, sim};
 
 /// One check.
@@ -44,8 +44,8 @@ use Target::{AtLeast, AtMost, Exactly};
 
 /// All checks, cheap ones first.
 pub(super) const ALL: &[Check] = &[
-    PANICS, HOST, FUZZ, LOOM, SHUTTLE, METADATA, EXHAUSTIVE, SIM, MIRI, PLANTED, MUTANTS, POWER,
-    HONESTY, LIVENESS, HABITS,
+    PANICS, HOST, DYING, FUZZ, LOOM, SHUTTLE, METADATA, EXHAUSTIVE, SIM, MIRI, PLANTED, MUTANTS,
+    POWER, HONESTY, LIVENESS, HABITS,
 ];
 
 const PANICS: Check = Check {
@@ -79,6 +79,19 @@ const HOST: Check = Check {
         says: "classes of harm with a check that fails unmended, of 29",
         quick: AtLeast(25),
         full: AtLeast(25),
+    }],
+};
+
+const DYING: Check = Check {
+    name: "dying",
+    says: "a disk is left while it dies: what can be read is safe, and the rest is named",
+    quick: Some(Own(dying::check)),
+    full: Own(dying::check),
+    figures: &[Figure {
+        id: "dying-cases",
+        says: "cases with a check that fails unmended, of 19",
+        quick: AtLeast(14),
+        full: AtLeast(14),
     }],
 };
 

@@ -9,7 +9,7 @@ use super::figure::Reached;
 use crate::paths;
 
 /// What shows that a class is mended.
-enum Shown {
+pub(super) enum Shown {
     /// A scenario of the VM.
     Scenario(&'static str),
     /// A test: its file and its name.
@@ -79,9 +79,14 @@ const CLASSES: &[(&str, Shown)] = &[
 
 /// Counts the classes that have a check, and makes sure that each check is there.
 pub(super) fn check(_: Size) -> Result<Vec<Reached>> {
+    count("host-classes", CLASSES)
+}
+
+/// The same of any list, as the figure of this name.
+pub(super) fn count(figure: &str, all: &[(&str, Shown)]) -> Result<Vec<Reached>> {
     let mut shown = 0;
     let mut why = Vec::new();
-    for (class, by) in CLASSES {
+    for (class, by) in all {
         match by {
             Scenario(name) => {
                 conformance::find(name).with_context(|| format!("there is no scenario {name}"))?;
@@ -96,5 +101,5 @@ pub(super) fn check(_: Size) -> Result<Vec<Reached>> {
             Not(what) => why.push(format!("{class}: {what}")),
         }
     }
-    Ok(vec![Reached { why, ..Reached::of("host-classes", shown) }])
+    Ok(vec![Reached { why, ..Reached::of(figure, shown) }])
 }

@@ -120,7 +120,11 @@ pub(super) fn begin(
         if !args.detached {
             let device = source.device.display();
             context.say(format!("Detected pvmove in progress for {device}: carrying it on."));
-            if !args.destinations.is_empty() || args.name.is_some() || args.atomic {
+            if !args.destinations.is_empty()
+                || args.name.is_some()
+                || args.atomic
+                || args.fill_unreadable.is_some()
+            {
                 context.warn("Ignoring remaining command line arguments.");
             }
         }

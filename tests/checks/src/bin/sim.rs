@@ -73,6 +73,7 @@ fn many(wanted: u64, first: u64, threads: u8) -> Findings {
                     all.points += told.points;
                     all.steps += told.steps;
                     all.crashes += told.crashes;
+                    all.flips += told.flips;
                     all.ends[0] += told.ends[0];
                     all.ends[1] += told.ends[1];
                     if let Some(what) = told.failure {
@@ -90,11 +91,12 @@ fn many(wanted: u64, first: u64, threads: u8) -> Findings {
     println!("figure=sim-crash-points {} seed={first}", all.points);
     println!("figure=sim-broken {}", u8::from(all.failure.is_some()));
     println!(
-        "sim: {} crash points checked in {} runs ({} steps, {} crashes taken, {} moved, {} undone), seeds from {first}, {:.1} s",
+        "sim: {} crash points checked in {} runs ({} steps, {} crashes taken, {} bits flipped, {} moved, {} undone), seeds from {first}, {:.1} s",
         all.points,
         next.load(Ordering::Relaxed) - first,
         all.steps,
         all.crashes,
+        all.flips,
         all.ends[0],
         all.ends[1],
         start.elapsed().as_secs_f64()

@@ -204,6 +204,15 @@ impl Disk {
         Ok(())
     }
 
+    /// Another bit stands in a data sector than was written there last.
+    pub fn flip(&mut self, at: u32) {
+        let cell = &mut self.data[at as usize];
+        match cell.cached.last_mut() {
+            Some(last) => *last ^= 1 << 50,
+            None => cell.durable ^= 1 << 50,
+        }
+    }
+
     /// Zeroes data sectors.
     ///
     /// # Errors

@@ -22,6 +22,8 @@ pub struct Findings {
     pub steps: u64,
     /// Processes killed and power cuts.
     pub crashes: u64,
+    /// Bits that were flipped silently, under moves that are verified.
+    pub flips: u64,
     /// How moves ended: moved, undone.
     pub ends: [u64; 2],
     /// What was broken.
@@ -53,11 +55,14 @@ impl Worlds {
             // Not drawn: what a seed did before there was a pace, it does still.
             paced: seed % 5 == 4,
             silent: seed % 6 == 1,
+            flips: seed % 7 == 3,
             zeroes: rng.below(8) as u8,
             faults: if rng.one_in(3) { 8 } else { 0 },
             wishes: if rng.one_in(3) { 6 } else { 0 },
         };
-        let inner = Inner::new(template, plan, seed, traced);
+        // Where a source fails, a destination that is not verified yet answers for it.
+        let faults = if plan.flips { 0 } else { plan.faults };
+        let inner = Inner::new(template, Plan { faults, ..plan }, seed, traced);
         let journal = lvshift_frontend_common::journal::Journal::open().expect("a journal");
         journal.remove(template.of).expect("a clean journal");
         let world = World::enter(inner, template.vg);
@@ -66,6 +71,7 @@ impl Worlds {
         let mut inner = world.inner.borrow_mut();
         told.points = inner.points;
         told.steps = inner.steps;
+        told.flips = inner.flips;
         told.failure = inner.failure.take();
         told.trace = inner.trace.take().unwrap_or_default();
         drop(inner);
@@ -142,9 +148,12 @@ fn boot(world: &World, template: &Template) -> Result<Option<Outcome>, String> {
     }
     let mut vg = OpenVg::open("vg", Hold::Release).map_err(|error| format!("open: {error}"))?;
     let mut front_end = lvshift_ublk::platform::sim::front_end();
-    let Plan { source_first, paced, .. } = world.inner.borrow().plan;
+    let Plan { source_first, paced, flips, .. } = world.inner.borrow().plan;
     lvshift_ublk::platform::sim::set_pace(&mut *front_end, source_first, paced)
         .map_err(|error| format!("pace: {error}"))?;
+    if flips {
+        front_end.verify();
+    }
     if let Err(error) = activation::activate(&mut vg, &mut *front_end, template.lv) {
         // A disk that fails while the record is confirmed: refused, and well after a repair.
         if !world.inner.borrow().broken {

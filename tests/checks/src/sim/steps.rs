@@ -6,7 +6,7 @@ use lvshift_core::metadata::MoveState;
 
 use super::client::{Kind, Op};
 use super::words::describe;
-use super::world::{Crash, Inner, Posted};
+use super::world::{Crash, Inner, Posted, Thread};
 
 /// What a step asks of the world around the inner one.
 #[derive(Debug, PartialEq, Eq)]
@@ -205,7 +205,21 @@ impl Inner {
             IoOp::Write { offset, data, durable } => {
                 let sectors = data.len() as u64 / 512;
                 touched = Some((offset / 512, sectors));
+                let copies =
+                    |thread: &Thread| thread.ring == pending.ring && thread.name == "copier";
+                let flips = self.plan.flips
+                    && !pending.orphaned
+                    && offset / 512 >= disk.data_start
+                    && self.threads.iter().any(copies)
+                    && self.rng.one_in(6);
                 let done = disk.write(offset / 512, data).map(|()| data.len());
+                if flips && done.is_ok() {
+                    let sector = offset / 512 - disk.data_start + self.rng.below(sectors);
+                    disk.flip(sector as u32);
+                    // It may flip what is copied again, too, and then the move is undone.
+                    self.ever_broken = true;
+                    self.flips += 1;
+                }
                 if *durable && done.is_ok() {
                     disk.flush_only(offset / 512, sectors);
                 }

@@ -4,9 +4,10 @@ pub(super) mod disks;
 mod more;
 mod nbd;
 mod unreadable;
+mod verify;
 
 use crate::scenario::Scenario;
 
 /// One list a file.
 pub(super) const LISTS: &[&[Scenario]] =
-    &[disks::SCENARIOS, more::SCENARIOS, nbd::SCENARIOS, unreadable::SCENARIOS];
+    &[disks::SCENARIOS, more::SCENARIOS, nbd::SCENARIOS, unreadable::SCENARIOS, verify::SCENARIOS];

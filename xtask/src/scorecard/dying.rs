@@ -1,0 +1,43 @@
+//! Which cases of a disk that is being left while it dies have a check that fails without the mending. What is
+//! not done has none, and says so.
+
+use anyhow::Result;
+
+use super::Size;
+use super::figure::Reached;
+use super::host::Shown::{self, Not, Scenario, Test};
+use super::host::count;
+
+/// The cases, and what shows how each ends.
+const CASES: &[(&str, Shown)] = &[
+    ("unreadable sectors stay, and all else moves", Scenario("fault-source-unreadable")),
+    ("sectors go bad in mid-copy", Scenario("fault-source-mid-copy")),
+    ("unreadable sectors in an LVM2 VG", Scenario("lvm2-source-unreadable")),
+    ("what stays is named by its file", Scenario("unreadable-file")),
+    ("what cannot be read is given up, and nothing else", Scenario("unreadable-given-up")),
+    ("the same in an LVM2 VG, of a stripe", Scenario("lvm2-unreadable-given-up")),
+    ("all of the source unreadable", Scenario("honesty-source")),
+    ("the source vanishes", Scenario("fault-source-vanishes")),
+    ("the source takes no writes of the application", Scenario("fault-source-write")),
+    ("a destination flips bits", Scenario("fault-flipping-destination")),
+    ("a destination flips bits in an LVM2 VG", Scenario("lvm2-verify")),
+    ("a bit flipped once is copied again", Scenario("ublk-verify")),
+    (
+        "a flipped bit is never called equal, in any order of ends",
+        Test(
+            "core/src/mirror/tests/verify.rs",
+            "a_copy_is_equal_only_once_both_legs_were_compared",
+        ),
+    ),
+    ("LVM2's pvmove loses data where this does not", Scenario("control-source-unreadable")),
+    ("a VG with a PV that is missing or bad goes on", Not("not done")),
+    ("a source that can only be read is left", Not("not done")),
+    ("reads in ddrescue's order, with a deadline each", Not("not done")),
+    ("progress tells what is safe, left and bad, with a map", Not("not done")),
+    ("a late PV of no part in a move keeps its LV down", Not("not done")),
+];
+
+/// Counts the cases that have a check, and makes sure that each check is there.
+pub(super) fn check(_: Size) -> Result<Vec<Reached>> {
+    count("dying-cases", CASES)
+}
