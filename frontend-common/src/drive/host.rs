@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use lvshift_core::Leg;
+use lvshift_core::LegFault;
 use lvshift_core::metadata::{Change, MovePart, MoveState, Place};
 use lvshift_core::mover::{Action, Event, Mapping, Outcome};
 use lvshift_core::units::{LvIndex, MoveIndex, Uuid};
-use lvshift_core::{Leg, LegFault};
 use lvshift_driver::{CopyStatus, Goal, Host, Observed, Report as Driven, Request, Wake, drive};
 
 use super::account::Account;
