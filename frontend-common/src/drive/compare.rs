@@ -21,7 +21,7 @@ use crate::error::{Error, Kind, Result};
 const STRETCH: u64 = 2048;
 /// Sectors of what is looked at again by itself: what a write in flight may cover, and any disk can read.
 const BLOCK: u64 = 8;
-/// How long a block has to stay different while nobody writes it: longer than a write takes from one side to
+/// How long a block has to stay different without being written: longer than a write takes from one side to
 /// the other.
 const STAYS: Duration = Duration::from_secs(3);
 /// How long a block that is written all the time is looked at.

@@ -72,7 +72,7 @@ fn timed(
     };
     let line = Segment { start: Sectors(0), len: Sectors(sectors), target: Target::Mirror(mirror) };
     let devices = [source, Arc::clone(&destination)];
-    let table = LiveTable::new(&[line], None, &devices, &wakeup)?;
+    let table = LiveTable::new(&[line], None, &devices)?;
     let table = Arc::new(table);
     let queues = Arc::new(Queues::new(Vec::new()));
     let events = Arc::new(Events::new());
