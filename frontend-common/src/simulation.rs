@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use lvshift_core::metadata::Name;
-use lvshift_core::units::{ExtentSize, Uuid};
+use lvshift_core::units::{DeviceNumber, ExtentSize, Uuid};
 
 use crate::device::BlockDevice;
 use crate::error::Result;
@@ -15,11 +15,34 @@ type Host = Box<dyn Fn() -> Vec<BlockDevice>>;
 
 thread_local! {
     static HOST: RefCell<Option<Host>> = const { RefCell::new(None) };
+    /// Devices that this thread's process asks nothing any more.
+    static SILENT: RefCell<Vec<DeviceNumber>> = const { RefCell::new(Vec::new()) };
 }
 
 /// From now on a scan of this thread finds these devices and no others.
 pub fn set_devices(host: impl Fn() -> Vec<BlockDevice> + 'static) {
     HOST.with(|cell| *cell.borrow_mut() = Some(Box::new(host)));
+    new_process();
+}
+
+/// From now on this thread is another process, which remembers nothing of the one before.
+pub fn new_process() {
+    SILENT.with(|cell| cell.borrow_mut().clear());
+}
+
+/// Whether this thread's process has waited for the device in vain; `None` where this is no simulation.
+pub(crate) fn is_silent(device: DeviceNumber) -> Option<bool> {
+    HOST.with(|cell| cell.borrow().is_some())
+        .then(|| SILENT.with(|cell| cell.borrow().contains(&device)))
+}
+
+/// It has; false where this is no simulation.
+pub(crate) fn remember_silent(device: DeviceNumber) -> bool {
+    let simulated = HOST.with(|cell| cell.borrow().is_some());
+    if simulated {
+        SILENT.with(|cell| cell.borrow_mut().push(device));
+    }
+    simulated
 }
 
 pub(crate) fn devices() -> Option<Vec<BlockDevice>> {

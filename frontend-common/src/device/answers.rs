@@ -36,6 +36,10 @@ type Key = (DeviceNumber, Option<u64>);
 
 /// Whether the device has already kept this process waiting in vain.
 pub(crate) fn is_silent(number: DeviceNumber) -> bool {
+    #[cfg(feature = "sim")]
+    if let Some(silent) = crate::simulation::is_silent(number) {
+        return silent;
+    }
     let silent = SILENT.lock().unwrap_or_else(PoisonError::into_inner);
     let is = |set: &HashSet<Key>| set.contains(&(number, super::sysfs::disk_sequence(number)));
     silent.as_ref().is_some_and(is)
@@ -43,6 +47,10 @@ pub(crate) fn is_silent(number: DeviceNumber) -> bool {
 
 /// The device keeps whoever asks it waiting: this process does not ask it any more.
 pub(crate) fn remember(number: DeviceNumber) {
+    #[cfg(feature = "sim")]
+    if crate::simulation::remember_silent(number) {
+        return;
+    }
     let mut silent = SILENT.lock().unwrap_or_else(PoisonError::into_inner);
     let key = (number, super::sysfs::disk_sequence(number));
     silent.get_or_insert_with(HashSet::new).insert(key);

@@ -146,6 +146,7 @@ fn boot(world: &World, template: &Template) -> Result<Option<Outcome>, String> {
     if world.inner.borrow().broken {
         world.inner.borrow_mut().repair();
     }
+    lvshift_frontend_common::simulation::new_process();
     let mut vg = OpenVg::open("vg", Hold::Release).map_err(|error| format!("open: {error}"))?;
     let mut front_end = lvshift_ublk::platform::sim::front_end();
     let Plan { source_first, paced, flips, .. } = world.inner.borrow().plan;
@@ -167,7 +168,13 @@ fn boot(world: &World, template: &Template) -> Result<Option<Outcome>, String> {
     let mut outcome = None;
     let mut tries = 0;
     loop {
-        vg.reread().map_err(|error| format!("reread: {error}"))?;
+        if tries == 0 {
+            vg.reread().map_err(|error| format!("reread: {error}"))?;
+        } else {
+            // Typed again: a process of its own.
+            lvshift_frontend_common::simulation::new_process();
+            vg = OpenVg::open("vg", Hold::Release).map_err(|error| format!("open: {error}"))?;
+        }
         let Some(of) = vg.vg().moves().first().map(|entry| entry.uuid) else { break };
         world.inner.borrow_mut().mover = true;
         world.inner.borrow_mut().requests.clear();
