@@ -115,9 +115,15 @@ impl WireTable {
     }
 
     /// The same with the source of every mirror alone in its place.
-    pub(crate) fn on_source(mut self) -> WireTable {
+    pub(crate) fn on_source(self) -> WireTable {
+        self.on_side(false)
+    }
+
+    /// The same with one side of every mirror.
+    pub(crate) fn on_side(mut self, of_destination: bool) -> WireTable {
         for line in &mut self.segments {
-            if let WireTarget::Mirror { source: (on, at), .. } = line.target {
+            if let WireTarget::Mirror { source, destination, .. } = line.target {
+                let (on, at) = if of_destination { destination } else { source };
                 line.target = WireTarget::Linear { on, at };
             }
         }

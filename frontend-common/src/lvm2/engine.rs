@@ -77,6 +77,12 @@ pub trait Engine {
     /// `Kind::Kernel` when the daemon does not answer.
     fn mirrors(&mut self, vg: Uuid, of: Uuid) -> Result<bool>;
 
+    /// Whether it passes through to the destination.
+    ///
+    /// # Errors
+    /// `Kind::Kernel` when the daemon does not answer.
+    fn is_on_destination(&mut self, wanted: &Wanted<'_>) -> Result<bool>;
+
     /// The device that serves this move, after taking over what a dead daemon has left.
     ///
     /// # Errors

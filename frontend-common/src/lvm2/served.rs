@@ -81,6 +81,7 @@ impl Stack<'_> {
             return Ok(());
         }
         if self.is_kernels(record)? {
+            self.refuse_to_compare(record)?;
             return self.end_served(record);
         }
         match self.serve_at_once(record) {
@@ -96,6 +97,7 @@ impl Stack<'_> {
             self.mapper.borrow_mut().load(&uuid, &name, &source)?;
         }
         if self.is_kernels(record)? {
+            self.refuse_to_compare(record)?;
             return self.end_served(record);
         }
         self.serve_at_once(record)
@@ -107,7 +109,7 @@ impl Stack<'_> {
     }
 
     /// Whether the kernel's mirror is at work.
-    fn is_kernels(&self, record: &Record) -> Result<bool> {
+    pub(super) fn is_kernels(&self, record: &Record) -> Result<bool> {
         let live = self.live_table(&record.names.mirror)?;
         Ok(live.is_some() && live == self.of_kernel(record, Mapping::Mirrored).ok())
     }
@@ -206,6 +208,16 @@ impl Stack<'_> {
             return Ok(false);
         }
         Ok(self.ask(record, |engine, vg, of| engine.mirrors(vg, of))?.unwrap_or(false))
+    }
+
+    /// The side that a daemon passes through to; `None` where it mirrors, or serves nothing.
+    pub(super) fn passes(&self, record: &Record) -> Result<Option<Mapping>> {
+        if !self.is_on_served(record)? || self.is_served(record)? {
+            return Ok(None);
+        }
+        let wanted = self.wanted(record)?;
+        let on = self.ask(record, |engine, _, _| engine.is_on_destination(&wanted))?;
+        Ok(Some(if on == Some(true) { Mapping::Final } else { Mapping::Source }))
     }
 
     /// See [`lvshift_driver::Host::seal`].

@@ -185,12 +185,12 @@ impl<'a> Stack<'a> {
             let kernels = || self.of_kernel(record, mapping);
             mirror.is_some() && (is(self.of_mirror(record, mapping)) || is(kernels()))
         };
-        // A daemon that passes through: writes reach the source alone.
-        let passes = self.is_on_served(record)? && !self.is_served(record)?;
+        // A daemon that passes through: writes reach one side alone.
+        let passes = self.passes(record)?;
         if loaded == self.as_recorded(lv) {
             let all = [Mapping::Mirrored, Mapping::Source, Mapping::Final];
-            if passes {
-                return Ok(Live::Is(Mapping::Source));
+            if let Some(side) = passes {
+                return Ok(Live::Is(side));
             }
             let shown = all.into_iter().find(|mapping| is(*mapping));
             return Ok(shown.map_or(Live::Foreign, Live::Is));
@@ -235,6 +235,7 @@ impl<'a> Stack<'a> {
     /// # Errors
     /// `Kind::Kernel`.
     pub fn put_back(&self, record: &Record) -> Result<()> {
+        self.refuse_to_compare(record)?;
         // LVM2 could not activate the LV while a daemon has the log.
         self.end_served(record)?;
         self.make(record)
@@ -470,7 +471,9 @@ impl<'a> Stack<'a> {
             }
         }
         for lv in record.names.all() {
-            if self.find(lv)?.is_some() {
+            // One that is held open maps to nothing, and goes when it is closed.
+            let left = self.live_table(lv)?.is_none_or(|lines| lines.iter().any(Line::maps));
+            if self.find(lv)?.is_some_and(|device| left || device.loaded) {
                 return Ok(false);
             }
         }

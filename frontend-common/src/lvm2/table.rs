@@ -19,6 +19,14 @@ pub struct Line {
     pub params: String,
 }
 
+impl Line {
+    /// Whether there is anything behind it.
+    #[must_use]
+    pub fn maps(&self) -> bool {
+        self.kind != "error"
+    }
+}
+
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {} {}", self.start, self.len, self.kind, self.params)

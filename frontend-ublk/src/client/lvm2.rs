@@ -109,6 +109,11 @@ impl Engine for Ublk {
         Ok(self.tables(vg, of)?.live.is_some_and(|live| live.is_mirrored()))
     }
 
+    fn is_on_destination(&mut self, wanted: &Wanted<'_>) -> Result<bool> {
+        let meant = table(wanted)?.on_side(true).segments();
+        Ok(self.tables(wanted.vg, wanted.of)?.live.is_some_and(|live| live.segments() == meant))
+    }
+
     fn device(&mut self, vg: Uuid, of: Uuid) -> Result<Option<DeviceNumber>> {
         self.find(vg, of)?.map(|device| disk_number(device.id)).transpose()
     }
@@ -144,11 +149,11 @@ impl Engine for Ublk {
     fn decide(&mut self, vg: Uuid, of: Uuid, destination: bool) -> Result<()> {
         let request = Request::Decide { lv: of.0, destination };
         self.ask_if_there(vg, &request, Start::ToTakeOver)?;
-        let live = self.tables(vg, of)?.live.filter(|live| !destination && live.is_mirrored());
+        let live = self.tables(vg, of)?.live.filter(WireTable::is_mirrored);
         let (Some(live), Some(device)) = (live, self.find(vg, of)?) else { return Ok(()) };
-        // A write that waits for a log that cannot be written would keep `lvshiftN` from being switched. What is
-        // not in the log goes to the source alone from now on: the record says already that it is in charge.
-        let (lv, name, table) = (of.0, device.name, live.on_source());
+        // A write that waits for a log that cannot be written would keep `lvshiftN` from being switched. From now on all
+        // goes to the side that the record has in charge already, and nothing to the log.
+        let (lv, name, table) = (of.0, device.name, live.on_side(destination));
         self.do_it(vg, &Request::Load { lv, name, table })?;
         self.do_it(vg, &Request::Swap { lv })
     }

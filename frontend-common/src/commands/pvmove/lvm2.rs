@@ -105,7 +105,6 @@ pub(super) fn begin(
         if interrupted.is_empty() {
             context.front_end.lvm2()?.check()?;
             let planned = plan(args, source, &vg, key)?;
-            check_kinds(context, &vg, &planned)?;
             show(context, &vg, &planned)?;
         } else {
             let device = source.device.display();
@@ -278,22 +277,6 @@ fn plan(args: &Pvmove, source: &PvSpec, vg: &LvmVg, key: &str) -> Result<Vec<Pla
     Ok(planned)
 }
 
-/// Parts of other LVs were never moved with a mirror of our own below them: who has one leaves them to the kernel's.
-fn check_kinds(context: &Context<'_>, vg: &LvmVg, planned: &[Planned]) -> Result<()> {
-    if !context.front_end.has_daemon() {
-        return Ok(());
-    }
-    let uses = Uses::of(vg.text());
-    let mut parts = planned.iter().flat_map(|planned| &planned.parts);
-    let Some(found) = parts.find_map(|part| uses.by(&part.lv).next()) else { return Ok(()) };
-    let (vg, program) = (vg.name(), context.program);
-    let what = format!(
-        "LV {vg}/{} is a part of {vg}/{} ({}): {program} moves linear and striped LVs alone",
-        found.used, found.user, found.kind
-    );
-    Err(refuse(Kind::Unsupported, what).next("`lvshift-dm pvmove` moves it"))
-}
-
 /// Plans what was asked and has it committed as queued.
 fn record(
     context: &mut Context<'_>,
@@ -321,7 +304,6 @@ fn record(
         around.warn(context, source);
         plan(args, &rest(source, vg, key, around)?, vg, key)?
     };
-    check_kinds(context, vg, &planned)?;
     let command = id::id(lookup::fresh());
     let seqno = vg.text().seqno();
     let moves: Vec<Uuid> = planned.iter().map(|planned| planned.uuid).collect();

@@ -175,7 +175,7 @@ pub(super) fn refused(rig: &Lvm2<'_>, args: &[&str]) -> Result<()> {
 }
 
 /// Waits until the process is stopped.
-fn stopped(guest: &Guest, pid: u32) -> Result<()> {
+pub(super) fn stopped(guest: &Guest, pid: u32) -> Result<()> {
     guest.wait_for("the mover stops", HANG * 3, || {
         let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
         Ok(text.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T')))
@@ -301,13 +301,7 @@ fn refusals(guest: &mut Guest) -> Result<()> {
     rig.lvm(&["lvcreate", "-y", "-pr", "-Zn", "-Wn", "-l1", "-n", "ro", VG, &one])?;
     let images = ["--type", "raid1", "-m1", "-l2", "-n", "sound", VG, &one, &rig.pv(2)];
     rig.lvm(&[&["lvcreate", "-y", "-Zn", "-Wn", "--raidintegrity", "y"], &images[..]].concat())?;
-    let images = ["--type", "raid1", "-m1", "-l1", "-n", "pair", VG, &one, &rig.pv(2)];
-    rig.lvm(&[&["lvcreate", "-y", "-Zn", "-Wn"], &images[..]].concat())?;
     let before = rig.lvm(&["vgs", "--noheadings", "-o", "vg_seqno", VG])?.stdout;
-    if guest.frontend() == Frontend::Ublk {
-        let run = rig.pvmove(&["-n", "pair", &one, &rig.pv(3)])?.fails_with(5)?;
-        run.stderr_has("lvg/pair (raid1)")?.stderr_has("`lvshift-dm pvmove` moves it")?;
-    }
     rig.pvmove(&[&one, &rig.pv(2)])?.fails_with(5)?.stderr_has("not")?;
     rig.pvmove(&["-n", "base", &one])?.fails_with(5)?.stderr_has("a merge is under way")?;
     rig.pvmove(&["-n", "snap", &one])?.fails_with(5)?.stderr_has("a merge is under way")?;

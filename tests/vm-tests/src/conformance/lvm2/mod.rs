@@ -11,6 +11,7 @@ mod kinds;
 mod options;
 mod report;
 mod rig;
+mod strange;
 mod texts;
 
 use crate::scenario::Scenario;
@@ -26,6 +27,7 @@ pub(super) const LISTS: &[&[Scenario]] = &[
     in_place::SCENARIOS,
     options::SCENARIOS,
     report::SCENARIOS,
+    strange::SCENARIOS,
     kinds::SCENARIOS,
     texts::SCENARIOS,
 ];
