@@ -235,7 +235,6 @@ impl<'a> Stack<'a> {
     /// # Errors
     /// `Kind::Kernel`.
     pub fn put_back(&self, record: &Record) -> Result<()> {
-        self.refuse_to_compare(record)?;
         // LVM2 could not activate the LV while a daemon has the log.
         self.end_served(record)?;
         self.make(record)
