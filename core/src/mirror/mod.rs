@@ -28,7 +28,7 @@ pub(crate) use self::{copy::Slot, lane::Lane, settle::Settle};
 pub use copier::Copier;
 pub use load::LogLoad;
 pub use operation::{Buffer, Buffers, COPY_BLOCK, COPY_SLOTS, Ended, Next, Operation, Tag};
-pub use pacing::{DEADLINE, Tuning};
+pub use pacing::Tuning;
 pub use part::{MAX_GIVEN_UP, Part, PartIndex, PartPlace};
 pub use state::PartState;
 pub use volume::{Moment, Volume, check_destinations, fail_all, flush_failed};

