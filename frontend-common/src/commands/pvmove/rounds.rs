@@ -61,7 +61,14 @@ pub(super) fn in_rounds(
     let mut around = Around::default();
     match what_can_be_read(context, asked, vg, &mut around) {
         Err(_) if fills && around.all_stay() => {}
-        other => other?,
+        Err(error) => {
+            // Whatever ends it: what is known of the source by then is said.
+            if !around.is_empty() {
+                around.tell(context, None);
+            }
+            return Err(error);
+        }
+        Ok(()) => {}
     }
     if around.is_empty() {
         return Ok(());
