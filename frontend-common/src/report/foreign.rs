@@ -79,6 +79,8 @@ const WORDS: &[(&str, &str)] = &[
     ("pv_exported", "exported"),
     ("pv_duplicate", "duplicate"),
     ("vg_extendable", "extendable"),
+    ("vg_autoactivation", "enabled"),
+    ("lv_autoactivation", "enabled"),
     ("vg_exported", "exported"),
     ("vg_partial", "partial"),
     ("vg_clustered", "clustered"),
