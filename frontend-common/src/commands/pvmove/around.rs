@@ -193,7 +193,7 @@ impl Around {
 
     /// Tells programs what stays, or that it was given up and where the list of it is.
     pub(super) fn tell(&self, context: &Context<'_>, given_up: Option<&Path>) {
-        if !context.json {
+        if !context.json || self.is_empty() {
             return;
         }
         let event = Event::Unreadable {
@@ -229,6 +229,13 @@ impl Around {
              `lvshift-ublk pvmove --fill-unreadable zero`"
         };
         error.state("the source is in charge, and all else on it can be read").next(next)
+    }
+
+    /// What is known of the source when something else ends the command. `None` if nothing cannot be read.
+    pub(super) fn unfinished(&self, source: &PvSpec) -> Option<Error> {
+        let device = source.device.display().to_string();
+        let error = self.told("not everything was moved", device)?;
+        Some(error.state("what was not moved yet is where it was").next("see below"))
     }
 
     fn told(&self, what: &str, device: String) -> Option<Error> {

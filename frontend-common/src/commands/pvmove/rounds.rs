@@ -63,8 +63,9 @@ pub(super) fn in_rounds(
         Err(_) if fills && around.all_stay() => {}
         Err(error) => {
             // Whatever ends it: what is known of the source by then is said.
-            if !around.is_empty() {
-                around.tell(context, None);
+            around.tell(context, None);
+            if let Some(list) = around.unfinished(source) {
+                context.fail(&list);
             }
             return Err(error);
         }
