@@ -10,10 +10,6 @@ use lvshift_frontend_common::lvm2::table::Line;
 use crate::kernel::{Kernel, RawLine};
 use crate::{events, nodes};
 
-/// How often a switch is tried that another program's resume has crossed, and what is waited in between.
-const ATTEMPTS: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(50);
-
 fn line((start, len, kind, params): RawLine) -> Line {
     Line { start, len, kind, params: params.trim_end().to_owned() }
 }
@@ -78,22 +74,9 @@ impl Mapper for Kernel {
     }
 
     fn swap(&mut self, uuid: &str, shown: &str, table: &[Line]) -> Result<()> {
-        for attempt in 1.. {
-            let done = self.resume(uuid, shown);
-            let checked = self.word_for_word(uuid, shown, false, table);
-            let Err(error) = done else {
-                checked?;
-                break;
-            };
-            // A refresh by LVM2 suspends and resumes the same device: ours then finds it resumed in the middle
-            // (EINVAL). Whatever is live by now, the same again is right, and leaves nothing suspended.
-            if attempt == ATTEMPTS {
-                return Err(error);
-            }
-            tracing::debug!(device = shown, attempt, %error, "the switch is tried again");
-            std::thread::sleep(PAUSE);
-            self.load(uuid, shown, table)?;
-        }
+        let done = self.resume(uuid, shown);
+        let checked = self.word_for_word(uuid, shown, false, table);
+        done.and(checked)?;
         // As LVM2 without udev: a node for each device, of which its own commands make use.
         match Kernel::find(self, uuid)? {
             Some(info) => nodes::make_node(&info.name, info.number),
