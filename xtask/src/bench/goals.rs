@@ -39,6 +39,8 @@ const UBLK: &str = "lvshift-ublk";
 const CORE: &str = "lvshift-core";
 const PACED: &str = "lvshift-ublk, paced";
 
+const IN_PLACE: &str = "one segment, time";
+
 const GOALS: &[Goal] = &[
     goal("move-idle", DM, "time", RAW, AtMost(2.0)),
     goal("move-idle", DM, "time", PVMOVE, AtMost(0.75)),
@@ -48,6 +50,7 @@ const GOALS: &[Goal] = &[
     goal("small-segments", UBLK, EIGHT, Some(("pvmove", EIGHT)), AtMost(0.02)),
     goal("small-segments", DM, EIGHT, Some((DM, ONE)), AtMost(2.0)),
     goal("small-segments", UBLK, EIGHT, Some((UBLK, ONE)), AtMost(2.0)),
+    goal("lvm2", UBLK, IN_PLACE, Some(("pvmove", IN_PLACE)), AtMost(0.8)),
     goal("app-4k", DM, "depth 4, requests kept", None, AtLeast(0.90)),
     goal("pace", PACED, "beside it, requests kept", None, AtLeast(0.95)),
     goal("app-4k", DM, "depth 4, worst latency", None, AtMost(2.0)),

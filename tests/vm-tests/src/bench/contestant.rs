@@ -52,7 +52,12 @@ impl Tool {
 
 /// An LV on the first of two devices, made by one contestant. Dropping it takes it down.
 pub(super) struct Volume {
+    /// Who moves it.
     pub(super) tool: Tool,
+    /// Who made it, and activates and shows it.
+    owner: Tool,
+    /// LVM2's configuration, where one contestant moves it in another's VG.
+    config: Option<PathBuf>,
     devices: [PathBuf; 2],
     /// The LV's node.
     pub(super) node: PathBuf,
@@ -68,29 +73,52 @@ impl Volume {
         extents: u64,
         places: &str,
     ) -> Result<Volume> {
+        Volume::made(tool, tool, None, devices, extents, places)
+    }
+
+    /// The same in a VG of LVM2's, which this contestant moves in place.
+    pub(super) fn in_lvm2(
+        tool: Tool,
+        devices: &[PathBuf; 2],
+        extents: u64,
+        places: &str,
+    ) -> Result<Volume> {
+        let config = only_these(devices)?;
+        Volume::made(tool, Tool::Lvm, Some(config), devices, extents, places)
+    }
+
+    fn made(
+        tool: Tool,
+        owner: Tool,
+        config: Option<PathBuf>,
+        devices: &[PathBuf; 2],
+        extents: u64,
+        places: &str,
+    ) -> Result<Volume> {
         for device in devices {
             disk::wait_until_free(device)?;
             disk::wipe(device)?;
         }
         let node = Path::new("/dev").join(VG).join("lv");
-        let volume = Volume { tool, devices: devices.clone(), node, down: false };
-        let (one, two) = (text(&devices[0]), text(&devices[1]));
-        match tool {
+        let devices = devices.clone();
+        let volume = Volume { tool, owner, config, devices, node, down: false };
+        let (one, two) = (text(&volume.devices[0]), text(&volume.devices[1]));
+        match owner {
             Tool::Lvm => {
                 for device in [&one, &two] {
-                    volume.tool(&["pvcreate", "-y", "--dataalignment", "8m", device])?;
+                    volume.owner(&["pvcreate", "-y", "--dataalignment", "8m", device])?;
                 }
             }
-            Tool::Dm | Tool::Ublk | Tool::Other => volume.tool(&["pvcreate", &one, &two])?,
+            Tool::Dm | Tool::Ublk | Tool::Other => volume.owner(&["pvcreate", &one, &two])?,
         }
-        volume.tool(&["vgcreate", "-s", "4m", VG, &one, &two])?;
+        volume.owner(&["vgcreate", "-s", "4m", VG, &one, &two])?;
         let (extents, place) = (extents.to_string(), format!("{one}{places}"));
         let mut create = vec!["lvcreate", "-n", "lv", "-l", &extents, "-Zn"];
-        if tool == Tool::Lvm {
+        if owner == Tool::Lvm {
             create.extend(["-y", "-Wn"]);
         }
         create.extend([VG, &place]);
-        volume.tool(&create)?;
+        volume.owner(&create)?;
         let start = Instant::now();
         while !volume.node.exists() {
             ensure!(start.elapsed() < NODE, "no {}", volume.node.display());
@@ -103,7 +131,7 @@ impl Volume {
     pub(super) fn pvmove(&self, options: &[&str]) -> Command {
         let (one, two) = (text(&self.devices[0]), text(&self.devices[1]));
         let words = [&["pvmove"], options, &[&one, &two]].concat();
-        self.command(&words)
+        self.command(self.tool, &words)
     }
 
     /// Starts that command. What it says is not for our own standard output, which is records.
@@ -114,17 +142,18 @@ impl Volume {
 
     /// The command that carries on what was interrupted, not yet started.
     pub(super) fn carry_on(&self, options: &[&str]) -> Command {
-        self.command(&[&["pvmove"], options].concat())
+        self.command(self.tool, &[&["pvmove"], options].concat())
     }
 
     /// `vgchange -a y` or `n`.
     pub(super) fn activate(&self, yes: bool) -> Result<()> {
-        self.tool(&["vgchange", "-a", if yes { "y" } else { "n" }, VG])
+        self.owner(&["vgchange", "-a", if yes { "y" } else { "n" }, VG])
     }
 
     /// Checks where it lies: on the device of this number, whole.
     pub(super) fn lies_on(&self, number: usize) -> Result<()> {
-        let mut show = self.command(&["lvs", "--noheadings", "--segments", "-o", "devices", VG]);
+        let words = ["lvs", "--noheadings", "--segments", "-o", "devices", VG];
+        let mut show = self.command(self.owner, &words);
         let output = show.output().context("starting lvs")?;
         ensure!(output.status.success(), "lvs: {}", String::from_utf8_lossy(&output.stderr));
         let shown = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -138,7 +167,8 @@ impl Volume {
 
     /// How much of a running move is copied.
     pub(super) fn copy_percent(&self) -> Result<f64> {
-        let mut show = self.command(&["lvs", "--noheadings", "-o", "copy_percent", VG]);
+        let words = ["lvs", "--noheadings", "-o", "copy_percent", VG];
+        let mut show = self.command(self.tool, &words);
         let output = show.output().context("starting lvs")?;
         ensure!(output.status.success(), "lvs: {}", String::from_utf8_lossy(&output.stderr));
         let shown = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -158,17 +188,36 @@ impl Volume {
     }
 
     /// LVM2 is shown these devices alone: it would else find its PVs a second time on the disks below.
-    fn command(&self, words: &[&str]) -> Command {
+    fn command(&self, whose: Tool, words: &[&str]) -> Command {
         let only = format!("{},{}", text(&self.devices[0]), text(&self.devices[1]));
-        match self.tool {
-            Tool::Lvm => command("lvm", &[words, &["--devices", &only], KNOWN].concat()),
-            Tool::Dm | Tool::Ublk | Tool::Other => command(self.tool.program(), words),
-        }
+        let mut command = match whose {
+            Tool::Lvm if self.config.is_none() => {
+                command("lvm", &[words, &["--devices", &only], KNOWN].concat())
+            }
+            Tool::Lvm | Tool::Dm | Tool::Ublk | Tool::Other => command(whose.program(), words),
+        };
+        // Read by LVM2 whoever starts it.
+        command.envs(self.config.iter().map(|config| ("LVM_SYSTEM_DIR", config)));
+        command
     }
 
-    fn tool(&self, words: &[&str]) -> Result<()> {
-        succeed(&mut self.command(words)).map(drop)
+    fn owner(&self, words: &[&str]) -> Result<()> {
+        succeed(&mut self.command(self.owner, words)).map(drop)
     }
+}
+
+/// A directory with the configuration that LVM2 has on this machine, but that it sees two devices alone.
+fn only_these(devices: &[PathBuf; 2]) -> Result<PathBuf> {
+    let config = PathBuf::from("/run/lvshift-bench-lvm");
+    std::fs::create_dir_all(&config).with_context(|| format!("creating {}", config.display()))?;
+    let usual = std::fs::read_to_string("/etc/lvm/lvm.conf").unwrap_or_default();
+    let [one, two] = devices.each_ref().map(|device| text(device));
+    let text = format!(
+        "{usual}\ndevices {{\n \
+         global_filter=[ \"a|^{one}$|\", \"a|^{two}$|\", \"r|.*|\" ]\n}}\n"
+    );
+    std::fs::write(config.join("lvm.conf"), text).context("writing LVM2's configuration")?;
+    Ok(config)
 }
 
 impl Drop for Volume {

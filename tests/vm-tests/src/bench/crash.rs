@@ -1,6 +1,6 @@
 //! Everything that belongs to a move is killed at 90 %: what is copied again?
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -26,55 +26,87 @@ pub(super) fn at_90_percent(lab: &mut Lab) -> Result<()> {
     let devices = [slow[0].path(), slow[1].path()];
     for tool in lab.turns(&Tool::ALL) {
         let volume = Volume::new(tool, &devices, mib / 4, "")?;
-        let print = disk::fingerprint(&volume.node, mib * MIB)?;
-        let below = real(&devices[1])?;
-        let before = bytes_written(&below)?;
-        let options: &[&str] = if tool == Tool::Lvm { &["-i1"] } else { &[] };
-        let mut mover = volume.begin_move(options)?;
-        let start = Instant::now();
-        while bytes_written(&below)? - before < mib * MIB / 10 * 9 {
-            if let Some(status) = mover.try_wait().context("looking at the move")? {
-                bail!("{}: the move ended before 90 %: {status}", tool.name());
-            }
-            ensure!(start.elapsed() < LIMIT, "{}: 90 % never came", tool.name());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        kill_all(tool)?;
-        mover.wait().context("waiting for what was killed")?;
-        volume.activate(false)?;
-        let at_crash = bytes_written(&below)? - before;
-        volume.activate(true)?;
-        succeed(&mut volume.carry_on(options))?;
-        let all = bytes_written(&below)? - before;
-        volume.lies_on(1)?;
-        let same = disk::fingerprint(&volume.node, mib * MIB)? == print;
-        ensure!(same, "{} moved other bytes than it should", tool.name());
-        volume.remove()?;
-        let share = |bytes: u64| bytes as f64 / (mib * MIB) as f64 * 100.0;
-        lab.sample(tool.name(), "written when it was down", "% of the LV", share(at_crash));
-        let again = all.saturating_sub(mib * MIB);
-        lab.sample(tool.name(), "copied again", "% of the LV", share(again));
+        one(lab, volume, &devices, mib, "")?;
     }
     Ok(())
 }
 
-/// Kills every process of a tool with SIGKILL.
+/// The same in a VG of LVM2's. Not with lvshift-ublk: what is left of a daemon that was killed is on the disks
+/// until the next boot or command, so that no kill is like a crash of the machine.
+pub(super) fn in_lvm2(lab: &mut Lab) -> Result<()> {
+    let mib = lab.scale.mib(512);
+    lab.noise(mib)?;
+    let slow = [Slow::over(&lab.disks[0], LATENCY)?, Slow::over(&lab.disks[1], LATENCY)?];
+    let devices = [slow[0].path(), slow[1].path()];
+    for tool in lab.turns(&[Tool::Lvm, Tool::Dm]) {
+        let volume = Volume::in_lvm2(tool, &devices, mib / 4, "")?;
+        one(lab, volume, &devices, mib, "at 90 %, ")?;
+    }
+    Ok(())
+}
+
+fn one(lab: &Lab, volume: Volume, devices: &[PathBuf; 2], mib: u64, when: &str) -> Result<()> {
+    let tool = volume.tool;
+    let print = disk::fingerprint(&volume.node, mib * MIB)?;
+    let below = real(&devices[1])?;
+    let before = bytes_written(&below)?;
+    let options: &[&str] = if tool == Tool::Lvm { &["-i1"] } else { &[] };
+    let mut mover = volume.begin_move(options)?;
+    let start = Instant::now();
+    while bytes_written(&below)? - before < mib * MIB / 10 * 9 {
+        if let Some(status) = mover.try_wait().context("looking at the move")? {
+            bail!("{}: the move ended before 90 %: {status}", tool.name());
+        }
+        ensure!(start.elapsed() < LIMIT, "{}: 90 % never came", tool.name());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    kill_all(tool)?;
+    mover.wait().context("waiting for what was killed")?;
+    volume.activate(false)?;
+    let at_crash = bytes_written(&below)? - before;
+    volume.activate(true)?;
+    succeed(&mut volume.carry_on(options))?;
+    let all = bytes_written(&below)? - before;
+    volume.lies_on(1)?;
+    let same = disk::fingerprint(&volume.node, mib * MIB)? == print;
+    ensure!(same, "{} moved other bytes than it should", tool.name());
+    volume.remove()?;
+    let share = |bytes: u64| bytes as f64 / (mib * MIB) as f64 * 100.0;
+    let down = format!("{when}written when it was down");
+    lab.sample(tool.name(), &down, "% of the LV", share(at_crash));
+    let again = all.saturating_sub(mib * MIB);
+    lab.sample(tool.name(), &format!("{when}copied again"), "% of the LV", share(again));
+    Ok(())
+}
+
+/// Kills every process of a tool with SIGKILL, and those that these have started meanwhile.
 fn kill_all(tool: Tool) -> Result<()> {
     let name = if tool == Tool::Lvm { "lvm" } else { tool.name() };
+    let start = Instant::now();
+    while kill_those_there_are(name)? {
+        ensure!(start.elapsed() < LIMIT, "{name} cannot be killed");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// Whether there were any that were not dead yet.
+fn kill_those_there_are(name: &str) -> Result<bool> {
+    let mut any = false;
     for entry in std::fs::read_dir("/proc").context("listing the processes")? {
         let entry = entry?;
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let first = line.split(|&b| b == 0).next().unwrap_or_default();
-        let program = Path::new(std::str::from_utf8(first).unwrap_or_default());
+        // Not by its command line: a daemon is started as `/proc/self/exe`. One that is dead has none.
+        let program = std::fs::read_link(entry.path().join("exe")).unwrap_or_default();
         if program.file_name().is_some_and(|file| file == name)
             && let Some(pid) = Pid::from_raw(pid)
         {
             // It may have ended just now.
             kill_process(pid, Signal::KILL).ok();
+            any = true;
         }
     }
-    Ok(())
+    Ok(any)
 }

@@ -10,6 +10,7 @@ mod crash;
 mod data_written;
 mod disk;
 mod fio;
+mod in_place;
 mod lab;
 mod late_disk;
 mod memory;
@@ -85,6 +86,11 @@ pub const BENCHES: &[Bench] = &[
         name: "crash",
         about: "bytes copied again after everything was killed at 90 %",
         round: crash::at_90_percent,
+    },
+    Bench {
+        name: "lvm2",
+        about: "in a VG of LVM2's: one segment, eight small ones, bytes copied again after a kill at 90 %",
+        round: in_place::in_lvm2,
     },
     Bench {
         name: "app-4k",

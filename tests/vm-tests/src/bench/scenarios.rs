@@ -69,6 +69,7 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
     "late-disks", 48, 48, None;
     "sparse", 560, 112, None;
     "crash", 560, 112, None;
+    "lvm2", 1072, 176, None;
     "app-4k", 560, 112, None;
     "app-1m", 560, 112, None;
     "pace", 1072, 176, None;
