@@ -114,6 +114,14 @@ impl Error {
         }
     }
 
+    /// `what`, which a command had looked at, is not the same any more now that it is locked.
+    #[must_use]
+    pub fn changed_meanwhile(what: impl fmt::Display) -> Error {
+        Error::new(Kind::State, format!("{what} was changed by another command just now"))
+            .state("nothing was changed")
+            .next("try again")
+    }
+
     /// Names the device.
     #[must_use]
     pub fn device(mut self, path: impl fmt::Display) -> Error {

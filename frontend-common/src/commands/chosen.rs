@@ -71,20 +71,16 @@ impl Chosen {
         drop(self.open);
         let open = OpenVg::open(&name, Hold::Keep)?;
         if open.vg().uuid() != vg {
-            return Err(changed(&name));
+            return Err(Error::changed_meanwhile(&name));
         }
         for (uuid, name) in uuids.iter().zip(&names) {
             let now = open.vg().lv_by_uuid(*uuid).map(|lv| full_name(open.vg(), lv));
             if now.as_ref() != Some(name) {
-                return Err(changed(name));
+                return Err(Error::changed_meanwhile(name));
             }
         }
         Ok((open, uuids))
     }
-}
-
-fn changed(name: &str) -> Error {
-    refuse(Kind::State, format!("{name} was changed by another command just now")).next("try again")
 }
 
 #[cfg(test)]

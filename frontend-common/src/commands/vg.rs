@@ -13,7 +13,7 @@ use super::lvremove::remove_all;
 use super::pv;
 use super::take_down::{check_idle, take_down};
 use crate::cli::vg_args::{Vgcreate, Vgextend, Vgreduce, Vgremove};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::links;
 use crate::lvm2;
 use crate::pv::Scan;
@@ -164,8 +164,7 @@ fn remove_one(context: &mut Context<'_>, of_vg: Chosen) -> Result<()> {
     let (mut open, uuids) = of_vg.lock()?;
     complete(&open)?;
     if open.vg().lvs().len() != uuids.len() {
-        let what = format!("VG {} was changed by another command just now", open.vg().name());
-        return Err(refuse(Kind::State, what).next("try again"));
+        return Err(Error::changed_meanwhile(format_args!("VG {}", open.vg().name())));
     }
     let name = open.vg().name().as_str().to_owned();
     for lv in uuids.iter().filter_map(|uuid| open.vg().lv_by_uuid(*uuid)) {

@@ -3,7 +3,7 @@
 use super::Context;
 use super::driven::{driver, is_driven};
 use super::lookup::refuse;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::system_id::{self, shown};
 use crate::vg::{Hold, OpenVg};
 
@@ -45,8 +45,7 @@ pub(super) fn give(context: &mut Context<'_>, name: &str, id: &str, force: bool)
     // Asked first, then locked and looked at again.
     let mut open = OpenVg::open(name, Hold::Keep)?;
     if open.vg().uuid() != uuid || open.vg().system_id() != from.as_ref() {
-        let what = format!("VG {name} was changed by another command just now");
-        return Err(refuse(Kind::State, what).next("try again"));
+        return Err(Error::changed_meanwhile(format_args!("VG {name}")));
     }
     if leaves && !foreign {
         refuse_in_use(context, &open)?;

@@ -511,11 +511,7 @@ impl Planned {
             now: now.map_or(0, |now| now.as_secs()),
             host: host.trim(),
         };
-        text.begin_move(&new).map_err(|error| {
-            refused(Kind::State, "the VG was changed by another command just now")
-                .because(error)
-                .next("try again")
-        })
+        text.begin_move(&new).map_err(|error| Error::changed_meanwhile("the VG").because(error))
     }
 }
 

@@ -1,4 +1,4 @@
-//! MoveState moves without a mover: found and named by every report.
+//! Moves without a mover: found and named by every report.
 
 use lvshift_core::metadata::MoveState;
 

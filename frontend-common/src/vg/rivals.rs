@@ -70,11 +70,10 @@ impl OpenVg {
         let pool = pool(scan, uuid);
         let found = found(&pool);
         let same = |at: &Found| contents(uuid, at) == Some(rival.contents);
-        let device = found.iter().position(same).ok_or_else(|| {
-            Error::new(Kind::State, format!("VG {name} was changed by another command just now"))
-                .state("nothing was changed")
-                .next("try again")
-        })?;
+        let device = found
+            .iter()
+            .position(same)
+            .ok_or_else(|| Error::changed_meanwhile(format_args!("VG {name}")))?;
         let choice = choose_on(uuid, &found, device).map_err(|error| none(name, error))?;
         let Read { vg, writable, members, spare, health } = read_chosen(pool, choice)?;
         let held = Some(lock);

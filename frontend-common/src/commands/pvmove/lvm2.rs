@@ -310,8 +310,7 @@ fn record(
     let done = vg.commit(true, &mut |locked| {
         // The plan is of the text that was read.
         if locked.text.seqno() != seqno {
-            return Err(refuse(Kind::State, "the VG was changed by another command just now")
-                .next("try again"));
+            return Err(Error::changed_meanwhile("the VG"));
         }
         for planned in &planned {
             planned.write(locked.text, &command, &mut lookup::fresh)?;

@@ -46,8 +46,7 @@ pub(super) fn record(
     let planned = open.commit(|vg| {
         // The areas are indices, good for one sequence number only.
         if vg.sequence() != sequence {
-            return Err(refuse(Kind::State, "the VG was changed by another command just now")
-                .next("try again"));
+            return Err(Error::changed_meanwhile("the VG"));
         }
         vg.plan(&request, &mut lookup::fresh)
             .map_err(|error| refuse(Kind::State, "there is no plan any more").because(error))

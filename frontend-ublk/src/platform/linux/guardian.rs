@@ -28,7 +28,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// Starts the daemon and stays until there is nothing to serve.
 pub(super) fn guard(vg: Uuid) -> ExitCode {
     process::call_itself("lvshift-guard");
-    process::leave_the_callers_session();
+    process::outlive_the_caller();
     let mut lives = Lives::default();
     let mut daemon = match Standby::load(vg).and_then(|standby| standby.wake(vg)) {
         Ok(daemon) => daemon,

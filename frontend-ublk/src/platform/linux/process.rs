@@ -26,7 +26,7 @@ pub(crate) fn daemon(vg: Uuid, role: Role) -> ExitCode {
         Role::Guardian => return guardian::guard(vg),
         Role::Standby if !stand_by() => return ExitCode::SUCCESS,
         Role::Standby => {}
-        Role::Daemon => leave_the_callers_session(),
+        Role::Daemon => outlive_the_caller(),
     }
     call_itself("lvshift-ublk");
     match run(vg) {
@@ -59,13 +59,13 @@ fn run(vg: Uuid) -> Result<()> {
 /// Everything is loaded and locked, and nothing is touched, until the guardian says so. False: it has ended.
 fn stand_by() -> bool {
     call_itself("lvshift-standby");
-    leave_the_callers_session();
+    outlive_the_caller();
     let mut word = [0];
     std::io::stdin().read_exact(&mut word).is_ok() && word == WAKE
 }
 
 /// A command may have started us: its end is not ours, and neither is what it holds.
-pub(super) fn leave_the_callers_session() {
+pub(super) fn outlive_the_caller() {
     let _ = rustix::process::setsid();
     sys::leave_cgroup();
     protect::protect();

@@ -86,8 +86,7 @@ pub(super) fn pause(lab: &mut Lab) -> Result<()> {
 
 fn moved(volume: &Volume) -> Result<Duration> {
     let start = Instant::now();
-    let options: &[&str] = if volume.tool == Tool::Lvm { &["-i1"] } else { &[] };
-    succeed(&mut volume.pvmove(options))?;
+    succeed(&mut volume.pvmove(volume.tool.quickly()))?;
     Ok(start.elapsed())
 }
 

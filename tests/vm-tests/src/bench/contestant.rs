@@ -42,10 +42,19 @@ impl Tool {
         }
     }
 
-    const fn program(self) -> &'static str {
+    /// Its program.
+    pub(super) const fn program(self) -> &'static str {
         match self {
             Tool::Lvm => "lvm",
             Tool::Dm | Tool::Ublk | Tool::Other => self.name(),
+        }
+    }
+
+    /// What its `pvmove` is given where its speed is asked for: LVM2's would else look every 15 seconds.
+    pub(super) const fn quickly(self) -> &'static [&'static str] {
+        match self {
+            Tool::Lvm => &["-i1"],
+            Tool::Dm | Tool::Ublk | Tool::Other => &[],
         }
     }
 }
@@ -54,9 +63,7 @@ impl Tool {
 pub(super) struct Volume {
     /// Who moves it.
     pub(super) tool: Tool,
-    /// Who made it, and activates and shows it.
-    owner: Tool,
-    /// LVM2's configuration, where one contestant moves it in another's VG.
+    /// LVM2's configuration, where the VG is LVM2's and this contestant moves in place.
     config: Option<PathBuf>,
     devices: [PathBuf; 2],
     /// The LV's node.
@@ -73,7 +80,7 @@ impl Volume {
         extents: u64,
         places: &str,
     ) -> Result<Volume> {
-        Volume::made(tool, tool, None, devices, extents, places)
+        Volume::made(tool, None, devices, extents, places)
     }
 
     /// The same in a VG of LVM2's, which this contestant moves in place.
@@ -84,12 +91,11 @@ impl Volume {
         places: &str,
     ) -> Result<Volume> {
         let config = only_these(devices)?;
-        Volume::made(tool, Tool::Lvm, Some(config), devices, extents, places)
+        Volume::made(tool, Some(config), devices, extents, places)
     }
 
     fn made(
         tool: Tool,
-        owner: Tool,
         config: Option<PathBuf>,
         devices: &[PathBuf; 2],
         extents: u64,
@@ -101,24 +107,24 @@ impl Volume {
         }
         let node = Path::new("/dev").join(VG).join("lv");
         let devices = devices.clone();
-        let volume = Volume { tool, owner, config, devices, node, down: false };
+        let volume = Volume { tool, config, devices, node, down: false };
         let (one, two) = (text(&volume.devices[0]), text(&volume.devices[1]));
-        match owner {
-            Tool::Lvm => {
-                for device in [&one, &two] {
-                    volume.owner(&["pvcreate", "-y", "--dataalignment", "8m", device])?;
-                }
+        let lvm2s = volume.owner() == Tool::Lvm;
+        if lvm2s {
+            for device in [&one, &two] {
+                volume.owners(&["pvcreate", "-y", "--dataalignment", "8m", device])?;
             }
-            Tool::Dm | Tool::Ublk | Tool::Other => volume.owner(&["pvcreate", &one, &two])?,
+        } else {
+            volume.owners(&["pvcreate", &one, &two])?;
         }
-        volume.owner(&["vgcreate", "-s", "4m", VG, &one, &two])?;
+        volume.owners(&["vgcreate", "-s", "4m", VG, &one, &two])?;
         let (extents, place) = (extents.to_string(), format!("{one}{places}"));
         let mut create = vec!["lvcreate", "-n", "lv", "-l", &extents, "-Zn"];
-        if owner == Tool::Lvm {
+        if lvm2s {
             create.extend(["-y", "-Wn"]);
         }
         create.extend([VG, &place]);
-        volume.owner(&create)?;
+        volume.owners(&create)?;
         let start = Instant::now();
         while !volume.node.exists() {
             ensure!(start.elapsed() < NODE, "no {}", volume.node.display());
@@ -147,13 +153,13 @@ impl Volume {
 
     /// `vgchange -a y` or `n`.
     pub(super) fn activate(&self, yes: bool) -> Result<()> {
-        self.owner(&["vgchange", "-a", if yes { "y" } else { "n" }, VG])
+        self.owners(&["vgchange", "-a", if yes { "y" } else { "n" }, VG])
     }
 
     /// Checks where it lies: on the device of this number, whole.
     pub(super) fn lies_on(&self, number: usize) -> Result<()> {
         let words = ["lvs", "--noheadings", "--segments", "-o", "devices", VG];
-        let mut show = self.command(self.owner, &words);
+        let mut show = self.command(self.owner(), &words);
         let output = show.output().context("starting lvs")?;
         ensure!(output.status.success(), "lvs: {}", String::from_utf8_lossy(&output.stderr));
         let shown = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -162,6 +168,13 @@ impl Volume {
             shown.contains(&here) && !shown.contains(&there),
             "the LV should lie on {here} alone, lvs says: {shown}"
         );
+        Ok(())
+    }
+
+    /// Checks that it holds what it held when this fingerprint of so many bytes was taken.
+    pub(super) fn holds(&self, print: &[u8], bytes: u64) -> Result<()> {
+        let same = disk::fingerprint(&self.node, bytes)? == print;
+        ensure!(same, "{} moved other bytes than it should", self.tool.name());
         Ok(())
     }
 
@@ -190,19 +203,22 @@ impl Volume {
     /// LVM2 is shown these devices alone: it would else find its PVs a second time on the disks below.
     fn command(&self, whose: Tool, words: &[&str]) -> Command {
         let only = format!("{},{}", text(&self.devices[0]), text(&self.devices[1]));
-        let mut command = match whose {
-            Tool::Lvm if self.config.is_none() => {
-                command("lvm", &[words, &["--devices", &only], KNOWN].concat())
-            }
-            Tool::Lvm | Tool::Dm | Tool::Ublk | Tool::Other => command(whose.program(), words),
-        };
+        if whose == Tool::Lvm && self.config.is_none() {
+            return command(whose.program(), &[words, &["--devices", &only], KNOWN].concat());
+        }
+        let mut command = command(whose.program(), words);
         // Read by LVM2 whoever starts it.
         command.envs(self.config.iter().map(|config| ("LVM_SYSTEM_DIR", config)));
         command
     }
 
-    fn owner(&self, words: &[&str]) -> Result<()> {
-        succeed(&mut self.command(self.owner, words)).map(drop)
+    /// Who made it, and activates and shows it.
+    fn owner(&self) -> Tool {
+        if self.config.is_some() { Tool::Lvm } else { self.tool }
+    }
+
+    fn owners(&self, words: &[&str]) -> Result<()> {
+        succeed(&mut self.command(self.owner(), words)).map(drop)
     }
 }
 

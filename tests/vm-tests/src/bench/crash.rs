@@ -17,40 +17,40 @@ const MIB: u64 = 1 << 20;
 const LATENCY: Duration = Duration::from_millis(5);
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// The disks are slow, so that there is a 90 % to be met, and the LV is taken down after the kill,
-/// as a crash of the machine would: else the kernel's mirror copies on by itself.
+/// In a VG of the contestant's own.
 pub(super) fn at_90_percent(lab: &mut Lab) -> Result<()> {
-    let mib = lab.scale.mib(512);
-    lab.noise(mib)?;
-    let slow = [Slow::over(&lab.disks[0], LATENCY)?, Slow::over(&lab.disks[1], LATENCY)?];
-    let devices = [slow[0].path(), slow[1].path()];
-    for tool in lab.turns(&Tool::ALL) {
-        let volume = Volume::new(tool, &devices, mib / 4, "")?;
-        one(lab, volume, &devices, mib, "")?;
-    }
-    Ok(())
+    for_each(lab, &Tool::ALL, Volume::new, "")
 }
 
-/// The same in a VG of LVM2's. Not with lvshift-ublk: what is left of a daemon that was killed is on the disks
-/// until the next boot or command, so that no kill is like a crash of the machine.
+/// In a VG of LVM2's. Not with lvshift-ublk: what is left of a daemon that was killed is on the disks until the
+/// next boot or command, so that no kill is like a crash of the machine.
 pub(super) fn in_lvm2(lab: &mut Lab) -> Result<()> {
+    for_each(lab, &[Tool::Lvm, Tool::Dm], Volume::in_lvm2, "at 90 %, ")
+}
+
+/// Makes a volume.
+type Make = fn(Tool, &[PathBuf; 2], u64, &str) -> Result<Volume>;
+
+/// The disks are slow, so that there is a 90 % to be met.
+fn for_each(lab: &mut Lab, tools: &[Tool], make: Make, when: &str) -> Result<()> {
     let mib = lab.scale.mib(512);
     lab.noise(mib)?;
     let slow = [Slow::over(&lab.disks[0], LATENCY)?, Slow::over(&lab.disks[1], LATENCY)?];
     let devices = [slow[0].path(), slow[1].path()];
-    for tool in lab.turns(&[Tool::Lvm, Tool::Dm]) {
-        let volume = Volume::in_lvm2(tool, &devices, mib / 4, "")?;
-        one(lab, volume, &devices, mib, "at 90 %, ")?;
+    for tool in lab.turns(tools) {
+        one(lab, make(tool, &devices, mib / 4, "")?, &devices, mib, when)?;
     }
     Ok(())
 }
 
+/// The LV is taken down after the kill, as a crash of the machine would: else the kernel's mirror copies on by
+/// itself.
 fn one(lab: &Lab, volume: Volume, devices: &[PathBuf; 2], mib: u64, when: &str) -> Result<()> {
     let tool = volume.tool;
     let print = disk::fingerprint(&volume.node, mib * MIB)?;
     let below = real(&devices[1])?;
     let before = bytes_written(&below)?;
-    let options: &[&str] = if tool == Tool::Lvm { &["-i1"] } else { &[] };
+    let options = tool.quickly();
     let mut mover = volume.begin_move(options)?;
     let start = Instant::now();
     while bytes_written(&below)? - before < mib * MIB / 10 * 9 {
@@ -68,8 +68,7 @@ fn one(lab: &Lab, volume: Volume, devices: &[PathBuf; 2], mib: u64, when: &str) 
     succeed(&mut volume.carry_on(options))?;
     let all = bytes_written(&below)? - before;
     volume.lies_on(1)?;
-    let same = disk::fingerprint(&volume.node, mib * MIB)? == print;
-    ensure!(same, "{} moved other bytes than it should", tool.name());
+    volume.holds(&print, mib * MIB)?;
     volume.remove()?;
     let share = |bytes: u64| bytes as f64 / (mib * MIB) as f64 * 100.0;
     let down = format!("{when}written when it was down");
@@ -81,7 +80,7 @@ fn one(lab: &Lab, volume: Volume, devices: &[PathBuf; 2], mib: u64, when: &str) 
 
 /// Kills every process of a tool with SIGKILL, and those that these have started meanwhile.
 fn kill_all(tool: Tool) -> Result<()> {
-    let name = if tool == Tool::Lvm { "lvm" } else { tool.name() };
+    let name = tool.program();
     let start = Instant::now();
     while kill_those_there_are(name)? {
         ensure!(start.elapsed() < LIMIT, "{name} cannot be killed");

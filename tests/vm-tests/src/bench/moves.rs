@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
 use super::contestant::{Tool, Volume};
 use super::data_written::Trace;
@@ -105,8 +105,7 @@ pub(super) fn measure(lab: &Lab, devices: &[PathBuf; 2], way: Way, mib: u64) -> 
             let busy = busy_seconds()? - before;
             let points = progress.stop()?;
             volume.lies_on(1)?;
-            let same = disk::fingerprint(&volume.node, mib * MIB)? == print;
-            ensure!(same, "{} moved other bytes than it should", tool.name());
+            volume.holds(&print, mib * MIB)?;
             volume.remove()?;
             (format!("{}{suffix}", tool.name()), took, busy, points)
         }
@@ -158,12 +157,10 @@ pub(super) fn sparse(lab: &mut Lab) -> Result<()> {
         let volume = Volume::new(tool, &disks, mib / EXTENT_MIB, "")?;
         let print = disk::fingerprint(&volume.node, mib * MIB)?;
         let (start, trace) = (Instant::now(), Trace::start(&disks[1])?);
-        let options: &[&str] = if tool == Tool::Lvm { &["-i1"] } else { &[] };
-        succeed(&mut volume.pvmove(options))?;
+        succeed(&mut volume.pvmove(tool.quickly()))?;
         let (took, written) = (start.elapsed(), trace.data()?);
         volume.lies_on(1)?;
-        let same = disk::fingerprint(&volume.node, mib * MIB)? == print;
-        ensure!(same, "{} moved other bytes than it should", tool.name());
+        volume.holds(&print, mib * MIB)?;
         volume.remove()?;
         let share = 512.0 / mib as f64;
         lab.sample(tool.name(), "time", "s", took.as_secs_f64());
