@@ -8,6 +8,7 @@ use lvshift_core::units::{Sectors, Uuid};
 use lvshift_driver::{CopyStatus, Goal, Host, Observed, Report as Driven, Request, Wake, drive};
 use lvshift_on_disk_format::dirty_log;
 
+use super::lock::VgLock;
 use super::mapper::Mapper;
 use super::stack::Stack;
 use super::text::{Record, State};
@@ -18,6 +19,9 @@ use crate::drive::{Account, Facts, MoveReport, Names, Place, Report, Watch, Wish
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::requests::Requests;
+
+/// How long a switch that the application may wait for waits for a command of LVM2.
+const SOON: Duration = Duration::from_secs(5);
 
 /// What the moves of a command have in common.
 pub(super) struct Means<'a> {
@@ -100,6 +104,16 @@ impl LvmHost<'_> {
         let outside = self.watch.differs();
         let outside = outside.flat_map(|run| unreadable::differing(vg.text(), &record, run, false));
         self.account.failures.bad_places = places.chain(differ).chain(outside).collect();
+    }
+
+    /// LVM2's lock for a switch of `lvshiftN`: a refresh suspends and resumes the same device, and whoever resumes it
+    /// between our suspend and our resume makes ours fail. Where the application may be waiting for the switch,
+    /// a command of LVM2 that does not end is not waited for: it may be waiting for the application.
+    fn lock_for(&self, mapping: Mapping) -> Result<Option<VgLock>> {
+        match mapping {
+            Mapping::Mirrored => self.means.vg.lock().map(Some),
+            Mapping::Source | Mapping::Final => self.means.vg.lock_soon(SOON),
+        }
     }
 
     /// Goes on with the copy of an LV that LVM2 has deactivated in the middle of it.
@@ -228,16 +242,22 @@ impl Host for LvmHost<'_> {
     }
 
     fn create_shadow(&mut self, _lv: Uuid) -> Result<()> {
+        let _lock = self.means.vg.lock()?;
         let (stack, record) = self.stack()?;
         stack.build(&record)
     }
 
     fn load(&mut self, _lv: Uuid, mapping: Mapping) -> Result<()> {
+        // A command of LVM2 that has the lock may wait for what a daemon holds back.
+        let (stack, record) = self.stack()?;
+        stack.prepare(&record, mapping)?;
+        let _lock = self.lock_for(mapping)?;
         let (stack, record) = self.stack()?;
         stack.load(&record, mapping)
     }
 
     fn swap(&mut self, _lv: Uuid, mapping: Mapping) -> Result<()> {
+        let _lock = self.lock_for(mapping)?;
         let (stack, record) = self.stack()?;
         stack.swap(&record, mapping)
     }

@@ -26,25 +26,33 @@ impl VgLock {
     /// # Errors
     /// `Kind::Locked` when another process holds it too long.
     pub fn take(directory: &Path, vg: &str) -> Result<VgLock> {
-        let path = directory.join(format!("V_{vg}"));
+        VgLock::take_within(directory, vg, PATIENCE)?.ok_or_else(|| {
+            Error::new(
+                Kind::Locked,
+                format!("a command of LVM2 has held the lock of VG {vg} for a minute"),
+            )
+            .because(path(directory, vg).display().to_string())
+            .next("see what it waits for (`fuser` on that file), then try again")
+        })
+    }
+
+    /// The same; none when another process holds it longer than this.
+    ///
+    /// # Errors
+    /// `Kind::Kernel` when the file cannot be used.
+    pub fn take_within(directory: &Path, vg: &str, patience: Duration) -> Result<Option<VgLock>> {
+        let path = path(directory, vg);
         let start = Instant::now();
         loop {
             let file = open(&path)?;
             match file.try_lock() {
-                Ok(()) if is_at(&file, &path) => return Ok(VgLock { file }),
+                Ok(()) if is_at(&file, &path) => return Ok(Some(VgLock { file })),
                 // LVM2 unlinks the file when it lets go: what we have is no lock any more.
                 Ok(()) => continue,
-                Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
+                Err(TryLockError::WouldBlock) if start.elapsed() < patience => {
                     std::thread::sleep(PAUSE);
                 }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(Error::new(
-                        Kind::Locked,
-                        format!("a command of LVM2 has held the lock of VG {vg} for a minute"),
-                    )
-                    .because(path.display().to_string())
-                    .next("see what it waits for (`fuser` on that file), then try again"));
-                }
+                Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(unusable(&path, error)),
             }
         }
@@ -55,6 +63,10 @@ impl VgLock {
     pub fn file(&self) -> &File {
         &self.file
     }
+}
+
+fn path(directory: &Path, vg: &str) -> PathBuf {
+    directory.join(format!("V_{vg}"))
 }
 
 fn open(path: &Path) -> Result<File> {

@@ -350,18 +350,26 @@ impl<'a> Stack<'a> {
         Ok(())
     }
 
+    /// What a daemon does before a table is loaded; needs no lock of LVM2's. Done already it changes nothing.
+    ///
+    /// # Errors
+    /// `Kind::Kernel` when the daemon cannot be started or does not answer.
+    pub fn prepare(&self, record: &Record, mapping: Mapping) -> Result<()> {
+        match mapping {
+            Mapping::Mirrored => self.serve(record),
+            // What the daemon holds back must be told first: the switch waits for it.
+            Mapping::Source => self.decide(record, false),
+            Mapping::Final => self.decide(record, true),
+        }
+    }
+
     /// Loads the table of a mapping into `lvshiftN`, unless that is what it has.
     ///
     /// # Errors
     /// `Kind::Kernel`.
     pub fn load(&self, record: &Record, mapping: Mapping) -> Result<()> {
         let mirror = &record.names.mirror;
-        match mapping {
-            Mapping::Mirrored => self.serve(record)?,
-            // What the daemon holds back must be told first: the switch waits for it.
-            Mapping::Source => self.decide(record, false)?,
-            Mapping::Final => self.decide(record, true)?,
-        }
+        self.prepare(record, mapping)?;
         let found = self.find(mirror)?;
         if found.is_none() && mapping != Mapping::Mirrored {
             return Ok(());

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lvshift_core::units::{DeviceNumber, Uuid};
 
@@ -179,6 +180,14 @@ impl LvmVg {
     /// `Kind::Locked` when a command of LVM2 holds it too long.
     pub fn lock(&self) -> Result<VgLock> {
         VgLock::take(&self.locks, &self.name)
+    }
+
+    /// The same, or none where a command of LVM2 holds it longer than this.
+    ///
+    /// # Errors
+    /// `Kind::Kernel` when the lock cannot be used.
+    pub fn lock_soon(&self, patience: Duration) -> Result<Option<VgLock>> {
+        VgLock::take_within(&self.locks, &self.name, patience)
     }
 
     /// Shows the moves of the newest text while no command of LVM2 can change it.
