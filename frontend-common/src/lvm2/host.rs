@@ -128,7 +128,7 @@ impl LvmHost<'_> {
     fn lv(&self, lv: Uuid) -> Result<String> {
         let record = self.record()?;
         let text = self.means.vg.text();
-        let mut lvs = record.parts.iter().map(|part| part.lv.as_str());
+        let mut lvs = record.lvs().into_iter();
         lvs.find(|name| text.lv_id(name).is_some_and(|known| id::uuid(known) == lv))
             .map(str::to_owned)
             .ok_or_else(|| Error::new(Kind::State, "the LV is not in the move any more"))
@@ -171,11 +171,8 @@ impl Host for LvmHost<'_> {
         let (stack, record) = self.stack()?;
         stack.refuse_another(&record)?;
         let distrusted = record.state == State::Copying && stack.distrust(&record)?;
-        let mut lvs: Vec<&str> = record.parts.iter().map(|part| part.lv.as_str()).collect();
-        lvs.sort_unstable();
-        lvs.dedup();
         let mut shown = Vec::new();
-        for lv in lvs {
+        for lv in record.lvs() {
             let live = stack.observe(&record, lv)?;
             tracing::debug!(lv, ?live, recorded = ?record.state, "found");
             shown.push((lv.to_owned(), live));
@@ -274,7 +271,7 @@ impl Host for LvmHost<'_> {
         }
         let _lock = self.means.vg.lock()?;
         let (stack, record) = self.stack()?;
-        record.parts.iter().try_for_each(|part| stack.straighten(&record, &part.lv))
+        record.lvs().into_iter().try_for_each(|lv| stack.straighten(&record, lv))
     }
 
     fn copy_status(&mut self) -> Result<CopyStatus> {
@@ -389,8 +386,8 @@ fn change_text(
             if !stack.is_equal(record)? {
                 return Err(not_now("the sides are not equal right now"));
             }
-            for part in &record.parts {
-                let live = stack.observe(record, &part.lv)?;
+            for lv in record.lvs() {
+                let live = stack.observe(record, lv)?;
                 if !matches!(live, Live::Absent | Live::Is(Mapping::Mirrored)) {
                     return Err(not_now("an LV of the move has another table by now"));
                 }
@@ -398,8 +395,8 @@ fn change_text(
         }
         // LVM2 may have put the devices back, as the text says, since they were taken down.
         Change::Forget => {
-            for part in &record.parts {
-                stack.straighten(record, &part.lv)?;
+            for lv in record.lvs() {
+                stack.straighten(record, lv)?;
             }
             if !stack.is_straight(record)? {
                 return Err(not_now("devices of the move are still there"));

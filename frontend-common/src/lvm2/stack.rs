@@ -327,9 +327,9 @@ impl<'a> Stack<'a> {
     /// # Errors
     /// `Kind::Kernel`.
     pub fn is_through(&self, record: &Record) -> Result<bool> {
-        for part in &record.parts {
-            let live = self.live_table(&part.lv)?;
-            if live.is_some() && live != self.as_recorded(&part.lv) {
+        for lv in record.lvs() {
+            let live = self.live_table(lv)?;
+            if live.is_some() && live != self.as_recorded(lv) {
                 return Ok(false);
             }
         }
@@ -457,9 +457,9 @@ impl<'a> Stack<'a> {
     }
 
     fn any_on_it(&self, record: &Record) -> Result<bool> {
-        for part in &record.parts {
-            let live = self.live_table(&part.lv)?;
-            if live.is_some() && live == self.as_recorded(&part.lv) {
+        for lv in record.lvs() {
+            let live = self.live_table(lv)?;
+            if live.is_some() && live == self.as_recorded(lv) {
                 return Ok(true);
             }
         }
@@ -471,9 +471,9 @@ impl<'a> Stack<'a> {
     /// # Errors
     /// `Kind::Kernel`.
     pub fn is_straight(&self, record: &Record) -> Result<bool> {
-        for part in &record.parts {
-            let live = self.live_table(&part.lv)?;
-            if live.is_some() && !self.is_ended(&live, &part.lv, record, record.state) {
+        for lv in record.lvs() {
+            let live = self.live_table(lv)?;
+            if live.is_some() && !self.is_ended(&live, lv, record, record.state) {
                 return Ok(false);
             }
         }

@@ -1,5 +1,7 @@
 //! The tables that LVM2 would load, word for word, so that its `lvchange --refresh` finds nothing to change.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 
 use lvshift_core::units::DeviceNumber;
@@ -44,7 +46,8 @@ pub trait Numbers {
 /// The lines of an LV's table; `None` where a device is not there, or a segment is none that we know.
 #[must_use]
 pub fn lines(metadata: &Metadata, lv: &str, numbers: &dyn Numbers) -> Option<Vec<Line>> {
-    metadata.segments(lv).iter().map(|segment| line(metadata, segment, numbers)).collect()
+    let places = Places::of(metadata, numbers);
+    metadata.segments(lv).iter().map(|segment| line(&places, segment)).collect()
 }
 
 /// A table of one line onto the start of another LV.
@@ -57,7 +60,8 @@ pub fn onto(
 ) -> Option<Vec<Line>> {
     let areas = vec![Area { of: lv.to_owned(), extent: 0 }];
     let shape = Shape::Striped { stripe_size: 0, areas };
-    Some(vec![line(metadata, &Segment { start: 0, count: extents, shape }, numbers)?])
+    let places = Places::of(metadata, numbers);
+    Some(vec![line(&places, &Segment { start: 0, count: extents, shape })?])
 }
 
 /// A table that maps to nothing.
@@ -66,18 +70,43 @@ pub fn nothing(len: u64) -> Vec<Line> {
     vec![Line { start: 0, len, kind: "error".to_owned(), params: String::new() }]
 }
 
+/// Where areas lie. Each device is asked for once: a table may have thousands of lines onto the same.
+struct Places<'a> {
+    extent: u64,
+    /// Where the extents of each PV start.
+    starts: HashMap<String, u64>,
+    numbers: &'a dyn Numbers,
+    known: RefCell<HashMap<String, Option<DeviceNumber>>>,
+}
+
+impl<'a> Places<'a> {
+    fn of(metadata: &Metadata, numbers: &'a dyn Numbers) -> Self {
+        let starts = metadata.pvs().into_iter().map(|pv| (pv.key, pv.pe_start)).collect();
+        let extent = u64::from(metadata.extent_size());
+        Places { extent, starts, numbers, known: RefCell::default() }
+    }
+
+    fn number(&self, of: &str) -> Option<DeviceNumber> {
+        if let Some(known) = self.known.borrow().get(of) {
+            return *known;
+        }
+        let is_pv = self.starts.contains_key(of);
+        let number = if is_pv { self.numbers.pv(of) } else { self.numbers.lv(of) };
+        self.known.borrow_mut().insert(of.to_owned(), number);
+        number
+    }
+
+    /// A device and a sector on it, as a table has them.
+    fn place(&self, area: &Area) -> Option<String> {
+        let start = self.starts.get(&area.of).copied().unwrap_or(0);
+        let offset = u64::from(area.extent).checked_mul(self.extent)?;
+        Some(format!("{} {}", self.number(&area.of)?, start.checked_add(offset)?))
+    }
+}
+
 /// The line of one segment.
-#[must_use]
-pub fn line(metadata: &Metadata, segment: &Segment, numbers: &dyn Numbers) -> Option<Line> {
-    let extent = u64::from(metadata.extent_size());
-    let place = |area: &Area| {
-        let offset = u64::from(area.extent).checked_mul(extent)?;
-        let pv = metadata.pvs().into_iter().find(|pv| pv.key == area.of);
-        Some(match pv {
-            Some(pv) => format!("{} {}", numbers.pv(&area.of)?, pv.pe_start.checked_add(offset)?),
-            None => format!("{} {offset}", numbers.lv(&area.of)?),
-        })
-    };
+fn line(at: &Places<'_>, segment: &Segment) -> Option<Line> {
+    let place = |area: &Area| at.place(area);
     let places = |areas: &[Area]| -> Option<Vec<String>> { areas.iter().map(place).collect() };
     let (kind, params) = match &segment.shape {
         Shape::Striped { areas, .. } if areas.len() == 1 => ("linear", places(areas)?.join(" ")),
@@ -85,7 +114,7 @@ pub fn line(metadata: &Metadata, segment: &Segment, numbers: &dyn Numbers) -> Op
             ("striped", format!("{} {stripe_size} {}", areas.len(), places(areas)?.join(" ")))
         }
         Shape::Mirror { log: Some(log), region_size, areas } => {
-            let log = numbers.lv(log)?;
+            let log = at.number(log)?;
             let images = places(areas)?;
             let params = format!(
                 "disk 2 {log} {region_size} {} {} 1 handle_errors",
@@ -96,9 +125,9 @@ pub fn line(metadata: &Metadata, segment: &Segment, numbers: &dyn Numbers) -> Op
         }
         Shape::Mirror { log: None, .. } | Shape::Other(_) => return None,
     };
-    let len = u64::from(segment.count).checked_mul(extent)?;
+    let len = u64::from(segment.count).checked_mul(at.extent)?;
     Some(Line {
-        start: u64::from(segment.start).checked_mul(extent)?,
+        start: u64::from(segment.start).checked_mul(at.extent)?,
         len,
         kind: kind.to_owned(),
         params,

@@ -343,9 +343,7 @@ impl Metadata {
             State::Copying => return Err(EditError::State { found: record.state }),
         };
         let lies: Vec<Run> = runs(self, image).map_err(EditError::Broken)?;
-        let mut lvs: Vec<&str> = record.parts.iter().map(|part| part.lv.as_str()).collect();
-        lvs.sort_unstable();
-        lvs.dedup();
+        let lvs = record.lvs();
         for &lv in &lvs {
             let runs = |area: &Area, len: u32| {
                 let on = |run: &Run| {

@@ -105,6 +105,15 @@ pub struct Record {
 }
 
 impl Record {
+    /// The LVs of which pieces move, each once; a move may have hundreds of pieces of one.
+    #[must_use]
+    pub fn lvs(&self) -> Vec<&str> {
+        let mut lvs: Vec<&str> = self.parts.iter().map(|part| part.lv.as_str()).collect();
+        lvs.sort_unstable();
+        lvs.dedup();
+        lvs
+    }
+
     /// The id that an LV of the move had before it was lost.
     #[must_use]
     pub fn lost_id(&self, lv: &str) -> Option<&str> {
