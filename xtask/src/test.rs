@@ -1,8 +1,10 @@
 //! `cargo xtask test`: everything that CI runs, in steps, each with its time.
 
+mod beside;
 mod packages;
 mod steps;
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use crate::run_guest::Setting;
 use crate::scorecard::{Needs, Seen};
 use crate::vm_test::{self, JOBS, Tally};
 use crate::{Machine, paths, scorecard, setup, tidy};
+use beside::Beside;
 use steps::Steps;
 
 /// What can be asked of it.
@@ -22,6 +25,9 @@ pub(crate) struct Options {
     /// Leave out the tests in the VM (never in CI)
     #[arg(long)]
     skip_vm: bool,
+    /// Do only the steps that compute, and write how they went there
+    #[arg(long, hide = true, value_name = "FILE")]
+    only_computing: Option<PathBuf>,
     #[command(flatten)]
     machine: Machine,
 }
@@ -33,10 +39,20 @@ const HOST: &str = "x86_64-unknown-linux-gnu";
 /// Runs every step, then says how each went.
 pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     let mut steps = Steps::default();
+    if let Some(file) = &options.only_computing {
+        computing(&mut steps);
+        return steps.write(file).map(|()| ExitCode::SUCCESS);
+    }
     building(&mut steps);
-    computing(&mut steps);
-    if !options.skip_vm {
+    if options.skip_vm {
+        computing(&mut steps);
+    } else {
+        let beside = Beside::start();
         vm_steps(&mut steps, &options.machine);
+        match beside.and_then(Beside::finish) {
+            Ok(others) => steps.take_over(others),
+            Err(error) => steps.step("what only computes", || Err(error)),
+        }
     }
     println!();
     let good = steps.tell();
@@ -46,7 +62,7 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What has to be right before anything else is looked at.
+/// What has to be right before anything else is looked at. Unit tests have time limits, so they run alone.
 fn building(steps: &mut Steps) {
     steps.step("set-up", || {
         setup::for_building()?;

@@ -1,12 +1,15 @@
-//! Steps of `cargo xtask test`, and how each went.
+//! Steps of `cargo xtask test`: how each went, and how that is told to another process.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::seconds;
 
 /// How one step went.
+#[derive(Serialize, Deserialize)]
 struct Row {
     name: String,
     took: Duration,
@@ -16,7 +19,7 @@ struct Row {
 }
 
 /// Steps done so far.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Steps(Vec<Row>);
 
 impl Steps {
@@ -30,6 +33,24 @@ impl Steps {
         }
         let (good, note) = (result.is_ok(), result.unwrap_or_default());
         self.0.push(Row { name: name.to_owned(), took: start.elapsed(), good, note });
+    }
+
+    /// Adds the steps of another process.
+    pub(super) fn take_over(&mut self, others: Steps) {
+        self.0.extend(others.0);
+    }
+
+    /// For another process.
+    pub(super) fn write(&self, file: &Path) -> Result<()> {
+        let text = serde_json::to_string(self).context("telling how the steps went")?;
+        std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))
+    }
+
+    /// What another process wrote.
+    pub(super) fn read(file: &Path) -> Result<Steps> {
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))
     }
 
     /// Says how each went; whether all went well.

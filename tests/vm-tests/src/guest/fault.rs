@@ -1,10 +1,15 @@
 //! A disk that can be told to fail, while it is in use.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use super::Guest;
+
+/// What a byte becomes that is flipped.
+const FLIPPED: u8 = 165;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -28,6 +33,22 @@ pub struct Faulty<'g> {
 }
 
 impl Guest {
+    /// Writes random bytes to the start of a device, none of which is what a byte becomes that is flipped: a flip
+    /// would change nothing then.
+    ///
+    /// # Errors
+    /// What the device or the system says.
+    pub fn fill(&self, device: impl AsRef<Path>, mib: u64) -> Result<()> {
+        let mut random = File::open("/dev/urandom").context("random bytes")?;
+        let mut bytes = vec![0; 1 << 20];
+        for at in 0..mib {
+            random.read_exact(&mut bytes).context("random bytes")?;
+            bytes.iter_mut().filter(|byte| **byte == FLIPPED).for_each(|byte| *byte = 0);
+            self.write_sectors(device.as_ref(), at << 11, &bytes)?;
+        }
+        Ok(())
+    }
+
     /// Puts a disk behind a device that can fail; it works until told otherwise.
     ///
     /// # Errors
@@ -197,7 +218,7 @@ impl Faulty<'_> {
                 }
                 Kind::Both => format!("{sector} {len} error\n"),
                 Kind::Flips => format!(
-                    "{sector} {len} flakey {lower} {sector} 0 3600 5 corrupt_bio_byte 1 w 165 0\n"
+                    "{sector} {len} flakey {lower} {sector} 0 3600 5 corrupt_bio_byte 1 w {FLIPPED} 0\n"
                 ),
             });
             at = sector + len;

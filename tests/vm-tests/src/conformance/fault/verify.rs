@@ -24,8 +24,8 @@ fn flipping(guest: &mut Guest) -> Result<()> {
     let lv = rig.lv("lv", EXTENTS, &[rig.pv(1)])?;
     let plain = rig.lv("plain", 1, &[rig.pv(1)])?;
     let (from, to) = (rig.pv(1), rig.pv(2));
-    guest.sh("dd if=/dev/urandom of=/dev/vg/plain bs=1M count=1 oflag=direct")?;
-    guest.sh("dd if=/dev/urandom of=/dev/vg/lv bs=1M count=4 oflag=direct")?;
+    guest.fill(&plain, 1)?;
+    guest.fill(&lv, 4)?;
     // What is flipped lies behind what the writer has.
     let writer = Writer::start(Config { size: Some(3 * EXTENT * 512), ..Config::new(&lv, 941) })?;
     writer.wait_for_writes(10, fixture::HANG)?;

@@ -113,7 +113,7 @@ fn given_up(guest: &mut Guest) -> Result<()> {
         &rig.pv(2),
     ])?;
     let home = rig.activate("home")?;
-    guest.sh(&format!("dd if=/dev/urandom of={} bs=1M count=8 oflag=direct", home.display()))?;
+    guest.fill(&home, 8)?;
     let config = Config { size: Some(4 << 20), ..Config::new(&home, 957) };
     let writer = Writer::start(config)?;
     writer.wait_for_writes(10, HANG)?;

@@ -27,9 +27,7 @@ fn verify(guest: &mut Guest) -> Result<()> {
     let rig = Rig::over(guest, vec![guest.disk("pv1")?, bad.path()])?;
     let lv = rig.lv("lv", EXTENTS, &[rig.pv(1)])?;
     let (from, to) = (rig.pv(1), rig.pv(2));
-    guest.sh(
-        "for lv in lv plain; do dd if=/dev/urandom of=/dev/vg/$lv bs=1M oflag=direct || true; done",
-    )?;
+    guest.fill(&lv, (u64::from(EXTENTS) * EXTENT) >> 11)?;
     let writer = Writer::start(Config { size: Some(4 * EXTENT * 512), ..Config::new(&lv, 941) })?;
     writer.wait_for_writes(10, HANG)?;
 
