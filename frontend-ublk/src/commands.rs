@@ -204,9 +204,7 @@ mod tests {
         assert_eq!(parse("--pace none").map(|t| t.pace), Some(Some(0)));
         assert_eq!(parse("--min-rate 2m").map(|t| t.min_rate), Some(Some(2 << 20)));
         assert_eq!(parse("--min-rate none").map(|t| t.min_rate), Some(Some(0)));
-        // Refused where it could do harm: it is not proved yet.
-        let of_tests = cfg!(feature = "failpoints").then_some(Some(5));
-        assert_eq!(parse("--deadline 5").map(|t| t.deadline), of_tests);
+        assert_eq!(parse("--deadline 5").map(|t| t.deadline), Some(Some(5)));
         assert_eq!(parse("--deadline none").map(|t| t.deadline), Some(Some(0)));
         assert_eq!(parse("--resume").map(|t| t.paused), Some(Some(false)));
         for line in ["--pace 0.5", "--max-rate", "--faster", "--pause --resume"] {

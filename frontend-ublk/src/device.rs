@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use lvshift_core::chunk::{Authority, Fault, QueueId, Sealed};
-use lvshift_core::mirror::{check_destinations, fail_all};
+use lvshift_core::mirror::{check_destinations, fail_all, may_be_built_anew};
 use lvshift_core::table::Segment;
 use lvshift_core::{Leg, LegFault};
 use lvshift_frontend_common::error::{Error, Kind, Result};
@@ -40,7 +40,7 @@ const STEP: Duration = Duration::from_millis(20);
 const LEFT: Fault = Fault { leg: Leg::Destination, fault: LegFault::Copy };
 
 /// What a device is to be.
-pub(crate) struct Wanted {
+pub(crate) struct Wanted<'a> {
     /// The number of the one to take over.
     pub(crate) existing: Option<u32>,
     /// How its copies are made.
@@ -48,6 +48,8 @@ pub(crate) struct Wanted {
     pub(crate) table: WireTable,
     /// Whether the source is in charge of what is mirrored is not certain.
     pub(crate) undecided: bool,
+    /// Where a table is noted that could not be served, and whose destinations have not answered all.
+    pub(crate) left: &'a mut Vec<Weak<LiveTable>>,
 }
 
 /// A device that is served.
@@ -84,7 +86,7 @@ impl Device {
     /// Makes a device with this table, or takes over the one of this number.
     pub(crate) fn start(
         control: &mut Control,
-        Wanted { existing, tuning, table: wire, undecided }: Wanted,
+        Wanted { existing, tuning, table: wire, undecided, left }: Wanted<'_>,
         shadow: Option<&WireTable>,
         devices: &[Arc<BackingDevice>],
         events: &Arc<Events>,
@@ -129,6 +131,8 @@ impl Device {
         };
         let started = device.run(control, existing.is_some(), &wakeups, &table);
         if let Err(error) = started {
+            left.push(Arc::downgrade(&table));
+            drop(table);
             match existing {
                 None => {
                     let _ = device.end(control);
@@ -197,6 +201,10 @@ impl Device {
         if table.sectors() < old.sectors() {
             return Err(Error::new(Kind::State, "a device in use cannot shrink"));
         }
+        let anew = !table.parts.is_empty();
+        if anew && !may_be_built_anew(&*old) {
+            return Err(failed_mirror());
+        }
         // Where the move goes back, nothing waits for its destination. Whatever may still land there, the old
         // table keeps its place.
         let leaves = table.leaves_destinations_of(&old) && self.is_of_source(&old);
@@ -214,10 +222,17 @@ impl Device {
                 .state("the old table is in use and I/O goes on")
         })?;
         failpoint::pass(Point::Suspended);
-        if let Some(worker) = self.worker.take() {
-            worker.stop();
-        }
+        let over = self.worker.take().is_none_or(Worker::stop);
         failpoint::pass(Point::CopierStopped);
+        if anew && !may_be_built_anew(&*old) {
+            // Given up in the last moment. A copier of its own only where no write of the log may still land.
+            if !over || self.start_worker(&old, false).is_err() {
+                old.pass_on(fail_all(&*old, LEFT), self.quiesce.queues());
+            }
+            self.quiesce.resume(None);
+            self.events.happened();
+            return Err(failed_mirror());
+        }
         let table = Arc::new(table);
         if let Err(error) = self.start_worker(&table, true) {
             // What was mirrored must stay mirrored: the old parts with a copier of their own.
@@ -228,7 +243,7 @@ impl Device {
                 Err(_) => error.state("the old table is in use without its copier"),
             });
         }
-        if leaves {
+        if leaves || !over {
             self.left.push(Arc::downgrade(&old));
         }
         drop(old);
@@ -248,6 +263,11 @@ impl Device {
     /// Takes the tables of before, on whose destinations something may still land that was given up.
     pub(crate) fn left(&mut self) -> Vec<Weak<LiveTable>> {
         std::mem::take(&mut self.left)
+    }
+
+    /// The table that it is served by, to see whether anything of it is left when it is not any more.
+    pub(crate) fn table(&self) -> Weak<LiveTable> {
+        Arc::downgrade(&self.quiesce.table())
     }
 
     /// Tells held results who is in charge now.
@@ -459,6 +479,15 @@ impl Device {
         })?);
         Ok(())
     }
+}
+
+fn failed_mirror() -> Error {
+    Error::new(
+        Kind::State,
+        "the mirror of the move has failed, and is not built anew before its move was taken back",
+    )
+    .state("the old table is in use and I/O goes on")
+    .next("pvmove takes the move back")
 }
 
 /// Begins the recovery of a device whose daemon has died, and says how many queues it has.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use lvshift_core::LegFault;
 use lvshift_core::chunk::{Effects, Fault, FlushEpochs};
 use lvshift_core::device::{self, DeviceIndex};
-use lvshift_core::mirror::{MAX_GIVEN_UP, Moment, Part, PartPlace, Volume};
+use lvshift_core::mirror::{DEADLINE, MAX_GIVEN_UP, Moment, Part, PartPlace, Volume};
 use lvshift_core::serve::{Below, Served};
 use lvshift_core::table::{Area, Log, Mirror, Segment, StoredTable, Table, Target};
 use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors};
@@ -89,7 +89,7 @@ impl LiveTable {
             flushes: FlushEpochs::new(),
             committing: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
-            deadline: AtomicU64::new(0),
+            deadline: AtomicU64::new(DEADLINE.0),
             parts,
             wakeup: Arc::new(wakeup),
             unreadable: Mutex::default(),

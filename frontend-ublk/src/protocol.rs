@@ -1,7 +1,7 @@
 //! What a command and the daemon say to each other: one JSON object a line, over a unix socket.
 
 use lvshift_core::copier::Nanos;
-use lvshift_core::mirror;
+use lvshift_core::mirror::{self, DEADLINE};
 use lvshift_core::table::{Area, Log, Mirror, Segment, SyncHint, Target};
 use lvshift_core::units::{DeviceNumber, Sectors, Uuid};
 use lvshift_frontend_common::error::{Error, Kind};
@@ -260,7 +260,7 @@ impl From<Tuning> for mirror::Tuning {
 impl Tuning {
     /// How long a destination may take to answer; 0: for ever.
     pub(crate) fn deadline(self) -> Nanos {
-        self.deadline.map_or(Nanos(0), |seconds| Nanos(u64::from(seconds) * 1_000_000_000))
+        self.deadline.map_or(DEADLINE, |seconds| Nanos(u64::from(seconds) * 1_000_000_000))
     }
 
     /// This, with what `newer` says instead where it says something.

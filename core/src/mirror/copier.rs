@@ -5,7 +5,7 @@ use core::mem;
 use super::confirm::Confirm;
 use super::copy::{Copied, Slot};
 use super::operation::{Buffers, COPY_SLOTS, Ended, Next, Of, Operation, Tag};
-use super::pacing::{Pacing, Tuning};
+use super::pacing::{DEADLINE, Pacing, Tuning};
 use super::part::PartIndex;
 use super::settle::{SILENT, Settle};
 use super::state::PartState;
@@ -109,7 +109,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
             seen: Seen::default(),
             stops: false,
             leaves: false,
-            deadline: Nanos(u64::MAX),
+            deadline: DEADLINE,
             turn: 0,
             wake: QueueMask::NONE,
             step: Step::Copies(0),

@@ -19,9 +19,13 @@ pub struct Tuning {
     pub source_first: Option<bool>,
     /// The copy counts as equal only once both legs were read, past all caches, and compared.
     pub verify: Option<bool>,
-    /// A destination that has not answered for so long has failed; 0, as at first: it may take for ever.
+    /// A destination that has not answered for so long has failed; 0: it may take for ever. At first it is
+    /// [`DEADLINE`].
     pub deadline: Option<Nanos>,
 }
+
+/// How long a destination may take to answer, unless something else is asked for.
+pub const DEADLINE: Nanos = Nanos(30_000_000_000);
 
 /// The pace, if there is one, and the limit that stands beside it.
 #[derive(Debug, Default)]

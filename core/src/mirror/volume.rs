@@ -75,6 +75,15 @@ pub fn check_destinations<V: Volume + ?Sized>(volume: &V) -> Effects {
     effects
 }
 
+/// Whether a mirror may be built anew over what `before` has mirrored, its copier stopped and its queues drained:
+/// where none of its parts has failed. Whatever is given up fails its part first, and a part that has failed stays
+/// so: therefore nothing of `before` is under way. A write that was given up, and that lands after the log was read
+/// anew, could call a chunk clean that is written on the source alone by then, or put old bytes on the
+/// destination.
+pub fn may_be_built_anew<V: Volume + ?Sized>(before: &V) -> bool {
+    before.parts().iter().all(|part| part.tracker().fault().is_none())
+}
+
 /// Fails every part: whoever copied them does so no more, and without a copier none becomes equal.
 pub fn fail_all<V: Volume + ?Sized>(volume: &V, fault: Fault) -> Effects {
     let parts = volume.parts().iter();

@@ -6,7 +6,7 @@ use lvshift_core::copier::Factor;
 use lvshift_core::units::Uuid;
 
 use super::pv_args::WritePolicy;
-use super::values::{OrNone, deadline_or_none, factor_or_none};
+use super::values::{OrNone, factor_or_none};
 use crate::requests::parse_uuid;
 use crate::size::Size;
 
@@ -67,9 +67,8 @@ pub struct Tune {
     /// What a write to a place that is not copied yet does.
     #[arg(long, value_enum, value_name = "POLICY")]
     pub write_policy: Option<WritePolicy>,
-    /// A destination that has not answered for so many seconds has failed; none: it may take for ever. Refused
-    /// outside of tests: see docs/ublk.md.
-    #[arg(long, hide = true, value_name = "SECONDS|none", value_parser = deadline_or_none)]
+    /// A destination that has not answered for so many seconds has failed; none: it may take for ever.
+    #[arg(long, value_name = "SECONDS|none")]
     pub deadline: Option<OrNone<u32>>,
     /// Stop copying until --resume. What is copied already stays so.
     #[arg(long)]

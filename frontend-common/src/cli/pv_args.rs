@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use lvshift_core::copier::Factor;
 
 use super::spec::PvSpec;
-use super::values::{AllocPolicy, OrNone, ReportFormat, YesNo, deadline_or_none, factor_or_none};
+use super::values::{AllocPolicy, OrNone, ReportFormat, YesNo, factor_or_none};
 use super::vg_args::FormatArgs;
 use crate::factor;
 use crate::size::Size;
@@ -139,8 +139,8 @@ pub struct Pvmove {
     #[arg(long, value_enum, value_name = "POLICY", conflicts_with = "abort")]
     pub write_policy: Option<WritePolicy>,
     /// A destination that has not answered for so many seconds has failed, and the move is taken back; none:
-    /// it may take for ever. Refused outside of tests: see docs/ublk.md.
-    #[arg(long, hide = true, value_name = "SECONDS|none", value_parser = deadline_or_none, conflicts_with = "abort")]
+    /// it may take for ever [default: 30] (lvshift-ublk only).
+    #[arg(long, value_name = "SECONDS|none", conflicts_with = "abort")]
     pub deadline: Option<OrNone<u32>>,
     /// Return when the move is planned and recorded; it goes on in the background.
     #[arg(short, long, conflicts_with = "abort")]

@@ -86,19 +86,6 @@ impl<T: FromStr> FromStr for OrNone<T> {
     }
 }
 
-/// Seconds, or the word `none`; the seconds in builds for the test VM alone, until a deadline is proved.
-pub(super) fn deadline_or_none(text: &str) -> Result<OrNone<u32>, String> {
-    match text.parse::<OrNone<u32>>() {
-        Err(error) => Err(error.to_string()),
-        Ok(OrNone(Some(_))) if !cfg!(feature = "failpoints") => {
-            Err("there is no deadline yet that is proved safe; `pvmove --abort` gives a silent \
-                 destination up at once"
-                .to_owned())
-        }
-        Ok(seconds) => Ok(seconds),
-    }
-}
-
 /// A [`Factor`], or the word `none`.
 pub(super) fn factor_or_none(text: &str) -> Result<OrNone<Factor>, String> {
     if text == "none" {

@@ -256,20 +256,30 @@ impl State {
     }
 
     fn start(&mut self, lv: Id, table: WireTable, undecided: bool) -> Result<()> {
+        if table.is_mirrored() {
+            // What an earlier mirror of ours has given up may land on this one: another process would wait for it.
+            self.refuse_late(lv).map_err(|error| {
+                error.state("the LV is not active; its move is recorded as it was").next(
+                    "activate it again when the device has answered, or after lvshift-ublk upgrade",
+                )
+            })?;
+        }
         let existing = self.orphans.get(&lv).copied();
         let shadow = self.entries.get(&lv).and_then(|entry| entry.shadow.clone());
         let tables: Vec<&WireTable> = std::iter::once(&table).chain(shadow.as_ref()).collect();
         self.hold(&tables, existing.is_some())?;
         failpoint::pass(Point::PvsHeld);
-        let vg = self.vg.0;
+        let (vg, tuning) = (self.vg.0, files::tuning(Uuid(lv)));
+        let mut left = Vec::new();
         let started = Device::start(
             &mut self.control,
-            Wanted { existing, tuning: files::tuning(Uuid(lv)), table, undecided },
+            Wanted { existing, tuning, table, undecided, left: &mut left },
             shadow.as_ref(),
             &self.held.devices,
             &self.events,
             &mut |device| files::note(&Note { vg, lv, device }),
         );
+        self.left.extend(left.into_iter().map(|table| (lv, table)));
         let device = match started {
             Ok(device) => device,
             Err(error) => {
@@ -322,7 +332,8 @@ impl State {
             self.refuse_late(lv)?;
         }
         if let Some(device) = self.entries.get_mut(&lv).and_then(|entry| entry.device.as_mut()) {
-            self.left.extend(device.left().into_iter().map(|table| (lv, table)));
+            let tables = device.left().into_iter().chain([device.table()]);
+            self.left.extend(tables.map(|table| (lv, table)));
         }
         if let Some(entry) = self.entries.get_mut(&lv)
             && let Some(device) = entry.device.take()

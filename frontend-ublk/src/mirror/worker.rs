@@ -140,10 +140,11 @@ impl Worker {
         self.shared.confirm.wait(limit, || self.wakeup.wake())
     }
 
-    /// Lets what is in flight finish, or its deadline pass, and ends the thread.
-    pub(crate) fn stop(self) {
+    /// Lets what is in flight finish, or its deadline pass, and ends the thread. False where something was given up
+    /// that has not ended.
+    pub(crate) fn stop(self) -> bool {
         self.shared.stop.store(true, Ordering::Release);
-        self.ended();
+        self.ended()
     }
 
     /// Gives up what is in flight. The parts have failed, and the source is in charge.
@@ -153,7 +154,7 @@ impl Worker {
     }
 
     /// Waits until it does nothing any more. The thread stays with what was given up.
-    fn ended(self) {
+    fn ended(self) -> bool {
         self.wakeup.wake();
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         while *state == State::Copies {
@@ -166,6 +167,7 @@ impl Worker {
             // The devices that it had are let go then.
             self.thread.join();
         }
+        over
     }
 }
 

@@ -77,8 +77,8 @@ const HOST: Check = Check {
     figures: &[Figure {
         id: "host-classes",
         says: "classes of harm with a check that fails unmended, of 29",
-        quick: AtLeast(24),
-        full: AtLeast(24),
+        quick: AtLeast(25),
+        full: AtLeast(25),
     }],
 };
 

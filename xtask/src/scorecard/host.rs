@@ -37,10 +37,7 @@ const CLASSES: &[(&str, Shown)] = &[
         "a flush goes to an abandoned destination",
         Test("core/src/serve/tests/late.rs", "a_flush_does_not_go_to_an_abandoned_destination"),
     ),
-    (
-        "a silent destination holds what is copied to it",
-        Not("--abort gives it up; no deadline does"),
-    ),
+    ("a silent destination holds what is copied to it", Scenario("host-silent")),
     ("an LV that a loop or another namespace uses is taken down", Scenario("host-in-use")),
     ("names from a disk replace device nodes", Scenario("host-names")),
     ("a blank for a slash removes every LV", Scenario("commands-habits")),

@@ -15,6 +15,12 @@ fn second() -> Tuning {
     Tuning { deadline: Some(Nanos(SECOND)), ..Tuning::default() }
 }
 
+/// Nothing of this mirror is late, or none is built in its place: not even when all has landed.
+fn is_not_built_anew_over_late(machine: &Machine) {
+    assert!(!machine.copier.has_late() || !may_be_built_anew(&machine.shared));
+    assert_eq!(may_be_built_anew(&machine.shared), machine.tracker(0).fault().is_none());
+}
+
 fn is_of(operation: &Operation, device: crate::device::DeviceIndex) -> bool {
     match operation {
         Operation::Read { at, .. }
@@ -41,6 +47,7 @@ fn a_copy_that_is_not_answered_fails_its_part_at_the_deadline() {
     let mut machine = Machine::new(6, second());
     let until = run_source(&mut machine).expect("it waits");
     assert!(until.0 <= SECOND / 4, "it looks in time: {until:?}");
+    is_not_built_anew_over_late(&machine);
     let copies = machine.in_flight.len();
     assert!(copies > 0 && machine.tracker(0).fault().is_none());
     machine.now = Nanos(SECOND - 1);
@@ -53,12 +60,14 @@ fn a_copy_that_is_not_answered_fails_its_part_at_the_deadline() {
     assert!(!machine.woken.is_empty());
     // Each keeps its buffer until it has ended, and then ends nothing.
     assert!(machine.copier.has_late());
+    is_not_built_anew_over_late(&machine);
     let asked = machine.asked.len();
     while !machine.in_flight.is_empty() {
         machine.carry_out(0);
         run_source(&mut machine);
     }
     assert!(!machine.copier.has_late());
+    is_not_built_anew_over_late(&machine);
     assert!(!machine.asked[asked..].iter().any(|io| matches!(io, Operation::Write { .. })));
     // What waits is served by the source.
     let ticket = machine.admit(0, 0, 1).expect("nothing keeps it");
@@ -88,12 +97,14 @@ fn who_leaves_waits_for_nothing() {
     machine.copier.leave();
     assert_eq!(machine.ask(), None, "it has stopped");
     assert!(machine.copier.has_late());
+    is_not_built_anew_over_late(&machine);
     assert_eq!(machine.in_flight.len(), in_flight.len(), "nothing new was begun");
     while !machine.in_flight.is_empty() {
         machine.carry_out(0);
         assert_eq!(machine.ask(), None);
     }
     assert!(!machine.copier.has_late());
+    is_not_built_anew_over_late(&machine);
 }
 
 #[test]
@@ -108,8 +119,10 @@ fn a_log_that_is_not_written_in_time_fails_its_part_and_keeps_the_write_waiting(
     assert_eq!(machine.phase(0, 0), Phase::Marking, "the bit on disk may still be set");
     assert_eq!(machine.shared.devices[1].flush_failures(), 1);
     assert!(machine.copier.has_late());
+    is_not_built_anew_over_late(&machine);
     machine.carry_out(0);
     assert!(!machine.copier.has_late());
+    is_not_built_anew_over_late(&machine);
 }
 
 #[test]
@@ -137,10 +150,12 @@ fn a_flush_that_the_destination_does_not_answer_fails_its_parts_and_one_of_the_s
         machine.ask();
         assert_eq!(machine.tracker(0).fault(), fault, "{device:?}: {:?}", machine.in_flight);
         assert_eq!(machine.copier.has_late(), fault.is_some());
+        is_not_built_anew_over_late(&machine);
         if let Some(at) = flushed(&machine) {
             machine.carry_out(at);
         }
         assert!(!machine.copier.has_late());
+        is_not_built_anew_over_late(&machine);
     }
 }
 
