@@ -13,7 +13,7 @@ use crate::scenario::{Frontend, Scenario};
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     name: "host-silent",
-    about: "a destination that does not answer any write: --abort works at once, and past its deadline the move goes back by itself",
+    about: "a destination that does not answer any write: --abort works at once, and past its deadline the move goes back by itself; no mirror is built over what is late",
     frontends: Frontend::UBLK,
     disks: fixture::TWO,
     cpus: 4,
@@ -65,5 +65,28 @@ fn silent(guest: &mut Guest) -> Result<()> {
     // It answers again, and is as good a destination as any.
     finished(pvmove("--deadline=30")?)?.ok()?;
     ensure!(deep.settled()? == 2, "it did not arrive");
-    deep.end()
+    let (from, to) = (rig.pv(1), rig.pv(2));
+    deep.end()?;
+    again(guest, &ways, &from, &to)
+}
+
+/// The mover dies, the LV is taken down with copies on their way, and is activated again: no mirror is built over
+/// them.
+fn again(guest: &Guest, ways: &TwoWays<'_>, from: &str, to: &str) -> Result<()> {
+    guest.lvshift(&["pvmove", "--pace=none", to, from])?.ok()?;
+    let lv = fixture::lv_path("lv");
+    let before = guest.hash_device(&lv)?;
+    ways.late()?;
+    let moving = guest.spawn(&["pvmove", "--pace=none", "--deadline=2", from, to])?;
+    guest.wait_for("copies hang", HANG, || Ok(ways.on_their_way()? > 3))?;
+    moving.kill()?;
+    guest.lvshift(&["vgchange", "-a", "n", VG])?.ok()?;
+    ensure!(ways.on_their_way()? > 0, "all has landed: nothing is shown");
+    let refused = guest.lvshift(&["vgchange", "-a", "y", VG])?.fails_with(5)?;
+    refused.stderr_has("may still land")?.stderr_has("its move is recorded as it was")?;
+    ways.land()?;
+    guest.lvshift(&["vgchange", "-a", "y", VG])?.ok()?;
+    guest.lvshift(&["pvmove", "--pace=none"])?.ok()?;
+    ensure!(guest.hash_device(&lv)? == before, "it holds something else");
+    Ok(())
 }
