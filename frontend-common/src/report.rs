@@ -24,7 +24,7 @@ use crate::cli::values::ReportFormat;
 use crate::error::Result;
 use crate::size::Units;
 
-pub use display::render as render_paragraphs;
+pub use display::{render as render_paragraphs, wanted as wanted_in_paragraphs};
 pub use facts::MemberFacts;
 pub use facts::{Facts, Only, OrphanPv, VgFacts};
 pub(crate) use fields::state_word;
@@ -155,11 +155,20 @@ impl Wanted {
     }
 }
 
-/// `fullreport`: for each VG all that there is of it.
+/// The reports of which `fullreport` is made, and whether their rows are segments.
+pub const FULL: [(Noun, bool); 5] =
+    [(Noun::Vg, false), (Noun::Pv, false), (Noun::Lv, false), (Noun::Pv, true), (Noun::Lv, true)];
+
+/// `fullreport`: for each VG all that there is of it. `foreign` are the rows of LVM2's, a list for each of [`FULL`].
 ///
 /// # Errors
 /// As [`render`].
-pub fn render_full(facts: Facts<'_>, args: &ReportArgs, log: &Log) -> Result<String> {
+pub fn render_full(
+    facts: Facts<'_>,
+    foreign: &[Vec<ForeignRow>],
+    args: &ReportArgs,
+    log: &Log,
+) -> Result<String> {
     let Facts { vgs, orphans, only, .. } = facts;
     let chosen = |vg: &VgFacts<'_>| only.as_ref().is_none_or(|o| o.vgs.contains(&vg.vg.uuid()));
     let mut each: Vec<Facts<'_>> = vgs
@@ -170,18 +179,22 @@ pub fn render_full(facts: Facts<'_>, args: &ReportArgs, log: &Log) -> Result<Str
     if only.is_none() && !orphans.is_empty() {
         each.push(Facts { orphans, ..Facts::default() });
     }
+    let ours = each.len();
+    // VG by VG; the PVs of LVM2's that are in none come last, as ours do.
+    let mut others: Vec<&str> = foreign.iter().flatten().map(|row| row.cell("vg_name")).collect();
+    others.sort_unstable_by_key(|name| (name.is_empty(), *name));
+    others.dedup();
+    each.extend(others.iter().map(|_| Facts::default()));
     let mut text = String::new();
     let mut document = Vec::new();
-    for facts in &each {
+    for (at, facts) in each.iter_mut().enumerate() {
         let mut parts = Vec::new();
-        for (noun, segments) in [
-            (Noun::Vg, false),
-            (Noun::Pv, false),
-            (Noun::Lv, false),
-            (Noun::Pv, true),
-            (Noun::Lv, true),
-        ] {
+        let other = at.checked_sub(ours).and_then(|at| others.get(at));
+        for (report, (noun, segments)) in FULL.into_iter().enumerate() {
             let args = ReportArgs { segments, ..args.clone() };
+            if let (Some(vg), Some(rows)) = (other, foreign.get(report)) {
+                facts.foreign = rows.iter().filter(|row| row.is_of(vg, None)).cloned().collect();
+            }
             let (selection, cells, rows) = table(noun, facts, &args)?;
             text.push_str(&text::table(&selection, &rows, &cells, &args));
             let standard = args.reportformat == ReportFormat::JsonStd;

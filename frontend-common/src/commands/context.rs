@@ -40,9 +40,12 @@ impl Context<'_> {
         }
     }
 
-    /// Warns on stderr; the command goes on.
+    /// Warns on stderr; the command goes on. A report of several parts may find the same in each: it is said once.
     pub(crate) fn warn(&mut self, text: impl Into<String>) {
         let text = text.into();
+        if self.log.0.iter().any(|line| line.log_type == "warning" && line.log_message == text) {
+            return;
+        }
         complain_at(Priority::Warning, &format!("  WARNING: {text}"));
         self.log.warning(text);
     }

@@ -55,8 +55,13 @@ pub(super) fn full(context: &mut Context<'_>, args: &ReportArgs) -> Result<()> {
         return Err(refuse(Kind::Unsupported, "fullreport shows its own fields, of everything")
             .next("pvs, vgs and lvs take -o, -O and -S"));
     }
-    with_facts(context, Noun::Vg, &args.names, |context, facts| {
-        print(&report::render_full(facts, args, &context.log)?);
+    let wanted = Wanted::of(Noun::Vg, args)?;
+    with_all_facts(context, Noun::Vg, &wanted, &args.names, |context, mut facts| {
+        let vgs = std::mem::take(&mut facts.foreign);
+        let only = !args.names.is_empty();
+        let silent = facts.lvm2_is_silent || (only && vgs.is_empty());
+        let foreign = if silent { Vec::new() } else { lvm2::full(context, vgs, only, args)? };
+        print(&report::render_full(facts, &foreign, args, &context.log)?);
         Ok(())
     })
 }
@@ -79,6 +84,17 @@ pub(super) fn with_facts(
     show: impl FnOnce(&mut Context<'_>, Facts<'_>) -> Result<()>,
 ) -> Result<()> {
     with_facts_of(context, noun, &Sought { wanted: None, all: false, names }, show)
+}
+
+/// The same, with what there is of VGs of LVM2's in `Facts::foreign`.
+pub(super) fn with_all_facts(
+    context: &mut Context<'_>,
+    noun: Noun,
+    wanted: &Wanted,
+    names: &[String],
+    show: impl FnOnce(&mut Context<'_>, Facts<'_>) -> Result<()>,
+) -> Result<()> {
+    with_facts_of(context, noun, &Sought { wanted: Some(wanted), all: false, names }, show)
 }
 
 fn with_facts_of(
@@ -225,14 +241,16 @@ fn chosen<'a>(
             others.push(name.as_str());
         }
     }
-    let mut foreign = match sought.wanted {
+    let asked = match sought.wanted {
         Some(wanted) if sought.names.is_empty() || !others.is_empty() => {
             lvm2::rows(context, noun, wanted, sought.all)
         }
-        _ => Vec::new(),
+        _ => Some(Vec::new()),
     };
+    let lvm2_is_silent = asked.is_none();
+    let mut foreign = asked.unwrap_or_default();
     if sought.names.is_empty() {
-        return Ok(Facts { foreign, ..facts });
+        return Ok(Facts { foreign, lvm2_is_silent, ..facts });
     }
     let mut named = vec![false; foreign.len()];
     for name in others {
@@ -252,7 +270,7 @@ fn chosen<'a>(
     }
     let mut named = named.into_iter();
     foreign.retain(|_| named.next() == Some(true));
-    Ok(Facts { only: Some(only), foreign, ..facts })
+    Ok(Facts { only: Some(only), foreign, lvm2_is_silent, ..facts })
 }
 
 fn not_there(noun: Noun, name: &str, sought: &Sought<'_>) -> Error {

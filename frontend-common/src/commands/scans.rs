@@ -4,13 +4,13 @@ use std::path::Path;
 
 use super::Context;
 use super::lookup::refuse;
-use super::reports::with_facts;
+use super::reports::with_all_facts;
 use crate::activation;
 use crate::cli::day_args::Scan as Args;
 use crate::error::{Kind, Result};
 use crate::output;
 use crate::pv::Scan;
-use crate::report::Noun;
+use crate::report::{ForeignRow, Noun, Wanted};
 use crate::size::Long;
 use crate::system_id;
 use crate::vg::{Hold, OpenVg};
@@ -19,7 +19,8 @@ pub(super) fn pvs(context: &mut Context<'_>, args: &Args) -> Result<()> {
     if args.cache || args.listvg || args.activate.is_some() {
         return args.devices.iter().try_for_each(|path| event(context, args, path));
     }
-    with_facts(context, Noun::Pv, &[], |_, facts| {
+    let wanted = wanted(&["pv_name", "vg_name", "pv_size", "pv_free"]);
+    with_all_facts(context, Noun::Pv, &wanted, &[], |_, facts| {
         let mut text = String::new();
         let (mut count, mut used) = (0, 0);
         for vg in &facts.vgs {
@@ -36,6 +37,17 @@ pub(super) fn pvs(context: &mut Context<'_>, args: &Args) -> Result<()> {
         }
         for orphan in &facts.orphans {
             text.push_str(&format!("  PV {}      lvshift [{}]\n", orphan.path, Long(orphan.size)));
+            count += 1;
+        }
+        for row in &facts.foreign {
+            let (path, vg, size) = (row.cell("pv_name"), row.cell("vg_name"), long(row, "pv_size"));
+            if vg.is_empty() {
+                text.push_str(&format!("  PV {path}      lvm2 [{size}]\n"));
+            } else {
+                let free = long(row, "pv_free");
+                text.push_str(&format!("  PV {path}   VG {vg}   lvm2 [{size} / {free} free]\n"));
+                used += 1;
+            }
             count += 1;
         }
         let tail = match count {
@@ -82,11 +94,13 @@ pub(super) fn vgs(context: &mut Context<'_>, args: &Args) -> Result<()> {
     if args.mknodes {
         links(context)?;
     }
-    with_facts(context, Noun::Vg, &[], |_, facts| {
-        let lines = facts.vgs.iter().map(|vg| {
-            format!("  Found volume group \"{}\" using metadata type lvshift\n", vg.vg.name())
-        });
-        output::out(&lines.collect::<String>());
+    with_all_facts(context, Noun::Vg, &wanted(&["vg_name"]), &[], |_, facts| {
+        let line = |name: &str, kind| {
+            format!("  Found volume group \"{name}\" using metadata type {kind}\n")
+        };
+        let ours = facts.vgs.iter().map(|vg| line(vg.vg.name().as_str(), "lvshift"));
+        let others = facts.foreign.iter().map(|row| line(row.cell("vg_name"), "lvm2"));
+        output::out(&ours.chain(others).collect::<String>());
         Ok(())
     })
 }
@@ -125,7 +139,8 @@ pub(super) fn lvs(context: &mut Context<'_>, args: &Args) -> Result<()> {
     if !args.devices.is_empty() {
         return Err(refuse(Kind::Usage, "lvscan takes no devices").next("lvs -o +devices"));
     }
-    with_facts(context, Noun::Lv, &[], |_, facts| {
+    let wanted = wanted(&["lv_path", "lv_size", "lv_active", "lv_allocation_policy"]);
+    with_all_facts(context, Noun::Lv, &wanted, &[], |_, facts| {
         let mut text = String::new();
         for vg in &facts.vgs {
             for lv in vg.lv_indices() {
@@ -136,7 +151,23 @@ pub(super) fn lvs(context: &mut Context<'_>, args: &Args) -> Result<()> {
                 text.push_str(&format!("  {state}          '{path}' [{size}] inherit\n"));
             }
         }
+        for row in &facts.foreign {
+            let state = if row.cell("lv_active").is_empty() { "inactive" } else { "ACTIVE  " };
+            let (path, size) = (row.cell("lv_path"), long(row, "lv_size"));
+            let policy = row.cell("lv_allocation_policy");
+            text.push_str(&format!("  {state}          '{path}' [{size}] {policy}\n"));
+        }
         output::out(&text);
         Ok(())
     })
+}
+
+/// What is asked of LVM2.
+fn wanted(fields: &[&'static str]) -> Wanted {
+    Wanted { fields: fields.to_vec(), segments: false }
+}
+
+/// A size of LVM2's in our words.
+fn long(row: &ForeignRow, field: &str) -> String {
+    row.size(field).map_or_else(String::new, |size| Long(size).to_string())
 }

@@ -2,7 +2,7 @@
 
 use super::rows::{self, Grain};
 use super::select::field;
-use super::{Facts, Noun};
+use super::{Facts, Noun, Value, Wanted};
 use crate::error::Result;
 use crate::size::Units;
 
@@ -48,31 +48,54 @@ const LV: Lines = &[
     ("Kernel minor", "lv_kernel_minor"),
 ];
 
-/// All paragraphs.
+fn lines(noun: Noun) -> (&'static str, Lines) {
+    match noun {
+        Noun::Pv => ("Physical volume", PV),
+        Noun::Vg => ("Volume group", VG),
+        Noun::Lv => ("Logical volume", LV),
+    }
+}
+
+/// What is shown in a paragraph.
+#[must_use]
+pub fn wanted(noun: Noun) -> Wanted {
+    Wanted { fields: lines(noun).1.iter().map(|(_, name)| *name).collect(), segments: false }
+}
+
+/// All paragraphs, those of LVM2's VGs last.
 ///
 /// # Errors
 /// None that a person could cause.
 pub fn render(noun: Noun, facts: &Facts<'_>, units: Units) -> Result<String> {
-    let (title, lines) = match noun {
-        Noun::Pv => ("Physical volume", PV),
-        Noun::Vg => ("Volume group", VG),
-        Noun::Lv => ("Logical volume", LV),
-    };
     let mut text = String::new();
     for row in rows::rows(noun, Grain::Whole, facts, false) {
-        text.push_str(&format!("  --- {title} ---\n"));
-        for (label, name) in lines {
-            let value = (field(noun, name)?.get)(&row).show(units);
-            let value = match *name {
-                "lv_active" if value.is_empty() => "NOT available".to_owned(),
-                "lv_active" => "available".to_owned(),
-                "pv_allocatable" => if value.is_empty() { "NO" } else { "yes" }.to_owned(),
-                _ => value,
-            };
-            text.push_str(format!("  {label:<22} {value}").trim_end());
-            text.push('\n');
-        }
-        text.push_str("   \n");
+        paragraph(&mut text, noun, |name| Ok((field(noun, name)?.get)(&row)), units)?;
+    }
+    for row in &facts.foreign {
+        paragraph(&mut text, noun, |name| Ok(row.value(name)), units)?;
     }
     Ok(text)
+}
+
+fn paragraph(
+    text: &mut String,
+    noun: Noun,
+    get: impl Fn(&str) -> Result<Value>,
+    units: Units,
+) -> Result<()> {
+    let (title, lines) = lines(noun);
+    text.push_str(&format!("  --- {title} ---\n"));
+    for (label, name) in lines {
+        let value = get(name)?.show(units);
+        let value = match *name {
+            "lv_active" if value.is_empty() => "NOT available".to_owned(),
+            "lv_active" => "available".to_owned(),
+            "pv_allocatable" => if value.is_empty() { "NO" } else { "yes" }.to_owned(),
+            _ => value,
+        };
+        text.push_str(format!("  {label:<22} {value}").trim_end());
+        text.push('\n');
+    }
+    text.push_str("   \n");
+    Ok(())
 }

@@ -18,6 +18,8 @@ pub struct Facts<'a> {
     pub only: Option<Only>,
     /// Rows of LVM2's VGs, those that are to be shown.
     pub foreign: Vec<ForeignRow>,
+    /// LVM2 was asked for them and did not say them; a warning has told so.
+    pub lvm2_is_silent: bool,
 }
 
 /// What was named on the command line.

@@ -142,6 +142,12 @@ impl ForeignRow {
         self.cell("vg_name") == vg && lv.is_none_or(|lv| self.lv() == lv)
     }
 
+    /// A size.
+    #[must_use]
+    pub fn size(&self, field: &str) -> Option<Sectors> {
+        self.cell(field).parse().ok().map(Sectors)
+    }
+
     /// What a field of ours shows of it.
     pub(super) fn value(&self, field: &str) -> Value {
         let text = self.cell(field);

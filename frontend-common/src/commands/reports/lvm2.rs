@@ -2,13 +2,14 @@
 
 use super::super::Context;
 use super::super::driven::is_driven;
-use crate::error::Result;
+use crate::cli::report_args::ReportArgs;
+use crate::error::{Error, Result};
 use crate::lvm2::stack::Stack;
 use crate::lvm2::text::{Record, State};
 use crate::lvm2::tools::Lvm;
 use crate::lvm2::vg::LvmVg;
 use crate::lvm2::{self, each};
-use crate::report::{ForeignRow, Interrupted, Noun, Wanted, state_word};
+use crate::report::{FULL, ForeignRow, Interrupted, Noun, Wanted, state_word};
 
 /// What LVM2 knows nothing of.
 const OURS: &[&str] = &["move_to", "move_state", "vg_move_count"];
@@ -19,23 +20,43 @@ struct Moving {
     driven: bool,
 }
 
-/// LVM2's rows of this report; none without LVM2. What it does not say, or not in time, is told, and the report
-/// goes on without it.
+/// LVM2's rows of this report; none without LVM2. What it does not say, or not in time, is told (then there is no
+/// list), and the report goes on without it.
 pub(super) fn rows(
     context: &mut Context<'_>,
     noun: Noun,
     wanted: &Wanted,
     all: bool,
-) -> Vec<ForeignRow> {
-    let Some(lvm) = lvm2::in_use() else { return Vec::new() };
-    match asked(context, &lvm.within(lvm2::PATIENCE), noun, wanted, all) {
-        Ok(rows) => rows,
-        Err(error) => {
-            context.warn_of(&error.state("VGs of LVM2's are left out of this report"));
-            context.status = context.status.max(5);
-            Vec::new()
-        }
+) -> Option<Vec<ForeignRow>> {
+    let Some(lvm) = lvm2::in_use() else { return Some(Vec::new()) };
+    let asked = asked(context, &lvm.within(lvm2::PATIENCE), noun, wanted, all);
+    asked.map_err(|error| left_out(context, error)).ok()
+}
+
+fn left_out(context: &mut Context<'_>, error: Error) {
+    context.warn_of(&error.state("VGs of LVM2's are left out of this report"));
+    context.status = context.status.max(5);
+}
+
+/// All rows of `fullreport`, a list for each of its reports: `vgs` is the first. With `only` no other VG is shown.
+pub(super) fn full(
+    context: &mut Context<'_>,
+    vgs: Vec<ForeignRow>,
+    only: bool,
+    args: &ReportArgs,
+) -> Result<Vec<Vec<ForeignRow>>> {
+    let mut all = vec![vgs];
+    for (noun, segments) in FULL.into_iter().skip(1) {
+        let wanted = Wanted::of(noun, &ReportArgs { segments, ..args.clone() })?;
+        // Nothing is better than the half of it.
+        let Some(mut rows) = rows(context, noun, &wanted, args.all) else { return Ok(Vec::new()) };
+        let known = |row: &ForeignRow| {
+            all.iter().take(1).flatten().any(|vg| row.is_of(vg.cell("vg_name"), None))
+        };
+        rows.retain(|row| !only || known(row));
+        all.push(rows);
     }
+    Ok(all)
 }
 
 fn asked(

@@ -13,7 +13,8 @@ use crate::scenario::{Disk, Frontend, Scenario};
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "lvm2-report",
-        about: "pvs, vgs and lvs of both programs show LVM2's VGs beside ours, moves too, and do not hang with LVM2",
+        about: "reports, *display and *scan of both programs show LVM2's VGs beside ours, moves too, and do not hang \
+                with LVM2",
         frontends: Frontend::DM,
         disks: &[Disk::new("pv1", 32), Disk::new("pv2", 32), Disk::new("pv3", 32)],
         timeout_s: 300,
@@ -73,6 +74,7 @@ fn report(guest: &mut Guest) -> Result<()> {
         let run = guest.lvshift_as(program, &["lvs", "lvg/nobody"])?.fails_with(5)?;
         ensure!(run.stderr.contains("Failed to find logical volume \"lvg/nobody\""), "{run}");
     }
+    paragraphs_and_lists(&rig, &third)?;
     rig.slow(&slow, 1500)?;
     let moving = rig.spawn_move("", &["-n", "home", &one, &two])?;
     rig.wait_for_mid_copy()?;
@@ -94,6 +96,45 @@ fn report(guest: &mut Guest) -> Result<()> {
     ensure!(!run.stdout.contains("lvshift") && run.stderr.is_empty(), "{run}");
     a_hung_lvm2(&rig)?;
     rig.lvm(&["vgchange", "-an", VG]).map(drop)
+}
+
+/// What shows all that there is: both kinds of VGs, or those that are named.
+fn paragraphs_and_lists(rig: &Lvm2<'_>, third: &str) -> Result<()> {
+    let one = rig.pv(1);
+    for program in BOTH {
+        let ask = |args: &[&str]| rig.guest.lvshift_as(program, args)?.ok();
+        ask(&["vgdisplay"])?
+            .stdout_has("VG Name                lvg")?
+            .stdout_has("VG Name                ours")?;
+        let run = ask(&["vgdisplay", VG])?.stdout_has("Format                 lvm2")?;
+        ensure!(!run.stdout.contains("ours"), "{run}");
+        let run = ask(&["lvdisplay", "--units", "m", "lvg/opt"])?
+            .stdout_has("LV Size                2.00m")?;
+        run.stdout_has("/dev/lvg/opt")?.stdout_has("available")?;
+        ask(&["pvdisplay", &one])?.stdout_has(&format!("PV Name                {one}"))?;
+        let run = ask(&["fullreport", "--reportformat", "json", VG])?;
+        let json: Value = serde_json::from_str(&run.stdout).with_context(|| run.to_string())?;
+        let of = &json["report"][0];
+        for (list, rows) in [("vg", 1), ("pv", 2), ("lv", 2), ("seg", 2)] {
+            ensure!(of[list].as_array().map(Vec::len) == Some(rows), "{rows} {list}: {run}");
+        }
+        ensure!(json["report"].as_array().map(Vec::len) == Some(1), "{run}");
+        let run = ask(&["fullreport", "--reportformat", "json"])?;
+        let json: Value = serde_json::from_str(&run.stdout).with_context(|| run.to_string())?;
+        let names = ["ours", VG].map(|vg| {
+            let all = json["report"].as_array().map(Vec::as_slice).unwrap_or_default();
+            all.iter().filter(|of| of["vg"][0]["vg_name"] == vg).count()
+        });
+        ensure!(names == [1, 1], "{names:?}: {run}");
+        let run = ask(&["pvscan"])?.stdout_has(&format!("PV {one}   VG lvg   lvm2 ["))?;
+        run.stdout_has(&format!("PV {third}   VG ours   lvshift ["))?
+            .stdout_has("Total: 3 / in use: 3")?;
+        ask(&["vgscan"])?.stdout_has("\"lvg\" using metadata type lvm2")?;
+        ask(&["lvscan"])?.stdout_has("'/dev/lvg/home'")?.stdout_has("'/dev/ours/mine'")?;
+        let run = rig.guest.lvshift_as(program, &["vgdisplay", "none"])?.fails_with(5)?;
+        ensure!(run.stderr.contains("Volume group \"none\" not found"), "{run}");
+    }
+    Ok(())
 }
 
 /// What LVM2 says and what only we know, of the same moment.
@@ -174,10 +215,7 @@ fn only_pvmove(guest: &mut Guest) -> Result<()> {
         "vgrename lvg other",
         "vgck lvg",
         "vgcfgbackup lvg",
-        "vgdisplay lvg",
-        "lvdisplay lvg/home",
-        "fullreport lvg",
-        "pvdisplay ONE",
+        "vgcfgrestore lvg",
         "pvresize ONE",
         "pvck ONE",
         "pvremove ONE",
