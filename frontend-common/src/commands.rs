@@ -69,6 +69,7 @@ pub(crate) fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<(
         Command::Pvck(args) => vgck::pvs(context, args),
         Command::Vgrename(args) => vgrename::run(context, args),
         Command::Vgcfgbackup(args) => vgcfg::backup(context, args),
+        Command::Vgcfgrestore(args) => vgcfg::restore(context, args),
         Command::Lvresize(args) => lvextend::run(context, args),
         Command::Fullreport(args) => reports::full(context, args),
         Command::Pvdisplay(args) => display::run(context, Noun::Pv, args),

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::daemon_args::OwnCommand;
-use super::day_args::{Display, Pvck, Pvresize, Scan, Vgcfgbackup, Vgrename};
+use super::day_args::{Display, Pvck, Pvresize, Scan, Vgcfgbackup, Vgcfgrestore, Vgrename};
 use super::ignored::{Ignored, Scope};
 use super::lv_args::{Lvchange, Lvcreate, Lvextend, Lvremove, Lvrename};
 use super::pv_args::{Pvcreate, Pvmove, Pvremove};
@@ -115,6 +115,8 @@ pub enum Command {
     Vgrename(Vgrename),
     /// Write the metadata of VGs into files, as text.
     Vgcfgbackup(Vgcfgbackup),
+    /// Put the LVs of a VG back to where a file of vgcfgbackup has them.
+    Vgcfgrestore(Vgcfgrestore),
     /// Report on VGs.
     #[command(after_help = "Example: vgs -o +vg_extent_size vg0")]
     Vgs(ReportArgs),
@@ -176,6 +178,7 @@ impl Command {
             Command::Pvck(_) => "pvck",
             Command::Vgrename(_) => "vgrename",
             Command::Vgcfgbackup(_) => "vgcfgbackup",
+            Command::Vgcfgrestore(_) => "vgcfgrestore",
             Command::Lvresize(_) => "lvresize",
             Command::Fullreport(_) => "fullreport",
             Command::Pvdisplay(_) => "pvdisplay",
@@ -240,6 +243,7 @@ impl Command {
             Command::Failpoints => true,
             Command::Pvmove(args) => args.source.is_some() && !args.abort,
             Command::Vgck(args) => !args.updatemetadata,
+            Command::Vgcfgrestore(args) => args.list,
             Command::Pvscan(args) | Command::Vgscan(args) | Command::Lvscan(args) => {
                 args.activate.is_none() && !args.mknodes
             }

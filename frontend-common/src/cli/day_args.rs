@@ -30,7 +30,7 @@ pub struct Vgrename {
     /// Its new name.
     #[arg(value_name = "NEW")]
     pub new: String,
-    /// Taken for LVM's sake.
+    /// There is nothing to force.
     #[arg(short, long, hide = true)]
     pub force: bool,
 }
@@ -45,6 +45,24 @@ pub struct Vgcfgbackup {
     /// The VGs; default: all.
     #[arg(value_name = "VG")]
     pub vgs: Vec<String>,
+}
+
+/// `vgcfgrestore`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example: vgcfgrestore -f /root/vg0.json vg0")]
+pub struct Vgcfgrestore {
+    /// Read this file; `%s` stands for the VG's name [default: /etc/lvshift/backup/VG.json].
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<String>,
+    /// Say what is in the file, and restore nothing.
+    #[arg(short, long)]
+    pub list: bool,
+    /// Do not ask before what is on an LV now is given up.
+    #[arg(long)]
+    pub force: bool,
+    /// The VG.
+    #[arg(value_name = "VG")]
+    pub vg: String,
 }
 
 /// `pvscan`, `vgscan`, `lvscan`.
@@ -72,11 +90,11 @@ pub struct Scan {
     /// Make links that are missing (vgscan).
     #[arg(long)]
     pub mknodes: bool,
-    /// Taken for LVM's sake: which VGs are complete is seen, not remembered.
+    /// Which VGs are complete is seen, not remembered.
     #[arg(long, hide = true)]
     pub vgonline: bool,
-    /// Taken for LVM's sake.
-    #[arg(long, hide = true)]
+    /// What makes LVM ask.
+    #[arg(long, hide = true, value_name = "EVENT")]
     pub autoactivation: Option<String>,
     /// Also what is hidden.
     #[arg(long)]
@@ -90,7 +108,7 @@ pub struct Display {
     /// In columns, as the reports have it.
     #[arg(short = 'C', long)]
     pub columns: bool,
-    /// Taken for LVM's sake: maps are shown by the reports (-o +devices).
+    /// Maps are shown by the reports (-o +devices).
     #[arg(short, long, hide = true)]
     pub maps: bool,
     /// How it is shown; -o and its like go with -C only.

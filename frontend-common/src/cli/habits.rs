@@ -122,7 +122,6 @@ const ABSENT_COMMANDS: &[(&str, &str)] = &[
         "exported VGs: the disks of a VG that came from another host are its own again with `vgchange -ay`",
     ),
     ("vgimportclone", "clones: a copy of a PV is refused until one of the two is detached"),
-    ("vgcfgrestore", "metadata put back from a file: `vgck` repairs what one PV has lost"),
     ("vgmerge", "VGs that become one"),
     ("vgsplit", "VGs that become two"),
     ("vgconvert", "other formats of metadata"),

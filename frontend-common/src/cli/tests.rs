@@ -99,6 +99,7 @@ fn every_command_of_the_contract_parses() {
         "vgchange --activate y vg0",
         "vgrename vg0 vg1",
         "vgcfgbackup -f /tmp/x vg0",
+        "vgcfgrestore --force -f /tmp/x vg0",
         "vgdisplay vg0",
         "vgscan --mknodes",
         "pvscan --cache --listvg --checkcomplete --vgonline --autoactivation event --udevoutput \

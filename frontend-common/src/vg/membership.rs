@@ -35,7 +35,24 @@ impl OpenVg {
             .state("nothing was changed"));
         }
         let pvs = take_free(&mut scan, devices)?;
-        OpenVg::create_of(new_uuid()?, name, extent_size, system_id, pvs)
+        OpenVg::create_of(new_uuid()?, name, extent_size, system_id, 0, pvs)
+    }
+
+    /// `vgcfgrestore` where no PV knows of the VG any more: the same VG once more, without LVs, of this host, over PVs
+    /// that belong to none. Its sequence number is past `past`, so that a PV which was away is not the newer one.
+    ///
+    /// # Errors
+    /// As [`OpenVg::create`].
+    pub fn create_again(
+        uuid: Uuid,
+        name: Name,
+        extent_size: ExtentSize,
+        past: u64,
+        devices: &[&Path],
+    ) -> Result<OpenVg> {
+        let _lock = lock::orphans()?;
+        let pvs = take_free(&mut Scan::run()?, devices)?;
+        OpenVg::create_of(uuid, name, extent_size, system_id::local()?, past, pvs)
     }
 
     #[cfg(test)]
@@ -54,7 +71,7 @@ impl OpenVg {
         extent_size: ExtentSize,
         pvs: Vec<FoundPv>,
     ) -> Result<OpenVg> {
-        OpenVg::create_of(uuid, name, extent_size, None, pvs)
+        OpenVg::create_of(uuid, name, extent_size, None, 0, pvs)
     }
 
     fn create_of(
@@ -62,11 +79,13 @@ impl OpenVg {
         name: Name,
         extent_size: ExtentSize,
         system_id: Option<SystemId>,
+        past: u64,
         pvs: Vec<FoundPv>,
     ) -> Result<OpenVg> {
         let mut vg = Vg::empty();
         vg.create(uuid, name, extent_size);
         vg.set_system_id(system_id);
+        (0..past).for_each(|_| vg.bump());
         let held = Some(lock::metadata(vg.uuid())?);
         let spare: Vec<Member> = Vec::new();
         let (members, health) = (Members::default(), Health::default());

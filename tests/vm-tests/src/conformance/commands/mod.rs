@@ -2,9 +2,11 @@
 
 mod habits;
 mod refusals;
+mod restore;
 mod tour;
 
 use crate::scenario::Scenario;
 
 /// One list a file.
-pub(super) const LISTS: &[&[Scenario]] = &[tour::SCENARIOS, refusals::SCENARIOS, habits::SCENARIOS];
+pub(super) const LISTS: &[&[Scenario]] =
+    &[tour::SCENARIOS, refusals::SCENARIOS, habits::SCENARIOS, restore::SCENARIOS];
