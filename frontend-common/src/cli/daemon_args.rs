@@ -57,8 +57,9 @@ pub struct Tune {
     /// Copy at most so many bytes a second (suffixes as for sizes); none: as fast as it goes.
     #[arg(long, value_name = "BYTES|none")]
     pub max_rate: Option<OrNone<Size>>,
-    /// Copy only so fast that the 99th percentile of the LV's latencies stays within FACTOR of what it
-    /// is without the copy; none: whatever it costs.
+    /// Copy only so fast that the LV's users feel little; none: whatever it costs.
+    ///
+    /// The 99th percentile of the LV's latencies stays within FACTOR of what it is without the copy.
     #[arg(long, value_name = "FACTOR|none", value_parser = factor_or_none)]
     pub pace: Option<OrNone<Factor>>,
     /// Copy at least so many bytes a second where a pace would make it slower; none: 1 MiB.

@@ -39,29 +39,30 @@ pub struct Lvcreate {
     /// y: wipe the signatures of others that are found on it (what is found is named); n: leave them.
     #[arg(short = 'W', long, value_name = "y|n")]
     pub wipesignatures: Option<YesNo>,
-    /// Taken for LVM's sake: every LV is linear (what else is asked for is refused).
+    /// linear, which every LV is; other kinds are refused.
     #[arg(long = "type", hide = true)]
     pub kind: Option<String>,
-    /// Taken for LVM's sake.
+    /// 1, which every LV has; more are refused.
     #[arg(short = 'i', long, hide = true)]
     pub stripes: Option<u32>,
-    /// Taken for LVM's sake.
+    /// There are no stripes.
     #[arg(short = 'I', long, hide = true)]
     pub stripesize: Option<Size>,
-    /// Taken for LVM's sake: the kernel's default holds.
+    /// The kernel's default holds.
     #[arg(short = 'r', long, hide = true)]
     pub readahead: Option<String>,
     /// y: as --alloc contiguous.
-    #[arg(short = 'C', long, hide = true)]
+    #[arg(short = 'C', long, value_name = "y|n", hide_short_help = true)]
     pub contiguous: Option<YesNo>,
-    /// n, which it is: no LV is skipped. y is refused.
+    /// n, which it is: no activation is skipped. y is refused.
     #[arg(short = 'k', long, hide = true)]
     pub setactivationskip: Option<YesNo>,
     /// How to choose places.
     #[arg(long, value_enum, value_name = "POLICY", default_value = "normal")]
     pub alloc: AllocPolicy,
-    /// Also on PVs with larger blocks than the others have. Users of the LV that write smaller blocks
-    /// then get errors; file systems usually cannot stand that.
+    /// Also on PVs with larger blocks than the others have.
+    ///
+    /// Users of the LV that write smaller blocks then get errors; file systems usually cannot stand that.
     #[arg(long)]
     pub allow_mixed_block_sizes: bool,
     /// The VG (or VG/LV instead of --name).
@@ -95,23 +96,24 @@ pub struct Lvextend {
     /// Grow the file system on it, too, with its own tool.
     #[arg(short, long)]
     pub resizefs: bool,
-    /// Taken for LVM's sake: nothing is ever shrunk.
+    /// Nothing is ever shrunk.
     #[arg(short, long, hide = true)]
     pub force: bool,
-    /// Taken for LVM's sake.
+    /// The file system's tool is left to know whether it checks.
     #[arg(short, long, hide = true)]
     pub nofsck: bool,
-    /// Taken for LVM's sake.
+    /// linear, which every LV is; other kinds are refused.
     #[arg(long = "type", hide = true)]
     pub kind: Option<String>,
-    /// Taken for LVM's sake.
+    /// 1, which every LV has; more are refused.
     #[arg(short = 'i', long, hide = true)]
     pub stripes: Option<u32>,
     /// How to choose places.
     #[arg(long, value_enum, value_name = "POLICY", default_value = "normal")]
     pub alloc: AllocPolicy,
-    /// Also on PVs with larger blocks than the others have. Users of the LV that write smaller blocks
-    /// then get errors; file systems usually cannot stand that.
+    /// Also on PVs with larger blocks than the others have.
+    ///
+    /// Users of the LV that write smaller blocks then get errors; file systems usually cannot stand that.
     #[arg(long)]
     pub allow_mixed_block_sizes: bool,
     /// The LV: VG/LV or /dev/VG/LV.
@@ -160,10 +162,10 @@ pub struct Lvchange {
     /// Make links that are missing.
     #[arg(long)]
     pub refresh: bool,
-    /// Taken for LVM's sake: an LV that lacks a PV is not activated.
+    /// An LV that lacks a PV is not activated, whatever is asked for.
     #[arg(short = 'P', long, hide = true)]
     pub partial: bool,
-    /// Taken for LVM's sake.
+    /// There is nothing to force.
     #[arg(short, long, hide = true)]
     pub force: bool,
     /// The LVs: VG/LV or /dev/VG/LV; a VG means all of its LVs.

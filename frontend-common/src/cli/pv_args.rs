@@ -25,13 +25,13 @@ pub struct Pvcreate {
     /// Give the PV this UUID instead of a random one (one device only).
     #[arg(short, long, value_name = "UUID")]
     pub uuid: Option<String>,
-    /// Taken for LVM's sake: LVM wants it beside --uuid.
+    /// LVM wants it beside --uuid.
     #[arg(long, hide = true)]
     pub norestorefile: bool,
-    /// Taken for LVM's sake: nothing is zeroed but what a label replaces.
+    /// Nothing is zeroed but what a label replaces.
     #[arg(short = 'Z', long, hide = true)]
     pub zero: Option<YesNo>,
-    /// Taken for LVM's sake.
+    /// How LVM would lay it out.
     #[command(flatten)]
     pub format: FormatArgs,
 }
@@ -96,46 +96,58 @@ pub struct Pvmove {
     /// All or nothing: the extents of all LVs switch together, or none does.
     #[arg(long, requires = "source")]
     pub atomic: bool,
-    /// Move to a disk with larger blocks than the LV has now. Users of the LV that write smaller
-    /// blocks then get errors; file systems usually cannot stand that.
+    /// Move to a disk with larger blocks than the LV has now.
+    ///
+    /// Users of the LV that write smaller blocks then get errors; file systems usually cannot stand that.
     #[arg(long, requires = "source")]
     pub allow_mixed_block_sizes: bool,
-    /// Read the source once before anything is changed: all sectors that cannot be read are named,
-    /// and their extents stay (with --atomic the move is refused). lvshift-dm does so unless told not to; lvshift-ublk only if told to.
+    /// Read the source once before anything is changed (lvshift-dm does so by default).
+    ///
+    /// All sectors that cannot be read are named, and their extents stay; with --atomic the move is refused.
+    /// lvshift-dm does so unless --skip-read-check is given, lvshift-ublk only if asked to.
     #[arg(long, requires = "source", overrides_with = "skip_read_check")]
     pub read_check: bool,
-    /// Do not read the source before the move. The first sectors that turn out to be unreadable
-    /// end the move then and undo it; with lvshift-dm, until it is undone, reads of others may fail.
+    /// Do not read the source before the move.
+    ///
+    /// The first sectors that turn out to be unreadable end the move then and undo it; with lvshift-dm, until it
+    /// is undone, reads of other sectors may fail, too.
     #[arg(long, requires = "source", overrides_with = "read_check")]
     pub skip_read_check: bool,
-    /// Give up what cannot be read: after a question that shows all of it, the extents that would stay are
-    /// moved, with zeroes where a sector of the list cannot be read. The list is kept in a file
-    /// (lvshift-ublk only).
+    /// Give up what cannot be read: move it as zeroes (lvshift-ublk only).
+    ///
+    /// After a question that shows all of it, the extents that would stay are moved, with zeroes where a sector
+    /// of the list cannot be read. The list is kept in a file, which is named.
     #[arg(long, value_enum, value_name = "WITH", requires = "source",
         conflicts_with_all = ["abort", "atomic", "background"])]
     pub fill_unreadable: Option<Fill>,
-    /// Say that a move is made only once both sides were read back, past their caches, and compared while no
-    /// write could be between. lvshift-ublk copies what differs again and tells of it; what differs then,
-    /// and with lvshift-dm whatever differs, undoes the move.
+    /// Read both sides back and compare them before the move is said to be made.
+    ///
+    /// They are read past their caches, while no write can be between. lvshift-ublk copies what differs again
+    /// and tells of it; what differs then, and with lvshift-dm whatever differs, undoes the move.
     #[arg(long, conflicts_with = "abort")]
     pub verify: bool,
-    /// Copy at most so many bytes a second (suffixes as for sizes: 50m). Only where the copy is
-    /// ours and not the kernel's: lvshift-ublk.
+    /// Copy at most so many bytes a second, as in 50m (lvshift-ublk only).
+    ///
+    /// The suffixes are those of sizes. With lvshift-dm it is the kernel that copies, which knows no limit.
     #[arg(long, value_name = "BYTES", conflicts_with = "abort")]
     pub max_rate: Option<Size>,
-    /// Copy only so fast that the LV's users feel little: the 99th percentile of their latencies stays
-    /// within FACTOR of what it is without the copy. While the LV is not in use, the copy takes all that
-    /// the disks have. none: whatever it costs them. [default: 1.5 with lvshift-ublk unless there is a
-    /// --max-rate; lvshift-dm, where the kernel makes the copy, takes none alone]
+    /// Copy only so fast that the LV's users feel little [default: 1.5 with lvshift-ublk].
+    ///
+    /// The 99th percentile of their latencies stays within FACTOR of what it is without the copy. While the LV is
+    /// not in use, the copy takes all that the disks have. none: whatever it costs them. The default is 1.5 with
+    /// lvshift-ublk unless there is a --max-rate; lvshift-dm, with which the kernel copies, takes none alone.
     #[arg(long, value_name = "FACTOR|none", value_parser = factor_or_none, num_args = 0..=1,
         require_equals = true, default_missing_value = factor::DEFAULT, conflicts_with = "abort")]
     pub pace: Option<OrNone<Factor>>,
-    /// Copy at least so many bytes a second where a pace would make it slower [default: 1m]
-    /// (lvshift-ublk only).
+    /// Copy at least so fast, whatever the pace [default: 1m] (lvshift-ublk only).
+    ///
+    /// In bytes a second, where a pace would make it slower.
     #[arg(long, value_name = "BYTES", conflicts_with = "abort")]
     pub min_rate: Option<Size>,
-    /// What a write to a place that is not copied yet does (lvshift-ublk only; device-mapper is
-    /// source-first).
+    /// What a write to a place that is not copied yet does (lvshift-ublk only).
+    ///
+    /// The kernel's mirror, which lvshift-dm uses, is source-first. With lvshift-ublk source-first is the default
+    /// wherever there is a pace or a --max-rate, and copy-first without.
     #[arg(long, value_enum, value_name = "POLICY", conflicts_with = "abort")]
     pub write_policy: Option<WritePolicy>,
     /// A destination that has not answered for so many seconds has failed, and the move is taken back; none:
@@ -151,16 +163,18 @@ pub struct Pvmove {
     /// Undo what is interrupted or running: the data stays where it was.
     #[arg(long)]
     pub abort: bool,
-    /// Follow what is recorded, whoever moves it, until it has ended: a bar or lines, as of the move itself,
-    /// and what state it is in. Changes nothing; status 5 if the move was undone, or no process carries it on.
+    /// Follow what is recorded, whoever moves it, until it has ended; change nothing.
+    ///
+    /// A bar on a terminal and lines elsewhere, as of the move itself, and what state it is in. The exit status is
+    /// 5 if the move was undone, or no process carries it on.
     #[arg(long, conflicts_with_all = ["abort", "background", "name", "alloc", "atomic", "destinations",
         "max_rate", "pace", "min_rate", "write_policy", "read_check", "skip_read_check"])]
     pub watch: bool,
     /// One JSON object a line on stdout: started, progress, finished, error (see docs/json.md).
     #[arg(long)]
     pub json: bool,
-    /// As --json.
-    #[arg(long, value_enum, default_value_t, hide = true)]
+    /// json and `json_std`: as --json.
+    #[arg(long, value_enum, default_value_t, hide_short_help = true)]
     pub reportformat: ReportFormat,
     /// Only what is recorded in this VG: what its unit asks for.
     #[arg(long, hide = true, value_name = "VG", conflicts_with = "source")]

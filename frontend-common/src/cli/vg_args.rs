@@ -17,13 +17,13 @@ pub struct Vgcreate {
     /// Overwrite what a device that is no PV yet holds.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub force: u8,
-    /// Taken for LVM's sake.
+    /// How LVM would lay it out.
     #[command(flatten)]
     pub format: FormatArgs,
     /// Whether its LVs are activated when its PVs appear, as at boot [default: y].
     #[arg(long, value_name = "y|n")]
     pub setautoactivation: Option<YesNo>,
-    /// Taken for LVM's sake: every LV has its own policy.
+    /// A VG has no policy of allocation: each command says its own.
     #[arg(long, hide = true)]
     pub alloc: Option<String>,
     /// The system id of the host that it belongs to (default: this host's); "": any host's.
@@ -44,7 +44,7 @@ pub struct Vgextend {
     /// Overwrite what a device that is no PV yet holds.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub force: u8,
-    /// Taken for LVM's sake.
+    /// How LVM would lay it out.
     #[command(flatten)]
     pub format: FormatArgs,
     /// The VG.
@@ -65,7 +65,7 @@ pub struct Vgreduce {
     /// Every PV that is not there and holds no extents.
     #[arg(long, conflicts_with = "devices")]
     pub removemissing: bool,
-    /// Taken for LVM's sake: what is in use is never taken out.
+    /// What is in use is never taken out.
     #[arg(short, long, hide = true)]
     pub force: bool,
     /// The VG.
@@ -110,7 +110,7 @@ pub struct Vgchange {
     /// With --systemid: also when the VG belongs to another host, which must not use it any more.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub force: u8,
-    /// Taken for LVM's sake: an LV that lacks a PV is not activated.
+    /// An LV that lacks a PV is not activated, whatever is asked for.
     #[arg(short = 'P', long, hide = true)]
     pub partial: bool,
     /// The VGs; default: all.
@@ -122,12 +122,15 @@ pub struct Vgchange {
 #[derive(Args, Debug)]
 #[command(after_help = "Example: vgck vg0")]
 pub struct Vgck {
-    /// Write the newest metadata to every PV of the VG first: repairs damaged copies, and takes back a
-    /// PV that was away.
+    /// Write the newest metadata to every PV of the VG first.
+    ///
+    /// This repairs damaged copies, and takes back a PV that was away.
     #[arg(long)]
     pub updatemetadata: bool,
-    /// Where PVs hold different metadata of one age, since two hosts changed them apart from each other: show
-    /// each, ask which to keep, and write it to every PV. With =DEV: keep those on DEV.
+    /// Where PVs hold different metadata of one age: ask which to keep.
+    ///
+    /// That is what two hosts leave that changed them apart from each other. Each is shown, and the one that is
+    /// kept is written to every PV. With =DEV: those on DEV are kept, without a question.
     #[arg(long, value_name = "DEV", num_args = 0..=1, require_equals = true, default_missing_value = "",
         conflicts_with = "updatemetadata", requires = "vgs")]
     pub choose: Option<String>,
@@ -139,19 +142,19 @@ pub struct Vgck {
 /// How LVM lays out a PV, where ours lays it out in one way.
 #[derive(Args, Debug, Default)]
 pub struct FormatArgs {
-    /// Where data start must be a multiple of this: they start at 8 MiB. What that is no multiple of is refused.
+    /// Data start at 8 MiB; what that is no multiple of is refused.
     #[arg(long, hide = true, value_name = "SIZE")]
     pub dataalignment: Option<Size>,
-    /// Taken for LVM's sake.
+    /// The room for metadata is fixed.
     #[arg(long, hide = true)]
     pub metadatasize: Option<Size>,
-    /// Taken for LVM's sake: every PV has the metadata twice.
+    /// Every PV has the metadata twice.
     #[arg(long, hide = true)]
     pub metadatacopies: Option<String>,
-    /// Taken for LVM's sake.
+    /// As --metadatacopies.
     #[arg(long, hide = true)]
     pub pvmetadatacopies: Option<String>,
-    /// Taken for LVM's sake.
+    /// There is one format.
     #[arg(short = 'M', long, hide = true)]
     pub metadatatype: Option<String>,
 }
