@@ -4,6 +4,7 @@
 //! The tree that is installed is laid out once below `target/dist`, from `packaging/` and from what
 //! is generated; both packages are made of it.
 
+mod check;
 mod layout;
 mod manifest;
 mod manuals;
@@ -25,22 +26,34 @@ pub(crate) struct Options {
     /// Package what this profile builds
     #[arg(long, value_name = "PROFILE", default_value = "release")]
     profile: String,
-    /// Also look for errors in the .deb with lintian
+    /// Also look for errors in both packages, and install the .rpm below a scratch root
     #[arg(long)]
     check: bool,
+    /// Only write the manual pages and look for errors in them, to be read with man -l
+    #[arg(long)]
+    manuals: bool,
 }
 
 /// Makes both packages and says where they are.
 pub(crate) fn main(options: &Options) -> Result<ExitCode> {
+    let manuals = paths::target().join("dist/man");
+    if options.manuals {
+        setup::for_checking_packages()?;
+        check::manuals(&manuals)?;
+        println!("{}", manuals.display());
+        return Ok(ExitCode::SUCCESS);
+    }
     setup::for_building()?;
     let deb = deb(&options.profile)?;
     println!("{}", deb.display());
-    println!("{}", rpm(&options.profile)?.display());
+    let rpm = rpm(&options.profile)?;
+    println!("{}", rpm.display());
     if options.check {
         setup::for_checking_packages()?;
-        crate::run(Command::new("shellcheck").args(layout::scripts()?)).context("shellcheck")?;
-        // A warning is no error; what is a matter of taste is in the overrides, each with its reason.
-        crate::run(Command::new("lintian").args(["--fail-on", "error", "--info"]).arg(&deb))?;
+        check::scripts()?;
+        check::manuals(&manuals)?;
+        check::deb(&deb)?;
+        check::rpm(&rpm, &deb, &paths::target().join("dist/scratch"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -54,6 +54,8 @@ const FOR_CHECKING_PACKAGES: &[Package] = &[
         why: "to look for errors in what is installed of shell",
         there: || has("shellcheck"),
     },
+    Package { name: "groff", why: "to look for errors in manual pages", there: || has("groff") },
+    Package { name: "rpm", why: "to look at the .rpm and to install it", there: || has("rpm") },
 ];
 
 const FOR_FUZZING: &[Package] =
@@ -113,7 +115,7 @@ pub(crate) fn for_debian() -> Result<()> {
     install(FOR_DEBIAN)
 }
 
-/// What looks for errors in the .deb.
+/// What looks for errors in the packages.
 pub(crate) fn for_checking_packages() -> Result<()> {
     install(FOR_CHECKING_PACKAGES)
 }

@@ -33,12 +33,7 @@ pub(super) fn write(dir: &Path, root: &Path) -> Result<()> {
         let mode = std::fs::metadata(file)?.permissions().mode() & 0o777;
         let from = file.display();
         writeln!(deb, "  [{from:?}, {:?}, \"{mode:o}\"],", to.as_ref())?;
-        let of_debian = ["usr/share/lintian", "usr/share/initramfs-tools"];
-        if of_debian.iter().any(|dir| to.starts_with(dir)) || to.contains("changelog.Debian") {
-            continue;
-        }
-        // Debian's word for the place is not everybody's.
-        let to = to.replace("/zsh/vendor-completions/", "/zsh/site-functions/");
+        let Some(to) = place_in_rpm(&to) else { continue };
         let config = if to.starts_with("etc/") { ", config = \"noreplace\"" } else { "" };
         writeln!(
             rpm,
@@ -56,7 +51,18 @@ pub(super) fn write(dir: &Path, root: &Path) -> Result<()> {
     std::fs::write(place.join("Cargo.toml"), text).context("writing the manifest")
 }
 
-fn list(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+/// Where a file of the .deb is in the .rpm, if it is not Debian's alone.
+pub(super) fn place_in_rpm(place: &str) -> Option<String> {
+    let of_debian = ["usr/share/lintian", "usr/share/initramfs-tools"];
+    if of_debian.iter().any(|dir| place.starts_with(dir)) || place.contains("changelog.Debian") {
+        return None;
+    }
+    // Debian's word for the place is not everybody's.
+    Some(place.replace("/zsh/vendor-completions/", "/zsh/site-functions/"))
+}
+
+/// Every file below a directory.
+pub(super) fn list(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in std::fs::read_dir(dir).with_context(|| format!("listing {}", dir.display()))? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
