@@ -10,9 +10,19 @@ use anyhow::{Context as _, Result, ensure};
 use super::{layout, manifest, manuals};
 use crate::{elf, fetch, host, paths};
 
+/// What `packaging/rpm` has, and how rpm calls it.
+const SCRIPTLETS: [(&str, &str); 3] = [
+    ("post-install", "postinstall scriptlet"),
+    ("pre-uninstall", "preuninstall scriptlet"),
+    ("post-uninstall", "postuninstall scriptlet"),
+];
+
 /// The installed scripts: also those that nothing here can run.
 pub(super) fn scripts() -> Result<()> {
-    crate::run(Command::new("shellcheck").args(layout::scripts()?)).context("shellcheck")
+    crate::run(Command::new("shellcheck").args(layout::scripts()?)).context("shellcheck")?;
+    // rpm's have no first line that names their shell.
+    let of_rpm = SCRIPTLETS.map(|(name, _)| paths::root().join("packaging/rpm").join(name));
+    crate::run(Command::new("shellcheck").arg("--shell=sh").args(of_rpm)).context("shellcheck")
 }
 
 /// A .deb. A warning is no error; what is a matter of taste is in the overrides, each with its reason.
@@ -45,7 +55,8 @@ pub(super) fn rpm(package: &Path, deb: &Path, scratch: &Path) -> Result<()> {
     std::fs::create_dir_all(&of_rpm).context("a scratch root")?;
     crate::run(Command::new("dpkg-deb").arg("-x").arg(deb).arg(&of_deb)).context("dpkg-deb -x")?;
     // The scriptlets are for a machine with a shell; here is none, and none of the libraries.
-    let rpm = format!("rpm --root {} --nodeps --noscripts", of_rpm.display());
+    // Debian's rpm would keep its notes in root's home.
+    let rpm = format!("rpm --root {} --dbpath /var/lib/rpm --nodeps --noscripts", of_rpm.display());
     host::as_root(&format!("{rpm} -i {} 2>&1", package.display()))?;
     let (brought, expected) = (files(&of_rpm)?, files(&of_deb)?);
     let expected: BTreeMap<String, File> = expected
@@ -70,11 +81,7 @@ pub(super) fn rpm(package: &Path, deb: &Path, scratch: &Path) -> Result<()> {
 
 /// The scriptlets are those of `packaging/rpm`, each at its moment.
 fn scriptlets(told: &str) -> Result<()> {
-    for (name, title) in [
-        ("post-install", "postinstall scriptlet"),
-        ("pre-uninstall", "preuninstall scriptlet"),
-        ("post-uninstall", "postuninstall scriptlet"),
-    ] {
+    for (name, title) in SCRIPTLETS {
         let text = std::fs::read_to_string(paths::root().join("packaging/rpm").join(name))?;
         let at = told.find(title).with_context(|| format!("no {title} in the .rpm:\n{told}"))?;
         let said = told.get(at..).unwrap_or_default();
@@ -110,7 +117,7 @@ fn files(root: &Path) -> Result<BTreeMap<String, File>> {
     let mut files = BTreeMap::new();
     for path in all {
         let place = path.strip_prefix(root)?.to_string_lossy().into_owned();
-        if !place.contains("/rpm/") {
+        if !place.starts_with("var/lib/rpm/") {
             let mode = std::fs::metadata(&path)?.permissions().mode() & 0o777;
             files.insert(place, File(std::fs::read(&path)?, mode));
         }
