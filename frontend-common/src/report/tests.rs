@@ -102,6 +102,7 @@ pub(super) fn facts(vg: &Vg) -> Facts<'_> {
         }],
         only: None,
         foreign: Vec::new(),
+        lvm2_is_silent: false,
     }
 }
 

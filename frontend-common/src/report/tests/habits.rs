@@ -84,7 +84,7 @@ fn json_std_has_numbers_and_lists() {
 #[test]
 fn a_full_report_has_every_kind_of_row() {
     let vg = moving(Some(Change::Begin));
-    let text = render_full(facts(&vg), &args("--reportformat json"), &Log::default()).unwrap();
+    let text = render_full(facts(&vg), &[], &args("--reportformat json"), &Log::default()).unwrap();
     let document: serde_json::Value = serde_json::from_str(&text).unwrap();
     for kind in ["vg", "pv", "lv", "pvseg", "seg"] {
         assert!(
@@ -92,4 +92,30 @@ fn a_full_report_has_every_kind_of_row() {
             "{kind}"
         );
     }
+}
+
+#[test]
+fn fullreport_has_lvm2s_vgs_each_for_itself_behind_ours() {
+    let row = |cells: &[(&str, &str)]| {
+        let cells = cells.iter().map(|(field, words)| ((*field).to_owned(), (*words).to_owned()));
+        ForeignRow::new(cells.collect())
+    };
+    let vgs = vec![row(&[("vg_name", "lvg")]), row(&[("vg_name", "data")])];
+    let pvs = vec![
+        row(&[("vg_name", "lvg"), ("pv_name", "/dev/sdx")]),
+        row(&[("vg_name", ""), ("pv_name", "/dev/sdy")]),
+    ];
+    let foreign = [vgs, pvs, Vec::new(), Vec::new(), Vec::new()];
+    let vg = idle();
+    let text =
+        render_full(facts(&vg), &foreign, &args("--reportformat json"), &Log::default()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let reports = json["report"].as_array().unwrap();
+    let names: Vec<_> = reports.iter().map(|one| one["vg"][0]["vg_name"].as_str()).collect();
+    let ours = vg.name().as_str();
+    // Our PVs without a VG stand behind our VGs, LVM2's at the end.
+    let behind: Vec<_> = names.iter().copied().skip_while(|name| *name != Some("data")).collect();
+    assert_eq!(names.first(), Some(&Some(ours)));
+    assert_eq!(behind, [Some("data"), Some("lvg"), None]);
+    assert_eq!(reports.last().unwrap()["pv"][0]["pv_name"], "/dev/sdy");
 }
