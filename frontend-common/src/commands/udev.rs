@@ -34,6 +34,9 @@ pub(super) fn run(context: &mut Context<'_>, args: &Udev) -> Result<()> {
                 let (listed, foreign) = vg::listed_by(pv)?;
                 let complete = online::are_all(&listed)? && !foreign;
                 lines.push(("LVSHIFT_VG", name.clone()));
+                // What lsblk and udisks show beside the type.
+                lines.push(("ID_FS_LABEL", name.clone()));
+                lines.push(("ID_FS_LABEL_ENC", name.clone()));
                 lines.push(("LVSHIFT_VG_COMPLETE", u8::from(complete).to_string()));
                 lines.push(("LVSHIFT_VG_UNIT", systemd::escape(&name)));
             }

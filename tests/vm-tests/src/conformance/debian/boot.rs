@@ -31,7 +31,8 @@ fn fstab(guest: &mut Guest) -> Result<()> {
     if guest.boot() == 1 {
         install(guest)?;
         let (pv1, pv2) = disks(guest)?;
-        volume(guest, &pv2, "64m")?;
+        // A busy machine takes half a minute to be off, and the kernel copies until then.
+        volume(guest, &pv2, "160m")?;
         guest.lvshift(&["lvcreate", "-n", "data-1", "-L", "64m", "vg0"])?.ok()?;
         guest.sh(
             "mkfs.ext4 -q -U 11111111-2222-3333-4444-555555555555 /dev/vg0/data-1 && mkdir /data",
