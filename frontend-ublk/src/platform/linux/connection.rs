@@ -27,6 +27,9 @@ const STEP: Duration = Duration::from_millis(20);
 
 /// The exit status of a daemon that finds another one at work for its VG.
 pub(super) const ANOTHER_SERVES: u8 = 75;
+/// The exit status of a daemon that cannot begin and of which no device is left: to start it again helps no user
+/// of a device.
+pub(super) const NOTHING_WAITS: u8 = 76;
 /// By this systemd is told that the daemon is ready; whoever has it was started by systemd.
 pub(super) const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
@@ -39,6 +42,10 @@ struct Socket {
 /// Connects to the VG's daemon. `None`: there is none, and none is wanted.
 pub(crate) fn connect(vg: Uuid, start: Start) -> Result<Option<Channel>> {
     let path = files::socket(vg)?;
+    // Where systemd listens, a connection alone would start a daemon.
+    if start == Start::ToTakeOver && !is_or_was_served(vg)? {
+        return Ok(None);
+    }
     if let Ok(socket) = Socket::connect(&path) {
         return Ok(Some(Channel::new(vg, socket)));
     }
@@ -72,9 +79,15 @@ pub(crate) fn connect(vg: Uuid, start: Start) -> Result<Option<Channel>> {
     }
 }
 
+/// Whether the VG has a daemon, or devices that a dead one has left.
+fn is_or_was_served(vg: Uuid) -> Result<bool> {
+    Ok(!files::notes(vg)?.is_empty() || files::become_daemon(vg)?.is_none())
+}
+
 /// The process that is the VG's daemon, whatever its version.
 pub(crate) fn daemon_of(vg: Uuid) -> Result<Option<u32>> {
     let Ok(stream) = UnixStream::connect(files::socket(vg)?) else { return Ok(None) };
+    let _ = stream.set_read_timeout(Some(START_LIMIT));
     let mut socket = Socket { stream: BufReader::new(stream) };
     match socket.ask(&Request::Hello { version: VERSION }) {
         Ok(Answer::Hello { pid, .. }) => Ok(Some(pid)),
@@ -96,9 +109,12 @@ pub(crate) fn shut_down(vg: Uuid) -> Result<()> {
 pub(crate) fn wait_for_end(vg: Uuid, pid: u32) -> Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < START_LIMIT {
-        let replaced = !matches!(daemon_of(vg), Ok(Some(now)) if now == pid);
-        if replaced && !matches!(files::become_daemon(vg), Ok(None)) {
-            return Ok(());
+        // Where systemd listens, whoever asks for it has the next one started.
+        match daemon_of(vg) {
+            Ok(Some(now)) if now == pid => {}
+            Ok(Some(_)) => return Ok(()),
+            _ if !matches!(files::become_daemon(vg), Ok(None)) => return Ok(()),
+            _ => {}
         }
         std::thread::sleep(STEP);
     }
@@ -109,9 +125,14 @@ impl Socket {
     /// One whose other end speaks our language.
     fn connect(path: &Path) -> io::Result<Socket> {
         let stream = UnixStream::connect(path)?;
+        // Where systemd listens, the daemon may still have to begin.
+        stream.set_read_timeout(Some(START_LIMIT))?;
         let mut socket = Socket { stream: BufReader::new(stream) };
         match socket.ask(&Request::Hello { version: VERSION })? {
-            Answer::Hello { version: VERSION, .. } => Ok(socket),
+            Answer::Hello { version: VERSION, .. } => {
+                socket.stream.get_ref().set_read_timeout(None)?;
+                Ok(socket)
+            }
             _ => Err(io::Error::other("the daemon is another version")),
         }
     }

@@ -16,7 +16,7 @@ use lvshift_core::units::Uuid;
 use lvshift_frontend_common::output;
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
-use super::connection::ANOTHER_SERVES;
+use super::connection::{ANOTHER_SERVES, NOTHING_WAITS};
 use super::{files, process};
 
 /// A process that lived shorter than this is followed by the next one after a pause.
@@ -75,7 +75,8 @@ pub(super) fn guard(vg: Uuid) -> ExitCode {
 fn is_done(vg: Uuid, status: Option<WaitStatus>) -> Option<u8> {
     let code = status?.exit_status().and_then(|code| u8::try_from(code).ok())?;
     let nothing_waits = || files::notes(vg).is_ok_and(|notes| notes.is_empty());
-    (code == 0 || code == ANOTHER_SERVES || nothing_waits()).then_some(code)
+    let is_over = [0, ANOTHER_SERVES, NOTHING_WAITS].contains(&code);
+    (is_over || nothing_waits()).then_some(code)
 }
 
 /// Brings the next daemon to life; goes on until there is one.

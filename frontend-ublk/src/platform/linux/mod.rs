@@ -5,6 +5,7 @@ mod backing;
 mod bench;
 mod connection;
 mod control;
+mod door;
 pub(crate) mod files;
 mod guardian;
 pub(crate) mod in_use;

@@ -1,21 +1,27 @@
 //! The daemon's process: what it owes to the system, and its roles, guardian, standby and daemon.
 
+use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::net::UnixListener;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::cli::Common;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::{output, warnings};
 
-use super::connection::ANOTHER_SERVES;
+use super::connection::{ANOTHER_SERVES, NOTHING_WAITS};
 use super::{files, guardian, protect, server, sys};
 use crate::daemon::Daemon;
 use crate::platform::Role;
 
 /// What a guardian writes to make a standby the daemon.
 pub(super) const WAKE: [u8; 1] = *b"!";
+/// So long another process may have the lock of the VG's daemon without being it.
+const LOCK_LIMIT: Duration = Duration::from_millis(200);
+const LOCK_STEP: Duration = Duration::from_millis(10);
 
 /// Serves the VG until there is nothing to serve any more. As a guardian, sees to it that a daemon does;
 /// as a standby, waits until its guardian needs it.
@@ -29,20 +35,51 @@ pub(crate) fn daemon(vg: Uuid, role: Role) -> ExitCode {
         Role::Daemon => outlive_the_caller(),
     }
     call_itself("lvshift-ublk");
-    match run(vg) {
+    let handed = sys::handed_over();
+    let ended = match handed.as_ref().map(UnixListener::try_clone) {
+        Some(Ok(socket)) => run(vg, Some(socket)),
+        _ => run(vg, None),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::err(&format!("lvshift-ublk: {error}\n"));
             let another = error.kind == Kind::Locked;
-            ExitCode::from(if another { ANOTHER_SERVES } else { error.exit_status() })
+            if !another && let Some(socket) = handed {
+                turn_away(&socket);
+            }
+            ExitCode::from(match error.exit_status() {
+                _ if another => ANOTHER_SERVES,
+                _ if files::notes(vg).is_ok_and(|notes| notes.is_empty()) => NOTHING_WAITS,
+                status => status,
+            })
         }
     }
 }
 
-fn run(vg: Uuid) -> Result<()> {
-    let Some(_lock) = files::become_daemon(vg)? else {
-        return Err(Error::new(Kind::Locked, format!("VG {vg} has a daemon already")));
-    };
+/// Whoever has woken a daemon that cannot begin hears that it is gone, and systemd does not wake it again for
+/// them.
+fn turn_away(socket: &UnixListener) {
+    let _ = socket.set_nonblocking(true);
+    while socket.accept().is_ok() {}
+}
+
+/// The lock of the VG's daemon. Who only looks whether there is one has it for a moment.
+fn lock(vg: Uuid) -> Result<File> {
+    let begun = Instant::now();
+    loop {
+        if let Some(lock) = files::become_daemon(vg)? {
+            return Ok(lock);
+        }
+        if begun.elapsed() > LOCK_LIMIT {
+            return Err(Error::new(Kind::Locked, format!("VG {vg} has a daemon already")));
+        }
+        std::thread::sleep(LOCK_STEP);
+    }
+}
+
+fn run(vg: Uuid, socket: Option<UnixListener>) -> Result<()> {
+    let _lock = lock(vg)?;
     let daemon = Daemon::new(vg)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -50,7 +87,7 @@ fn run(vg: Uuid) -> Result<()> {
         .thread_stack_size(1 << 20)
         .build()
         .map_err(|error| Error::new(Kind::Kernel, "no runtime").because(error))?;
-    let ended = runtime.block_on(server::serve(vg, daemon));
+    let ended = runtime.block_on(server::serve(vg, daemon, socket));
     // A request that is still being worked on, or a recovery, ends with the process.
     runtime.shutdown_background();
     ended

@@ -8,6 +8,7 @@ use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::output;
 use sd_notify::NotifyState;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -16,8 +17,9 @@ use tokio::time::{Interval, timeout};
 
 use super::connection::NOTIFY_SOCKET;
 use super::control::disk_path;
+use super::door::{Door, Handed};
+use super::in_use;
 use super::settle::settle;
-use super::{files, in_use};
 use crate::channel::Answers;
 use crate::daemon::{Daemon, take_over};
 use crate::protocol::{Answer, MAX_LINE, Request, WireError};
@@ -31,27 +33,26 @@ const IDLE_LIMIT: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Answers until nothing is served any more, or it is told to end.
-pub(super) async fn serve(vg: Uuid, daemon: Daemon) -> Result<()> {
+pub(super) async fn serve(vg: Uuid, daemon: Daemon, handed: Option<Handed>) -> Result<()> {
     let failed = |error: std::io::Error| {
         Error::new(Kind::Kernel, "the daemon cannot listen for commands").because(error)
     };
-    let path = files::socket(vg)?;
-    let scratch = path.with_extension("socket-new");
-    let _ = std::fs::remove_file(&scratch);
-    let listener = UnixListener::bind(&scratch).map_err(failed)?;
+    let (listener, door) = Door::open(vg, handed, failed)?;
     let (end, mut ended) = watch::channel(false);
     let end = Arc::new(end);
     let orphans = daemon.orphans();
-    // The one that takes over comes first; everybody else finds the socket when it is done.
+    // The one that takes over comes first; everybody else is let in when it is done.
     let mut recovery = None;
+    let (opened, mut open) = watch::channel(orphans.is_empty());
     if orphans.is_empty() {
-        std::fs::rename(&scratch, &path).map_err(failed)?;
+        door.show().map_err(failed)?;
     } else {
-        let (scratch, path) = (scratch.clone(), path.clone());
+        let door = door.clone();
         let own = Arc::new(daemon.clone());
         recovery = Some(tokio::task::spawn_blocking(move || {
             take_over(vg, Arc::clone(&own) as Arc<dyn Answers>, &orphans);
-            let renamed = std::fs::rename(&scratch, &path);
+            let renamed = door.show();
+            let _ = opened.send(true);
             let (daemon, mut left) = (Arc::clone(&own) as Arc<dyn Answers>, orphans);
             // LVM2 may be at work for long, and everybody else finds us by now.
             std::thread::spawn(move || {
@@ -79,7 +80,7 @@ pub(super) async fn serve(vg: Uuid, daemon: Daemon) -> Result<()> {
     let mut stopping = None;
     loop {
         tokio::select! {
-            accepted = listener.accept() => {
+            accepted = accept(&listener, &mut open) => {
                 if let Ok((stream, _)) = accepted && is_allowed(&stream) {
                     tokio::spawn(talk(stream, daemon.clone(), Arc::clone(&end)));
                 }
@@ -95,12 +96,24 @@ pub(super) async fn serve(vg: Uuid, daemon: Daemon) -> Result<()> {
             () = tokio::time::sleep(IDLE_LIMIT) => {
                 let recovering = recovery.as_ref().is_some_and(|task| !task.is_finished());
                 if !recovering && daemon.is_alone() && daemon.is_idle() {
-                    let _ = std::fs::remove_file(&path);
+                    door.remove();
                     return Ok(());
                 }
             }
         }
     }
+}
+
+/// The next connection, when the door is open.
+async fn accept(
+    listener: &UnixListener,
+    open: &mut watch::Receiver<bool>,
+) -> std::io::Result<(UnixStream, SocketAddr)> {
+    if open.wait_for(|open| *open).await.is_err() {
+        // Who was to open it is gone, and the process with it.
+        return std::future::pending().await;
+    }
+    listener.accept().await
 }
 
 /// SIGTERM ends a daemon that serves nothing, or that systemd has started and will start again: that is

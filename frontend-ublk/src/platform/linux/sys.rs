@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use super::connection::NOTIFY_SOCKET;
@@ -57,6 +58,20 @@ pub(crate) fn leave_cgroup() {
     for hierarchy in std::fs::read_dir(root).into_iter().flatten().flatten() {
         join(&hierarchy.path());
     }
+}
+
+/// The socket that systemd listens on for this process, if it has handed one over. Once a process: it is its
+/// only owner.
+pub(crate) fn handed_over() -> Option<UnixListener> {
+    let fd = sd_notify::listen_fds().ok()?.next()?;
+    // SAFETY: it is open, since systemd has passed it to this very process, and no other part of it takes it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    // Programs that this one starts have no use for it.
+    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC).ok()?;
+    let listener = UnixListener::from(fd);
+    // What is something else is nothing to accept from.
+    listener.local_addr().ok()?.as_pathname()?;
+    Some(listener)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod boot;
 mod caller;
+mod daemon;
 mod lvm2;
 mod package;
 mod root;
@@ -14,8 +15,14 @@ use crate::guest::Guest;
 use crate::scenario::{Disk, DiskLimit, Frontend, Scenario};
 
 /// One list a file.
-pub(super) const LISTS: &[&[Scenario]] =
-    &[package::SCENARIOS, boot::SCENARIOS, caller::SCENARIOS, lvm2::SCENARIOS, root::SCENARIOS];
+pub(super) const LISTS: &[&[Scenario]] = &[
+    package::SCENARIOS,
+    boot::SCENARIOS,
+    caller::SCENARIOS,
+    daemon::SCENARIOS,
+    lvm2::SCENARIOS,
+    root::SCENARIOS,
+];
 
 /// What the scenarios here have in common.
 const IN_DEBIAN: Scenario = Scenario {
