@@ -12,6 +12,7 @@ use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
 
 pub use lvshift_driver::{CopyStatus, Wake};
 
+use crate::counted::Counted;
 use crate::error::{Error, Kind, Result};
 use crate::lvm2::mapper::Mapper;
 use crate::pv::{Member, Members};
@@ -147,6 +148,17 @@ pub trait FrontEnd {
 
     /// Says before the first change whether the kernel can do it.
     fn check_kernel(&mut self, for_a_move: bool) -> Result<()>;
+
+    /// What it has counted itself of the requests to a VG's LVs; `None` where the kernel serves them.
+    fn counted(&mut self, vg: Uuid) -> Option<Counted> {
+        let _ = vg;
+        None
+    }
+
+    /// The other front end of this host, to look at what it serves: for a report about the whole host.
+    fn beside(&mut self) -> Option<&mut dyn FrontEnd> {
+        None
+    }
 
     /// The names of the VG and the LV that this device is, if it is one of this front end.
     fn lv_at(&mut self, device: DeviceNumber) -> Result<Option<(String, String)>> {

@@ -6,6 +6,7 @@
 pub mod activation;
 pub mod cli;
 pub mod commands;
+pub mod counted;
 pub mod device;
 pub mod drive;
 pub mod error;

@@ -20,12 +20,21 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use lvshift_frontend_common::error::Result;
+use lvshift_frontend_common::front_end::FrontEnd;
 use lvshift_frontend_common::lvm2::mapper::Mapper;
 use lvshift_frontend_common::program;
 
 /// Does what these words say.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     program::run(&mut front::Dm::default(), args)
+}
+
+/// The front end, for whoever only looks at what it serves.
+#[must_use]
+pub fn looker() -> Box<dyn FrontEnd + Send> {
+    let mut dm = front::Dm::default();
+    dm.look_only();
+    Box::new(dm)
 }
 
 /// Device-mapper, for the devices of a VG of LVM2's.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use lvshift_core::device::Device;
 use lvshift_core::units::DeviceNumber;
 
+use crate::errors::DeviceErrors;
 use crate::platform::{Handle, Slot};
 
 /// How long a dead process's last writes may take before a recovery gives up for now.
@@ -36,4 +37,6 @@ pub(crate) struct BackingDevice {
     pub(crate) slot: Slot,
     /// What the data plane knows of it, for all LVs that have something there.
     pub(crate) below: Device,
+    /// How much of its I/O has failed.
+    pub(crate) errors: DeviceErrors,
 }

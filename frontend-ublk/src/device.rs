@@ -21,7 +21,7 @@ use crate::mirror::{Differs, Unreadable, Verified, Worker, WorkerSetting};
 use crate::platform::{
     self, Control, Instant, Thread, Wakeup, disk_path, make_ready, open_char, sleep,
 };
-use crate::protocol::{Dev, Tuning, WireCopy, WireTable};
+use crate::protocol::{Dev, Tuning, WireCopy, WireCounted, WireTable};
 use crate::queue::{Queue, QueueSetting};
 use crate::queues::Queues;
 use crate::quiesce::Quiesce;
@@ -276,6 +276,11 @@ impl Device {
         for part in &table.parts {
             table.pass_on(part.tracker().decided(authority), self.quiesce.queues());
         }
+    }
+
+    /// What was counted of its requests.
+    pub(crate) fn counted(&self, lv: [u8; 16]) -> WireCounted {
+        self.quiesce.queues().counted(lv)
     }
 
     /// How far the copy is.

@@ -15,6 +15,7 @@ mod client;
 mod commands;
 mod daemon;
 mod device;
+mod errors;
 mod events;
 mod failpoint;
 mod latency;

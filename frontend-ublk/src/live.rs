@@ -16,6 +16,7 @@ use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors};
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
 use crate::backing::BackingDevice;
+use crate::errors::{Op, Side};
 use crate::failpoint::{self, Point};
 use crate::limits::FIRST_BACKING;
 use crate::mirror::{Differs, Storage, Unreadable, new_part};
@@ -119,6 +120,21 @@ impl LiveTable {
     pub(crate) fn backing(&self, device: DeviceIndex) -> Option<&Arc<BackingDevice>> {
         let slot = slot(device);
         self.devices.iter().find(|held| held.slot == slot)
+    }
+
+    /// An I/O on one of the devices below has failed.
+    pub(crate) fn count_error(&self, device: DeviceIndex, op: Op) {
+        let places = || self.parts.iter().map(|part| part.place());
+        let side = if places().any(|place| place.destination.device == device) {
+            Side::Destination
+        } else if places().any(|place| place.source.device == device) {
+            Side::Source
+        } else {
+            Side::None
+        };
+        if let Some(backing) = self.backing(device) {
+            backing.errors.count(side, op);
+        }
     }
 
     /// Passes on what other threads have to do now.

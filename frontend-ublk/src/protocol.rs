@@ -214,6 +214,8 @@ pub(crate) enum Request {
     /// Compare both sides of what is mirrored of an LV; the answer is a number, and [`WireCopy::answered`] is
     /// that when it is done.
     Verify { lv: [u8; 16] },
+    /// What was counted of the requests to its LVs, and of the PVs' errors.
+    Count,
     /// How copies are to be made from now on.
     Tune { lvs: Vec<[u8; 16]>, tuning: Tuning },
     /// End if nothing is served, or (`leave`) even so: the devices wait for the next daemon.
@@ -312,6 +314,33 @@ pub(crate) struct WireCopy {
     pub(crate) compared: u64,
 }
 
+/// How long requests took, since the daemon serves them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WireLatency {
+    /// How many took less than each of [`crate::latency::BOUNDS`].
+    pub(crate) below: Vec<u64>,
+    pub(crate) count: u64,
+    /// All of them together.
+    pub(crate) nanoseconds: u64,
+}
+
+/// What was counted of one LV's requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WireCounted {
+    pub(crate) lv: [u8; 16],
+    pub(crate) reads: WireLatency,
+    pub(crate) writes: WireLatency,
+    /// Requests that have failed, in the order of [`crate::errors::Op::ALL`].
+    pub(crate) errors: Vec<u64>,
+}
+
+/// I/Os on a PV that have failed, for each [`crate::errors::Side`] in the same order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WirePvErrors {
+    pub(crate) path: String,
+    pub(crate) sides: Vec<Vec<u64>>,
+}
+
 /// Sectors of an LV whose copy could not be read from the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WireUnreadable {
@@ -367,6 +396,10 @@ pub(crate) enum Answer {
     /// Whether all was equal and healthy, and is sealed.
     Sealed(bool),
     Events(u64),
+    Counted {
+        lvs: Vec<WireCounted>,
+        pvs: Vec<WirePvErrors>,
+    },
     Failed(WireError),
 }
 

@@ -33,16 +33,34 @@ pub(super) fn run(context: &mut Context<'_>, noun: Noun, args: &ReportArgs) -> R
 
 /// `metrics`.
 pub(super) fn metrics(context: &mut Context<'_>) -> Result<()> {
-    with_facts(context, Noun::Vg, &[], |context, facts| {
-        let (mut moves, mut lvs) = (Vec::new(), Vec::new());
+    with_facts(context, Noun::Vg, &[], |context, mut facts| {
+        let (mut moves, mut lvs, mut counted) = (Vec::new(), Vec::new(), Vec::new());
+        for vg in &mut facts.vgs {
+            active_beside(context.front_end, vg);
+            let name = vg.vg.name().as_str().to_owned();
+            counted.extend(context.front_end.counted(vg.vg.uuid()).map(|told| (name, told)));
+        }
         for vg in sights::with_moves(context, None)? {
             let (some, others) = vg.samples(context.front_end);
             moves.extend(some);
             lvs.extend(others);
+            if let sights::Seen::Lvm2(vg) = &vg {
+                let told = context.front_end.counted(vg.uuid());
+                counted.extend(told.map(|told| (vg.name().to_owned(), told)));
+            }
         }
-        print(&report::metrics(&facts, &moves, &lvs));
+        print(&report::metrics(&facts, &moves, &lvs, &counted));
         Ok(())
     })
+}
+
+/// Adds the devices that the other front end has made.
+fn active_beside(front_end: &mut dyn FrontEnd, facts: &mut VgFacts<'_>) {
+    let Some(beside) = front_end.beside() else { return };
+    for (at, active) in facts.active.iter_mut().enumerate().filter(|(_, active)| active.is_none()) {
+        let lv = u16::try_from(at).map(LvIndex);
+        *active = lv.ok().and_then(|lv| beside.active(facts.vg, lv).ok()?);
+    }
 }
 
 /// `fullreport`.

@@ -6,16 +6,32 @@ use std::fmt::Write as _;
 use lvshift_core::metadata::MoveState;
 use lvshift_core::units::{Extents, Uuid};
 
+mod counted;
+
 use super::{Facts, VgFacts};
+use crate::counted::Counted;
 use crate::device::sysfs::{self, Stat};
 use crate::front_end::CopyStatus;
 
-/// One metric: its name, what it tells, and its samples (labels, value).
+/// One metric: its name, what it tells, and its samples.
 struct Metric {
     name: &'static str,
     help: &'static str,
     kind: &'static str,
-    samples: Vec<(String, String)>,
+    samples: Vec<Sample>,
+}
+
+struct Sample {
+    /// What follows the name, in a histogram.
+    suffix: &'static str,
+    labels: String,
+    value: String,
+}
+
+impl Sample {
+    fn new(labels: String, value: impl ToString) -> Sample {
+        Sample { suffix: "", labels, value: value.to_string() }
+    }
 }
 
 /// What there is to tell of one recorded move, in a VG of either kind.
@@ -60,14 +76,20 @@ const STATES: &[(MoveState, &str)] = &[
 
 /// The whole text.
 #[must_use]
-pub fn metrics(facts: &Facts<'_>, moves: &[MoveSample], lvs: &[LvSample]) -> String {
+pub fn metrics(
+    facts: &Facts<'_>,
+    moves: &[MoveSample],
+    lvs: &[LvSample],
+    counted: &[(String, Counted)],
+) -> String {
     let mut text = String::new();
-    let all = of_vgs(facts, moves).into_iter().chain(of_moves(moves)).chain(of_lvs(facts, lvs));
-    for metric in all {
+    let of_kernel =
+        of_vgs(facts, moves).into_iter().chain(of_moves(moves)).chain(of_lvs(facts, lvs));
+    for metric in of_kernel.chain(counted::metrics(facts, counted)) {
         let Metric { name, help, kind, samples } = metric;
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        for (labels, value) in samples {
-            let _ = writeln!(text, "{name}{{{labels}}} {value}");
+        for Sample { suffix, labels, value } in samples {
+            let _ = writeln!(text, "{name}{suffix}{{{labels}}} {value}");
         }
     }
     text
@@ -78,7 +100,7 @@ fn gauge(
     help: &'static str,
     samples: impl IntoIterator<Item = (String, u64)>,
 ) -> Metric {
-    let samples = samples.into_iter().map(|(labels, value)| (labels, value.to_string())).collect();
+    let samples = samples.into_iter().map(|(labels, value)| Sample::new(labels, value)).collect();
     Metric { name, help, kind: "gauge", samples }
 }
 
@@ -181,7 +203,7 @@ fn of_lvs(facts: &Facts<'_>, others: &[LvSample]) -> Vec<Metric> {
     }
     let counter = |name, help, value: &dyn Fn(&Stat) -> String| {
         let labels = |one: &LvSample| format!("{},{}", label("vg", &one.vg), label("lv", &one.lv));
-        let samples = all.iter().map(|one| (labels(one), value(&one.stat))).collect();
+        let samples = all.iter().map(|one| Sample::new(labels(one), value(&one.stat))).collect();
         Metric { name, help, kind: "counter", samples }
     };
     let seconds = |ms: u64| format!("{}.{:03}", ms / 1000, ms % 1000);

@@ -8,6 +8,7 @@ use lvshift_core::metadata::{Area, Change, MoveRequest, MoveState, Name, Place, 
 use lvshift_core::units::{DeviceNumber, ExtentSize, Extents, Pe, PvIndex, Sectors, Uuid};
 
 use super::*;
+use crate::counted::{Counted, Latency, LvCounted, PvErrors};
 use crate::device::sysfs;
 use crate::front_end::{ActiveLv, CopyStatus};
 use crate::vg::Vg;
@@ -301,7 +302,18 @@ fn metrics_of_a_move_and_a_missing_pv() {
     };
     let stat = sysfs::Stat { reads: 5, read_ms: 1250, writes: 7, write_ms: 3 };
     let lv = LvSample { vg: "lvg".into(), lv: "home".into(), stat };
-    let text = metrics(&facts(&vg), &[one], &[lv]);
+    let reads =
+        Latency { below: vec![(16_384, 2), (1 << 35, 3)], count: 4, nanoseconds: 40_000_050_000 };
+    let counted = LvCounted {
+        lv: vg.lvs()[0].uuid,
+        reads,
+        errors: vec![("read", 2)],
+        ..LvCounted::default()
+    };
+    let pv = PvErrors { path: "/dev/vdc".into(), side: "source", op: "read", count: 7 };
+    let counted = vec![("vg0".to_owned(), Counted { lvs: vec![counted], pvs: vec![pv] })];
+    let text = metrics(&facts(&vg), &[one], &[lv], &counted);
+    well_formed(&text);
     for line in [
         "lvshift_vg_missing_pvs{vg=\"vg0\"} 1",
         "lvshift_vg_size_bytes{vg=\"vg0\"} 4278190080",
@@ -311,7 +323,16 @@ fn metrics_of_a_move_and_a_missing_pv() {
         "lvshift_lv_reads_total{vg=\"lvg\",lv=\"home\"} 5",
         "lvshift_lv_read_seconds_total{vg=\"lvg\",lv=\"home\"} 1.250",
         "lvshift_lv_write_seconds_total{vg=\"lvg\",lv=\"home\"} 0.003",
+        "# TYPE lvshift_lv_request_seconds histogram",
+        "lvshift_lv_request_seconds_bucket{vg=\"vg0\",lv=\"LV\",op=\"read\",le=\"0.000016384\"} 2",
+        "lvshift_lv_request_seconds_bucket{vg=\"vg0\",lv=\"LV\",op=\"read\",le=\"34.359738368\"} 3",
+        "lvshift_lv_request_seconds_bucket{vg=\"vg0\",lv=\"LV\",op=\"read\",le=\"+Inf\"} 4",
+        "lvshift_lv_request_seconds_sum{vg=\"vg0\",lv=\"LV\",op=\"read\"} 40.00005",
+        "lvshift_lv_request_seconds_count{vg=\"vg0\",lv=\"LV\",op=\"write\"} 0",
+        "lvshift_lv_request_errors_total{vg=\"vg0\",lv=\"LV\",op=\"read\"} 2",
+        "lvshift_pv_io_errors_total{vg=\"vg0\",pv=\"/dev/vdc\",leg=\"source\",op=\"read\"} 7",
     ] {
+        let line = line.replace("LV", vg.lvs()[0].name.as_str());
         assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
     }
     let of_move = |start: &str, end: &str| {
@@ -327,4 +348,28 @@ fn metrics_of_a_move_and_a_missing_pv() {
     of_move("lvshift_move_copied_bytes{", "} 20971520");
     of_move("lvshift_move_state{", "state=\"copying\"} 1");
     of_move("lvshift_move_state{", "state=\"queued\"} 0");
+}
+
+/// What `promtool check metrics` asks of names and texts.
+fn well_formed(text: &str) {
+    let (mut name, mut kind) = ("", "");
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (of, help) = rest.split_once(' ').expect("a name and a sentence");
+            assert!(help.ends_with('.') && of.starts_with("lvshift_"), "{line}");
+            name = of;
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (of, is) = rest.split_once(' ').expect("a name and a kind");
+            assert_eq!(of, name, "a metric's lines stand together");
+            assert_eq!(of.ends_with("_total"), is == "counter", "{line}");
+            kind = is;
+        } else {
+            let (of, _) = line.split_once('{').expect("labels");
+            let suffix = of.strip_prefix(name).expect("under its own name");
+            let known = ["_bucket", "_sum", "_count"].contains(&suffix);
+            assert_eq!(known, kind == "histogram", "{line}");
+            let value = line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+            assert!(value.is_some(), "{line}");
+        }
+    }
 }

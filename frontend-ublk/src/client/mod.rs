@@ -1,5 +1,6 @@
 //! [`FrontEnd`] by asking the VG's daemon.
 
+mod counted;
 mod given_up;
 mod lvm2;
 mod tables;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::table;
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
+use lvshift_frontend_common::counted::Counted;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::{
     ActiveLv, BadPlace, CopyStatus, Felt, FrontEnd, Pace, PvSectors, View, Wake,
@@ -61,6 +63,8 @@ pub(crate) struct Ublk {
     paced: Option<Uuid>,
     /// Device-mapper, for VGs of LVM2's own.
     mapper: Option<Box<dyn mapper::Mapper + Send>>,
+    /// The other front end, to look at what it serves.
+    beside: Option<Box<dyn FrontEnd + Send>>,
     /// The copy's status was last read from a daemon, and so the wait is for that.
     watched: bool,
     /// A commit may be under way while LVs are taken over: who is in charge is decided by it.
@@ -248,6 +252,17 @@ impl Ublk {
 impl FrontEnd for Ublk {
     fn name(&self) -> &'static str {
         "lvshift-ublk"
+    }
+
+    fn counted(&mut self, vg: Uuid) -> Option<Counted> {
+        counted::ask(self, vg)
+    }
+
+    fn beside(&mut self) -> Option<&mut dyn FrontEnd> {
+        if self.beside.is_none() {
+            self.beside = platform::beside();
+        }
+        Some(self.beside.as_deref_mut()?)
     }
 
     fn lv_at(&mut self, device: DeviceNumber) -> Result<Option<(String, String)>> {

@@ -17,8 +17,8 @@ use crate::failpoint::{self, Point};
 use crate::live::LiveTable;
 use crate::platform::{Control, Instant, Note, files, sleep};
 use crate::protocol::{
-    Answer, Kept, Request, Tuning, VERSION, WireCopy, WireDevice, WireDiffers, WirePv, WireTable,
-    WireTables, WireUnreadable,
+    Answer, Kept, Request, Tuning, VERSION, WireCopy, WireDevice, WireDiffers, WirePv,
+    WirePvErrors, WireTable, WireTables, WireUnreadable,
 };
 use crate::uapi::STATE_DEAD;
 
@@ -149,6 +149,7 @@ impl State {
                     Error::new(Kind::State, "the LV is not mirrored: there is nothing to compare")
                 });
             }
+            Request::Count => return Ok(self.counted()),
             Request::Tune { lvs, tuning } => {
                 lvs.into_iter().try_for_each(|lv| self.tune(lv, tuning))?;
             }
@@ -420,6 +421,15 @@ impl State {
             inactive: entry.inactive.clone(),
             shadow: entry.shadow.clone(),
         }
+    }
+
+    fn counted(&self) -> Answer {
+        let of = |(lv, entry): (&Id, &Entry)| Some(entry.device.as_ref()?.counted(*lv));
+        let pvs = self.held.devices.iter().map(|device| WirePvErrors {
+            path: device.path.display().to_string(),
+            sides: device.errors.counts(),
+        });
+        Answer::Counted { lvs: self.entries.iter().filter_map(of).collect(), pvs: pvs.collect() }
     }
 
     fn copy_status(&self, lvs: &[Id]) -> Answer {

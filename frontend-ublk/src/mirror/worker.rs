@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use lvshift_core::chunk::Fault;
 use lvshift_core::copier::{Latencies, Nanos};
+use lvshift_core::device::DeviceIndex;
 use lvshift_core::mirror::{
     Buffer, Buffers, COPY_BLOCK, COPY_SLOTS, Copier, Ended, LogLoad, Next, Operation, PartState,
     Tag, fail_all,
@@ -20,6 +21,7 @@ use lvshift_on_disk_format::dirty_log::BLOCK_SIZE;
 
 use super::confirm::Confirm;
 use super::{Differs, Unreadable};
+use crate::errors::Op;
 use crate::events::Events;
 use crate::limits::WAKEUP;
 use crate::live::{LiveTable, at as at_ring, slot};
@@ -28,7 +30,7 @@ use crate::protocol::Tuning;
 use crate::queues::Queues;
 
 /// The number under which the ring tells that the thread was woken; the others are tags.
-const WOKEN: u64 = 1 << 32;
+const WOKEN: u64 = u64::MAX;
 
 /// How often whoever waits for the thread looks although it was not told to.
 const LOOK: Duration = Duration::from_secs(1);
@@ -248,11 +250,14 @@ impl RingLoop for Running {
 
     fn after_wait(&mut self) -> io::Result<()> {
         while let Some((user, result)) = self.ring.completion() {
-            let Ok(tag) = u32::try_from(user) else {
+            if user == WOKEN {
                 self.ring.wake_on(WAKEUP, WOKEN)?;
                 continue;
-            };
-            let (tag, now) = (Tag::from_bits(tag), self.now());
+            }
+            let (tag, now) = (Tag::from_bits(user as u32), self.now());
+            if let (Ended::Failed(_), (device, Some(op))) = (ended(result), is_on(user)) {
+                self.setting.table.count_error(device, op);
+            }
             let mut blocks = Blocks(self.ring.memory_mut());
             self.copier.ended(tag, ended(result), &*self.setting.table, &mut blocks, now);
         }
@@ -289,17 +294,20 @@ impl Running {
     fn carry_out(&mut self, operation: Operation) -> io::Result<()> {
         match operation {
             Operation::Read { tag, at, buffer, into } => {
-                let (at, range) = (at_ring(at), within(buffer, into));
-                self.ring.read(at, range, tag.bits().into())
+                let user = below(tag, at.device, Op::Read);
+                self.ring.read(at_ring(at), within(buffer, into), user)
             }
             Operation::Write { tag, at, buffer, from, durable } => {
-                let (at, range) = (at_ring(at), within(buffer, from));
-                self.ring.write(at, range, durable, tag.bits().into())
+                let user = below(tag, at.device, Op::Write);
+                self.ring.write(at_ring(at), within(buffer, from), durable, user)
             }
             Operation::WriteZeroes { tag, at, count } => {
-                self.ring.zero(at_ring(at), count.0 * SECTOR_SIZE, true, tag.bits().into())
+                let user = below(tag, at.device, Op::Write);
+                self.ring.zero(at_ring(at), count.0 * SECTOR_SIZE, true, user)
             }
-            Operation::Flush { tag, device } => self.ring.flush(slot(device), tag.bits().into()),
+            Operation::Flush { tag, device } => {
+                self.ring.flush(slot(device), below(tag, device, Op::Flush))
+            }
             Operation::Wake(queues) => {
                 self.setting.queues.wake(queues.bits());
                 Ok(())
@@ -348,6 +356,16 @@ impl Running {
     fn now(&self) -> Nanos {
         Nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
+}
+
+/// What the ring is told of an I/O: its tag, and what is to be counted where it fails.
+fn below(tag: Tag, device: DeviceIndex, op: Op) -> u64 {
+    u64::from(tag.bits()) | u64::from(device.0) << 32 | (op as u64) << 40
+}
+
+/// The device and the kind of an I/O that [`below`] has told of.
+fn is_on(user: u64) -> (DeviceIndex, Option<Op>) {
+    (DeviceIndex((user >> 32) as u8), Op::of_bits((user >> 40) as u8))
 }
 
 /// The copier's blocks in the ring's memory.

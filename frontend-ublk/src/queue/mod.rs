@@ -11,11 +11,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lvshift_core::chunk::QueueId;
-use lvshift_core::serve::{self, Operation};
+use lvshift_core::serve::{self, Ended, IoTag, Operation};
 use lvshift_core::units::{SECTOR_SIZE, Sectors};
 use lvshift_frontend_common::output;
 
 use self::tag::{Asked, User, What, buffer, data};
+use crate::errors::Op;
 use crate::latency::QueueLatencies;
 use crate::limits::{DEPTH, DEVICE, MAX_IO_BYTES, WAKEUP};
 use crate::live::{LiveTable, at, slot};
@@ -75,10 +76,11 @@ impl RingLoop for Queue {
     fn after_wait(&mut self) -> io::Result<()> {
         self.now = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         while let Some((user, result)) = self.ring.completion() {
-            match User(user).what() {
+            let of = User(user);
+            match of.what() {
                 Some(What::Fetch(tag)) => self.fetched(tag, result)?,
-                Some(What::Io(io)) => self.requests.ended(io, tag::ended(result, false)),
-                Some(What::Discard(io)) => self.requests.ended(io, tag::ended(result, true)),
+                Some(What::Io(io)) => self.ended(of, io, tag::ended(result, false)),
+                Some(What::Discard(io)) => self.ended(of, io, tag::ended(result, true)),
                 Some(What::Wakeup) => {
                     self.ring.wake_on(WAKEUP, user)?;
                     self.requests.woken();
@@ -244,6 +246,14 @@ impl Queue {
         }
     }
 
+    /// An I/O below has ended.
+    fn ended(&mut self, of: User, io: IoTag, ended: Ended) {
+        if let (Ended::Failed(_), (device, Some(op))) = (ended, of.is_on()) {
+            self.table.count_error(device, op);
+        }
+        self.requests.ended(io, ended);
+    }
+
     /// Does what core's queue asks for.
     fn carry_out(&mut self) -> io::Result<()> {
         while let Some(operation) = self.requests.next(&*self.table) {
@@ -252,23 +262,24 @@ impl Queue {
             }
             match operation {
                 Operation::Read { io, at: from, into } => {
-                    let user = User::new(What::Io(io)).0;
+                    let user = User::below(What::Io(io), from.device, Op::Read).0;
                     self.ring.read(at(from), data(io.tag(), into), user)?;
                 }
                 Operation::Write { io, at: to, from, durable } => {
-                    let user = User::new(What::Io(io)).0;
+                    let user = User::below(What::Io(io), to.device, Op::Write).0;
                     self.ring.write(at(to), data(io.tag(), from), durable, user)?;
                 }
                 Operation::WriteZeroes { io, at: to, count, unmap } => {
-                    let user = User::new(What::Io(io)).0;
+                    let user = User::below(What::Io(io), to.device, Op::Write).0;
                     self.ring.zero(at(to), count.0 * SECTOR_SIZE, unmap, user)?;
                 }
                 Operation::Discard { io, at: of, count } => {
-                    let user = User::new(What::Discard(io)).0;
+                    let user = User::below(What::Discard(io), of.device, Op::Discard).0;
                     self.ring.discard(at(of), count.0 * SECTOR_SIZE, user)?;
                 }
                 Operation::Flush { io, device } => {
-                    self.ring.flush(slot(device), User::new(What::Io(io)).0)?;
+                    let user = User::below(What::Io(io), device, Op::Flush).0;
+                    self.ring.flush(slot(device), user)?;
                 }
                 Operation::Answer { tag, answer } => {
                     let result = tag::result(answer, self.asked[usize::from(tag)].done);
@@ -283,8 +294,13 @@ impl Queue {
     /// Hands the request back to the kernel, with its bytes or a negative error.
     fn hand_back(&mut self, tag: u16, result: i32) -> io::Result<()> {
         let asked = self.asked[usize::from(tag)];
-        if asked.has_data {
-            self.latencies().ended(self.now.saturating_sub(asked.since));
+        if let Some(op) = asked.op {
+            if asked.has_data {
+                self.latencies().ended(op, self.now.saturating_sub(asked.since));
+            }
+            if result < 0 {
+                self.queues.errors().count(op);
+            }
         }
         let (of, user) = ((self.number, tag), User::new(What::Fetch(tag)).0);
         self.ring.ublk(DEVICE, io_command::COMMIT_AND_FETCH, of, result, buffer(tag), user)

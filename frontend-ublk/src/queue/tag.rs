@@ -3,10 +3,12 @@
 
 use std::ops::Range;
 
+use lvshift_core::device::DeviceIndex;
 use lvshift_core::io::WriteOp;
 use lvshift_core::serve::{Answer, Ended, Failure, IoTag, Kind, Request};
 use lvshift_core::units::{SECTOR_SIZE, Sectors};
 
+use crate::errors::Op;
 use crate::limits::MAX_IO_BYTES;
 use crate::uapi::{Descriptor, op};
 
@@ -17,6 +19,8 @@ pub(super) struct Asked {
     pub(super) since: u64,
     /// It has data: how long it takes is counted.
     pub(super) has_data: bool,
+    /// What it is.
+    pub(super) op: Option<Op>,
     /// What the kernel is told when it has gone well.
     pub(super) done: i32,
 }
@@ -26,7 +30,7 @@ impl Asked {
         let has_data = descriptor.has_data();
         let bytes = u64::from(descriptor.sectors) * SECTOR_SIZE;
         let done = if has_data { i32::try_from(bytes).unwrap_or(i32::MAX) } else { 0 };
-        Asked { since, has_data, done }
+        Asked { since, has_data, op: Some(Op::of_driver(descriptor.op)), done }
     }
 }
 
@@ -105,9 +109,19 @@ impl User {
         User(kind << 32 | of as u64)
     }
 
+    /// That of an I/O, with what is to be counted where it fails.
+    pub(super) const fn below(what: What, device: DeviceIndex, op: Op) -> User {
+        User(User::new(what).0 | (device.0 as u64) << 40 | (op as u64) << 48)
+    }
+
+    /// What [`User::below`] was told.
+    pub(super) fn is_on(self) -> (DeviceIndex, Option<Op>) {
+        (DeviceIndex((self.0 >> 40) as u8), Op::of_bits((self.0 >> 48) as u8))
+    }
+
     pub(super) const fn what(self) -> Option<What> {
         let of = self.0 as u32;
-        match self.0 >> 32 {
+        match self.0 >> 32 & 0xff {
             1 => Some(What::Fetch(of as u16)),
             2 => Some(What::Io(IoTag::from_bits(of))),
             3 => Some(What::Discard(IoTag::from_bits(of))),
@@ -128,6 +142,9 @@ mod tests {
             assert_eq!(User::new(what).what(), Some(what));
         }
         assert_eq!(User(0).what(), None);
+        let below = User::below(What::Discard(io), DeviceIndex(255), Op::Discard);
+        assert_eq!(below.what(), Some(What::Discard(io)));
+        assert_eq!(below.is_on(), (DeviceIndex(255), Some(Op::Discard)));
     }
 
     #[test]

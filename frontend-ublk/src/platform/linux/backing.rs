@@ -14,6 +14,7 @@ use lvshift_frontend_common::error::{Error, Kind, Result};
 
 use super::sys;
 use crate::backing::{BackingDevice, Limits};
+use crate::errors::DeviceErrors;
 use crate::platform::Slot;
 use crate::protocol::WirePv;
 
@@ -51,7 +52,8 @@ impl BackingDevice {
             return Err(Error::new(Kind::Shrunk, what).device(path.display()));
         }
         let (below, limits) = limits(&file, number).map_err(about)?;
-        Ok(BackingDevice { number, path, sectors, limits, file: Arc::new(file), slot, below })
+        let (file, errors) = (Arc::new(file), DeviceErrors::default());
+        Ok(BackingDevice { number, path, sectors, limits, file, slot, below, errors })
     }
 }
 

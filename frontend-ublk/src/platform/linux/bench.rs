@@ -16,6 +16,7 @@ use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors};
 use lvshift_frontend_common::output;
 
 use crate::backing::{BackingDevice, Limits};
+use crate::errors::DeviceErrors;
 use crate::events::Events;
 use crate::limits::FIRST_BACKING;
 use crate::live::LiveTable;
@@ -111,5 +112,6 @@ fn device(path: &Path, number: u32) -> std::io::Result<Arc<BackingDevice>> {
         file: Arc::new(file),
         slot: Slot(FIRST_BACKING + number),
         below: Device::new(4096, true),
+        errors: DeviceErrors::default(),
     }))
 }

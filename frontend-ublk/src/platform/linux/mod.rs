@@ -32,3 +32,11 @@ pub(crate) use self::ring::{Descriptors, Handle, Memory, Ring, read_at};
 pub(crate) use self::threads::{Condvar, Instant, Mutex, MutexGuard, Thread, cpus, sleep, spawn};
 pub(crate) use self::wakeup::Wakeup;
 pub(crate) use lvshift_dm::mapper;
+
+use lvshift_frontend_common::front_end::FrontEnd;
+
+/// The front end that uses device-mapper, to look at what it serves.
+#[expect(clippy::unnecessary_wraps, reason = "the simulator has none")]
+pub(crate) fn beside() -> Option<Box<dyn FrontEnd + Send>> {
+    Some(lvshift_dm::looker())
+}

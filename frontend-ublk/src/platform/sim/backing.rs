@@ -9,6 +9,7 @@ use lvshift_frontend_common::error::{Error, Kind, Result};
 
 use super::host::host;
 use crate::backing::{BackingDevice, Limits};
+use crate::errors::DeviceErrors;
 use crate::platform::{Handle, Slot};
 use crate::platform::{Instant, sleep};
 use crate::protocol::WirePv;
@@ -36,6 +37,7 @@ impl BackingDevice {
             file: Arc::new(Handle::Disk(pv.minor)),
             slot,
             below: Device::new(512, host().zeroes(pv.minor)),
+            errors: DeviceErrors::default(),
         })
     }
 }

@@ -14,6 +14,7 @@ mod threads;
 mod wakeup;
 
 use lvshift_frontend_common::error::{Error, Kind, Result};
+use lvshift_frontend_common::front_end::FrontEnd;
 use lvshift_frontend_common::lvm2::mapper::Mapper;
 
 pub(crate) use self::connection::{connect, daemon_of, shut_down, wait_for_end};
@@ -31,6 +32,11 @@ pub use super::RingLoop;
 /// The simulator has no device-mapper, and no VG of LVM2's.
 pub(crate) fn mapper() -> Result<Box<dyn Mapper + Send>> {
     Err(Error::new(Kind::Unsupported, "there is no device-mapper here"))
+}
+
+/// And no other front end.
+pub(crate) fn beside() -> Option<Box<dyn FrontEnd + Send>> {
+    None
 }
 
 /// Requests that a queue takes at once.

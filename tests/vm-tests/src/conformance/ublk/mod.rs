@@ -5,6 +5,7 @@ pub(super) mod daemon;
 mod faults;
 mod kill;
 pub(crate) mod late;
+mod metrics;
 mod model;
 mod overlap;
 mod pace;
@@ -34,4 +35,5 @@ pub(super) const LISTS: &[&[Scenario]] = &[
     seal::SCENARIOS,
     faults::SCENARIOS,
     verify::SCENARIOS,
+    metrics::SCENARIOS,
 ];
