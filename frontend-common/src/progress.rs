@@ -2,6 +2,7 @@
 
 mod events;
 mod lines;
+mod map;
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use crate::output::Term;
 use crate::report::LogLine;
 
 pub use events::{Event, UnreadableJson};
+pub use map::ChunkMap;
 
 /// How it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub struct Teller<W: Write> {
     /// What the first report said was done already: not moved by this run.
     at_start: Option<u64>,
     last: Option<Progress>,
+    /// The picture that was told last.
+    picture: String,
 }
 
 impl<W: Write> Teller<W> {
@@ -82,6 +86,7 @@ impl<W: Write> Teller<W> {
             begun: Instant::now(),
             at_start: None,
             last: None,
+            picture: String::new(),
         }
     }
 
@@ -120,6 +125,27 @@ impl<W: Write> Teller<W> {
             Style::Json => self.event(&Event::State { r#move: of.to_string(), state }),
             _ => self.note(&format!("the move from {} is {state}", self.source())),
         }
+    }
+
+    /// Which chunks of a move are equal now.
+    pub fn chunks(&mut self, of: Uuid, map: &ChunkMap) {
+        let picture = map.picture();
+        if picture.is_empty() || picture == self.picture {
+            return;
+        }
+        match self.style {
+            Style::Json => {
+                let (chunks, equal) = (map.chunks(), map.equal());
+                self.event(&Event::Chunks { r#move: of.to_string(), chunks, equal, map: &picture });
+            }
+            Style::Lines => {
+                let text = format!("pvmove: {}: chunks [{picture}]", self.source());
+                self.line(&text);
+            }
+            // Drawn below the bar.
+            Style::Bar | Style::Quiet => {}
+        }
+        self.picture = picture;
     }
 
     fn copied(&mut self, progress: &Progress) {
@@ -204,7 +230,11 @@ impl<W: Write> Teller<W> {
         });
         bar.set_prefix(self.from.join(", "));
         bar.set_length(progress.bytes_total);
-        bar.set_message(lines::amounts(progress));
+        let below = match self.picture.as_str() {
+            "" => String::new(),
+            picture => format!("\n  pvmove: chunks [{picture}]"),
+        };
+        bar.set_message(format!("{}{below}", lines::amounts(progress)));
         bar.set_position(progress.bytes_done);
     }
 

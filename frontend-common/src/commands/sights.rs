@@ -1,18 +1,21 @@
 //! What is every recorded move doing now, in VGs of both kinds?
 
 use lvshift_core::metadata::MoveState;
-use lvshift_core::units::{MoveIndex, Uuid};
+use lvshift_core::units::{MoveIndex, Sectors, Uuid};
+use lvshift_on_disk_format::dirty_log;
 
 use super::Context;
 use super::driven::is_driven;
 use super::reports;
-use crate::device::sysfs;
+use crate::device::{Aligned, sysfs};
+use crate::drive;
 use crate::error::Result;
 use crate::front_end::{CopyStatus, FrontEnd};
 use crate::lvm2::stack::Stack;
 use crate::lvm2::text::{Record, Shape};
 use crate::lvm2::vg::LvmVg;
 use crate::lvm2::{self, id};
+use crate::progress::ChunkMap;
 use crate::report::{LvSample, MoveSample};
 use crate::vg::{Hold, OpenVg};
 
@@ -131,6 +134,15 @@ impl Seen {
         (moves, lvs.collect())
     }
 
+    /// Which chunks of a move are equal, by its dirty logs on the disks: what a crash would not have copied again.
+    /// `None` while it has none, or they cannot be read.
+    pub(super) fn chunks(&self, of: Uuid) -> Option<ChunkMap> {
+        match self {
+            Seen::Own(open) => chunks_of_own(open, of),
+            Seen::Lvm2(vg) => chunks_of_lvm2(vg, of),
+        }
+    }
+
     /// Whether this extent is the LV's.
     pub(super) fn has(&self, landing: &Landing) -> bool {
         match self {
@@ -175,13 +187,51 @@ fn own(open: &OpenVg, of: MoveIndex, front_end: &mut dyn FrontEnd) -> Option<Sig
         state: record.state,
         driven: is_driven(vg.uuid()),
         bytes: span.bytes().unwrap_or(u64::MAX),
-        copy: reports::copy(front_end, open, of),
+        copy: reports::copy(front_end, open, of)
+            .or_else(|| reports::copy(front_end.beside()?, open, of)),
         landing: Landing {
             lv: vg.lv(first.lv)?.uuid.to_string(),
             pv: vg.pv(first.destination.pv)?.uuid.to_string(),
             extent: first.destination.pe.0,
         },
     })
+}
+
+fn chunks_of_own(open: &OpenVg, of: Uuid) -> Option<ChunkMap> {
+    let vg = open.vg();
+    let of = vg.move_by_uuid(of)?;
+    vg.move_at(of).filter(|record| record.state == MoveState::Copying)?;
+    let mut map = ChunkMap::default();
+    for part in vg.parts_of(of) {
+        let image = drive::log::read(open.view(), part).ok()?;
+        add(&mut map, &image, vg.log_image(part)?.chunks)?;
+    }
+    Some(map)
+}
+
+fn chunks_of_lvm2(vg: &LvmVg, of: Uuid) -> Option<ChunkMap> {
+    let record = vg.moves().iter().find(|record| id::uuid(&record.id) == of)?;
+    if record.state != MoveState::Copying {
+        return None;
+    }
+    let sectors = u64::from(record.extents) * u64::from(vg.text().extent_size());
+    let chunks = u32::try_from(sectors.div_ceil(u64::from(record.region_size))).ok()?;
+    let (_, area) = vg.text().log_place(record)?;
+    let start = vg.text().sector_of(&area)?;
+    let mut image = Aligned::zeroed(usize::try_from(dirty_log::image_size(chunks)).ok()?);
+    vg.members().get(&area.of)?.device.read(Sectors(start), &mut image).ok()?;
+    let mut map = ChunkMap::default();
+    add(&mut map, &image, chunks)?;
+    Some(map)
+}
+
+/// Adds the chunks of a log's image, if it is that of so many.
+fn add(map: &mut ChunkMap, image: &[u8], chunks: u32) -> Option<()> {
+    dirty_log::check_header(image.first_chunk()?, chunks).ok()?;
+    for chunk in 0..chunks {
+        map.push(dirty_log::is_clean(image, chunk)?);
+    }
+    Some(())
 }
 
 fn of_lvm2(vg: &LvmVg, record: &Record, front_end: &mut dyn FrontEnd) -> Option<Sight> {

@@ -10,7 +10,7 @@ use crate::front_end::View;
 use crate::pv::Member;
 
 /// A part's image as it is on the device.
-pub(super) fn read(view: View<'_>, part: &MovePart) -> Result<Aligned> {
+pub(crate) fn read(view: View<'_>, part: &MovePart) -> Result<Aligned> {
     let (member, place) = view.log_image(part)?;
     let mut image = Aligned::zeroed(bytes(place));
     member.pv.device.read(place.start, &mut image)?;

@@ -7,7 +7,7 @@ mod compare;
 mod diagnose;
 mod facts;
 mod host;
-mod log;
+pub(crate) mod log;
 mod read_check;
 mod record;
 mod report;

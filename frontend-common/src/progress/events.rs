@@ -40,6 +40,8 @@ pub enum Event<'a> {
         bytes_per_second: Option<u64>,
         seconds_left: Option<u64>,
     },
+    /// With `--watch`: which chunks of a move are equal.
+    Chunks { r#move: String, chunks: usize, equal: usize, map: &'a str },
     /// A sentence worth reading.
     Note { text: &'a str },
     /// A move ended.

@@ -131,3 +131,24 @@ fn an_interval_of_0_does_not_flood() {
     assert_eq!(Style::Lines.interval(15), Some(Duration::from_secs(15)));
     assert_eq!(Style::Quiet.interval(1), None);
 }
+
+#[test]
+fn a_picture_is_told_when_it_is_another() {
+    let told = |style| {
+        let mut out = Vec::new();
+        let mut teller = Teller::new(style, "lvshift-dm", &mut out);
+        let (from, to) = (["/dev/vdb".to_owned()], ["/dev/vdd".to_owned()]);
+        teller.hear(Report::Started { of: Uuid([1; 16]), again: false, from: &from, to: &to });
+        let mut map = ChunkMap::default();
+        teller.chunks(Uuid([1; 16]), &map);
+        map.push(true);
+        map.push(false);
+        teller.chunks(Uuid([1; 16]), &map);
+        teller.chunks(Uuid([1; 16]), &map);
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(told(Style::Lines), "  pvmove: /dev/vdb: chunks [#.]\n");
+    let json = told(Style::Json);
+    assert!(json.ends_with("\"chunks\":2,\"equal\":1,\"map\":\"#.\"}\n"), "{json}");
+    assert_eq!(json.matches("\"event\":\"chunks\"").count(), 1, "{json}");
+}

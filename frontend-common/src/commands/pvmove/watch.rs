@@ -83,7 +83,7 @@ fn follow(
         let found = look(context, seen);
         for watched in all.iter_mut().filter(|watched| watched.outcome.is_none()) {
             match found.iter().find(|sight| sight.of == watched.last.of) {
-                Some(sight) => watched.see(sight, teller),
+                Some(sight) => watched.see(sight, seen, teller),
                 None => {
                     watched.end(seen);
                     teller.hear(Report::Ended(&report(watched)));
@@ -108,12 +108,16 @@ fn look(context: &mut Context<'_>, seen: &[Seen]) -> Vec<Sight> {
 }
 
 impl Watched {
-    fn see(&mut self, sight: &Sight, teller: &mut Teller<output::Stream>) {
+    fn see(&mut self, sight: &Sight, seen: &[Seen], teller: &mut Teller<output::Stream>) {
         let word = state_word(sight.state, sight.driven);
         if word != state_word(self.last.state, self.last.driven) {
             teller.state(sight.of, word);
         }
         if let Some(progress) = sight.copy.and_then(|copy| self.ticker.look(&copy)) {
+            let vg = seen.iter().find(|vg| vg.name() == sight.vg);
+            if let Some(map) = vg.and_then(|vg| vg.chunks(sight.of)) {
+                teller.chunks(sight.of, &map);
+            }
             teller.hear(Report::Copied(&progress));
         }
         self.last = sight.clone();

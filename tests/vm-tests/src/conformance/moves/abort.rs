@@ -65,7 +65,8 @@ fn mid_copy(guest: &mut Guest) -> Result<()> {
     let watch = watch(guest)?;
     rig.full_speed(&mut slow)?;
     moving.wait(fixture::HANG)?.ok()?;
-    watch.wait(fixture::HANG)?.ok()?.stdout_has(r#""outcome":"moved""#)?;
+    let told = watch.wait(fixture::HANG)?.ok()?.stdout_has(r#""outcome":"moved""#)?;
+    told.stdout_has(r#""event":"chunks""#)?;
     rig.lies("lv", &[(2, 0, 20)])?;
     fixture::served(&writer)?;
     writer.stop()?.clean()?;
