@@ -94,7 +94,7 @@ fn waits(guest: &Guest) -> Result<()> {
 }
 
 /// Whether some of a move is copied.
-fn copies(guest: &Guest) -> Result<bool> {
+pub(super) fn copies(guest: &Guest) -> Result<bool> {
     let fields = ["lvs", "-a", "--noheadings", "-o", "copy_percent", "vg0"];
     let told = guest.lvshift(&fields)?.ok()?;
     let copied = told.stdout.split_whitespace().filter_map(|text| text.parse::<f32>().ok());

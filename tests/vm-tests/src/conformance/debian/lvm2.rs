@@ -74,7 +74,15 @@ fn reboot(guest: &mut Guest) -> Result<()> {
         .sh(&format!("systemctl show -P Result '{UNIT}'; journalctl --no-pager -u '{UNIT}'"))?;
     ensure!(unit.stdout.starts_with("success"), "{unit}");
     let told = guest.sh("journalctl --no-pager -b -t lvshift -o json")?;
-    told.stdout_has(r#""LVSHIFT_OUTCOME":"moved""#)?.stdout_has(r#""LVSHIFT_VG":"data-vg""#)?;
+    for field in [
+        r#""LVSHIFT_OUTCOME":"moved""#,
+        r#""LVSHIFT_VG":"data-vg""#,
+        r#""PRIORITY":"5""#,
+        r#""LVSHIFT_MOVE":""#,
+        r#""LVSHIFT_BYTES":"100663296""#,
+    ] {
+        ensure!(told.stdout.contains(field), "no {field} in {told}");
+    }
     intact(guest)?;
     guest.sh(&format!("umount /home && lvm vgchange -an {VG} && lvm vgck {VG}")).map(drop)
 }

@@ -3,6 +3,7 @@
 mod boot;
 mod caller;
 mod daemon;
+mod logout;
 mod lvm2;
 mod package;
 mod root;
@@ -19,6 +20,7 @@ pub(super) const LISTS: &[&[Scenario]] = &[
     package::SCENARIOS,
     boot::SCENARIOS,
     caller::SCENARIOS,
+    logout::SCENARIOS,
     daemon::SCENARIOS,
     lvm2::SCENARIOS,
     root::SCENARIOS,
