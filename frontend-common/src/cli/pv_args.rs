@@ -163,10 +163,10 @@ pub struct Pvmove {
     /// Undo what is interrupted or running: the data stays where it was.
     #[arg(long)]
     pub abort: bool,
-/// Follow what is recorded, whoever moves it, until it has ended; change nothing.
+    /// Follow what is recorded, whoever moves it, until it has ended; change nothing.
     ///
-    /// A bar on a terminal and lines elsewhere, as of the move itself, a map of its chunks (# equal on both sides,
-    /// + some of them, . none), and what state it is in. The exit status is 5 if the move was undone, or no process
+    /// A bar on a terminal and lines elsewhere, as of the move itself, a map of its chunks (equal on both sides: #,
+    /// some of them: +, none: .), and what state it is in. The exit status is 5 if the move was undone, or no process
     /// carries it on.
     #[arg(long, conflicts_with_all = ["abort", "background", "name", "alloc", "atomic", "destinations",
         "max_rate", "pace", "min_rate", "write_policy", "read_check", "skip_read_check"])]
