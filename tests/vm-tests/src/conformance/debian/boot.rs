@@ -31,8 +31,7 @@ fn fstab(guest: &mut Guest) -> Result<()> {
     if guest.boot() == 1 {
         install(guest)?;
         let (pv1, pv2) = disks(guest)?;
-        // A busy machine takes half a minute to be off, and the kernel copies until then.
-        volume(guest, &pv2, "160m")?;
+        volume(guest, &pv2, "64m")?;
         guest.lvshift(&["lvcreate", "-n", "data-1", "-L", "64m", "vg0"])?.ok()?;
         guest.sh(
             "mkfs.ext4 -q -U 11111111-2222-3333-4444-555555555555 /dev/vg0/data-1 && mkdir /data",
@@ -47,7 +46,8 @@ fn fstab(guest: &mut Guest) -> Result<()> {
         match guest.frontend() {
             Frontend::Ublk => guest.lvshift(&["tune", "vg0", "--pause"])?.ok()?,
             // The copy is the kernel's, and has no pause.
-            Frontend::Dm => guest.sh("systemctl mask lvshift-pvmove@vg0")?,
+            // What is masked systemd does not stop at a shutdown, either: so it is stopped now.
+            Frontend::Dm => guest.sh("systemctl mask --now lvshift-pvmove@vg0")?,
         };
         guest.shut_down(SHUTDOWN_S);
     }
