@@ -32,6 +32,7 @@ const PACKAGES: &[&str] = &[
     "systemd",
     "systemd-sysv",
     "udev",
+    "udisks2",
     "util-linux",
 ];
 
@@ -179,6 +180,7 @@ fn base(kernel: &Kernel) -> Result<PathBuf> {
          cp -a {modules}/. {root}/usr/lib/modules/ && \
          for version in $(ls {root}/usr/lib/modules); do chroot {root} depmod $version; done && \
          rm -rf {root}/var/cache/apt/archives/*.deb {root}/var/lib/apt/lists/* && \
+         rm -f {root}/etc/systemd/system/graphical.target.wants/udisks2.service && \
          mkfs.ext4 -q -F -d {root} {scratch_path} {ROOT_MIB}M && chmod 644 {scratch_path}"
     ))?;
     std::fs::rename(&scratch, &place).context("putting the root into its place")?;
