@@ -43,8 +43,8 @@ fn valid(guest: &Guest) -> Result<()> {
     for program in ["lvshift-dm", "lvshift-ublk"] {
         let completions = format!("/usr/share/bash-completion/completions/{program}");
         let ask = format!(
-            "source {completions} && COMP_WORDS=({program} pvm) COMP_CWORD=1 && \
-             _{program} {program} pvm {program} && echo ${{COMPREPLY[@]}}"
+            "source {completions} && of=$(complete -p {program} | sed 's/.*-F \\([^ ]*\\).*/\\1/') && \
+             COMP_WORDS=({program} pvm) COMP_CWORD=1 && $of {program} pvm {program}; echo ${{COMPREPLY[@]}}"
         );
         guest.run("bash", &["-c", &ask])?.ok()?.stdout_has("pvmove")?;
         for place in ["zsh/vendor-completions/_", "fish/vendor_completions.d/"] {
