@@ -21,7 +21,7 @@ fn files(guest: &Guest) -> Result<BTreeSet<String>> {
     let list = "/run/files";
     guest.sh(&format!(
         "{{ find / -xdev \\( -path /proc -o -path /sys -o -path /var/cache -o -path /var/log -o -path /tmp \
-         -o -path /var/tmp -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /run \\) -prune -o -print; \
+         -o -path /var/tmp -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/lib/udisks2 -o -path /run \\) -prune -o -print; \
          find /run/lvshift /run/udev/rules.d /run/systemd/system 2>/dev/null || true; }} > {list}",
     ))?;
     Ok(std::fs::read_to_string(list)?.lines().map(str::to_owned).collect())
