@@ -42,7 +42,7 @@ pub(super) fn source(guest: &mut Guest) -> Result<()> {
     std::thread::sleep(MOMENT);
     bench.source.good()?;
     bench.rig.full_speed(&mut bench.destination)?;
-    said(moving.wait(HANG)?, &one)?;
+    said_of_some(moving.wait(HANG)?, &one)?;
     bench.writer.outcome().intact()?;
     back(&bench)?;
     retry(bench)
@@ -96,6 +96,16 @@ pub(super) fn destination(guest: &mut Guest) -> Result<()> {
 /// A move that failed, and says on which disk, of which LV, and who is in charge.
 pub(super) fn said(run: Run, pv: &str) -> Result<Run> {
     run.fails_with(5)?.stderr_has(pv)?.stderr_has("vg/lv")?.stderr_has("in charge")
+}
+
+/// The same of a disk that is back before all of it was tried: what was tried is named, and the move of the rest is
+/// refused, since the disk has missed a commit.
+fn said_of_some(run: Run, pv: &str) -> Result<()> {
+    let run = run.fails_with(5)?.stderr_has(pv)?.stderr_has("vg/lv")?;
+    let where_it_is = ["in charge", "what was not moved yet is where it was"];
+    let told = where_it_is.iter().any(|words| run.stderr.contains(words));
+    ensure!(told, "it does not say where the data are: {run}");
+    Ok(())
 }
 
 /// Does something while the application writes this block, which may be held up until it is done.
