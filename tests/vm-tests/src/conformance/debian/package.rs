@@ -78,6 +78,22 @@ fn seen(guest: &Guest, pv: &str) -> Result<()> {
     Ok(())
 }
 
+/// The line of the README that keeps LVM2 off our PVs.
+const FILTER: &str = r#"devices { global_filter = [ "r|^/dev/disk/by-id/lvshift-pv-|" ] }"#;
+
+/// LVM2 takes a PV of ours without a question, also one that its devices file does not name, unless that line is there.
+fn lvm2_is_kept_off(guest: &Guest, pv: &str) -> Result<()> {
+    let made = "/etc/lvm/devices/system.devices";
+    guest.sh(&format!("mkdir -p /etc/lvm/devices && touch {made}"))?;
+    for config in ["", "--config devices/use_devicesfile=1"] {
+        guest.sh(&format!("lvm pvcreate --test -y {config} {pv}"))?.ok()?;
+    }
+    guest.sh(&format!("rm -f {made} && rmdir --ignore-fail-on-non-empty /etc/lvm/devices"))?;
+    let run = guest.run("lvm", &["pvcreate", "--test", "-y", "--config", FILTER, pv])?;
+    ensure!(run.status != Some(0) && run.stderr.contains("filter"), "LVM2 took it: {run}");
+    Ok(())
+}
+
 fn package(guest: &mut Guest) -> Result<()> {
     let before = files(guest)?;
     guest.sh("cp /payload/lvshift.deb /var/tmp/lvshift_0_amd64.deb")?;
@@ -91,6 +107,7 @@ fn package(guest: &mut Guest) -> Result<()> {
     let (pv1, pv2) = (guest.disk("pv1")?, guest.disk("pv2")?);
     let (pv1, pv2) = (pv1.display().to_string(), pv2.display().to_string());
     guest.lvshift(&["vgcreate", "vg0", &pv1, &pv2])?.ok()?;
+    lvm2_is_kept_off(guest, &pv2)?;
     guest.lvshift(&["lvcreate", "-n", "home", "-L", "32m", "vg0", &pv1])?.ok()?;
     seen(guest, &pv1)?;
     guest
