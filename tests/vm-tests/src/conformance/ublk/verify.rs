@@ -28,19 +28,23 @@ fn verify(guest: &mut Guest) -> Result<()> {
     let lv = rig.lv("lv", EXTENTS, &[rig.pv(1)])?;
     let (from, to) = (rig.pv(1), rig.pv(2));
     guest.fill(&lv, (u64::from(EXTENTS) * EXTENT) >> 11)?;
-    let writer = Writer::start(Config { size: Some(4 * EXTENT * 512), ..Config::new(&lv, 941) })?;
+    // What is flipped lies behind what the writer has, which would write it anew.
+    let writer = Writer::start(Config { size: Some(64 << 10), ..Config::new(&lv, 941) })?;
     writer.wait_for_writes(10, HANG)?;
 
     // One that was flipped once is copied again and told, and the move ends.
-    let at_rest = Region::new(lv_path("lv"), 4 * EXTENT, 2 * EXTENT);
+    let at_rest = Region::new(lv_path("lv"), EXTENT, 5 * EXTENT);
     let before = guest.hash_region(&at_rest)?;
-    bad.flipping_writes(DATA + 8, 8)?;
+    bad.flipping_writes(DATA + EXTENT + 8, 8)?;
     rig.slow_copy(&bad, 0)?;
+    // Nor is its chunk to be copied again for a write that met the copy.
+    writer.pause();
     let moving = rig.spawn_move(&["--verify", "-n", "lv", &from, &to])?;
     rig.wait_for_mid_copy()?;
     rig.full_speed(&mut bad)?;
+    writer.unpause();
     let run = moving.wait(HANG)?.ok()?;
-    run.stdout_has(&format!("sectors {}-", DATA + 8))?;
+    run.stdout_has(&format!("sectors {}-", DATA + EXTENT + 8))?;
     rig.at_rest()?;
     rig.lies("lv", &[(2, 0, EXTENTS)])?;
     guest.drop_caches()?;
