@@ -102,9 +102,9 @@ const HABITS: Check = Check {
     full: Scenarios(habits::MADE),
     figures: &[Figure {
         id: "habits-dm",
-        says: "of 72 lines, done as LVM does or refused plainly (dm)",
-        quick: Exactly(72),
-        full: Exactly(72),
+        says: "of 79 lines, done as LVM does or refused plainly (dm)",
+        quick: Exactly(79),
+        full: Exactly(79),
     }],
 };
 
@@ -334,7 +334,7 @@ const PLANTED: Check = Check {
         Figure {
             id: "planted-missed",
             says: "planted bugs that all checks miss",
-            quick: AtMost(11),
+            quick: AtMost(12),
             full: Exactly(0),
         },
     ],
