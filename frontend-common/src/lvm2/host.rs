@@ -13,7 +13,7 @@ use super::mapper::Mapper;
 use super::stack::Stack;
 use super::text::{Record, State};
 use super::vg::LvmVg;
-use super::{id, unreadable, vg};
+use super::{each, id, unreadable, vg};
 use crate::device::Aligned;
 use crate::drive::{Account, Facts, MoveReport, Names, Place, Report, Watch, Wishes, copied_again};
 use crate::error::{Error, Kind, Result};
@@ -66,16 +66,10 @@ fn facts(vg: &LvmVg, of: Uuid) -> Facts {
     let mut facts = Facts::default();
     let Ok(record) = vg.record(of) else { return facts };
     facts.bytes = bytes(vg, record);
-    let add = |list: &mut Vec<String>, item: String| {
-        if !list.contains(&item) {
-            list.push(item);
-        }
-    };
-    for part in &record.parts {
-        add(&mut facts.names, format!("{}/{}", vg.name(), part.lv));
-        add(&mut facts.from, vg.path_of(&part.source.of));
-        add(&mut facts.to, vg.path_of(&part.destination.of));
-    }
+    let parts = || record.parts.iter();
+    facts.names = each(parts().map(|part| format!("{}/{}", vg.name(), part.lv)));
+    facts.from = each(parts().map(|part| vg.path_of(&part.source.of)));
+    facts.to = each(parts().map(|part| vg.path_of(&part.destination.of)));
     facts
 }
 
@@ -250,7 +244,7 @@ impl Host for LvmHost<'_> {
         stack.prepare(&record, mapping)?;
         let _lock = self.lock_for(mapping)?;
         let (stack, record) = self.stack()?;
-        stack.load(&record, mapping)
+        stack.load_prepared(&record, mapping)
     }
 
     fn swap(&mut self, _lv: Uuid, mapping: Mapping) -> Result<()> {

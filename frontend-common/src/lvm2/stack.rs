@@ -363,13 +363,17 @@ impl<'a> Stack<'a> {
         }
     }
 
+    fn load(&self, record: &Record, mapping: Mapping) -> Result<()> {
+        self.prepare(record, mapping)?;
+        self.load_prepared(record, mapping)
+    }
+
     /// Loads the table of a mapping into `lvshiftN`, unless that is what it has.
     ///
     /// # Errors
     /// `Kind::Kernel`.
-    pub fn load(&self, record: &Record, mapping: Mapping) -> Result<()> {
+    pub fn load_prepared(&self, record: &Record, mapping: Mapping) -> Result<()> {
         let mirror = &record.names.mirror;
-        self.prepare(record, mapping)?;
         let found = self.find(mirror)?;
         if found.is_none() && mapping != Mapping::Mirrored {
             return Ok(());

@@ -6,6 +6,7 @@ use lvshift_core::metadata::{Name, Pv, PvError, SystemId};
 use lvshift_core::units::{ExtentSize, Sectors, Uuid};
 use lvshift_on_disk_format::{Label, SlotIndex};
 
+use super::read::Read;
 use super::{Health, OpenVg, Vg};
 use crate::device::Aligned;
 use crate::error::{Error, Kind, Result};
@@ -87,20 +88,9 @@ impl OpenVg {
         vg.set_system_id(system_id);
         (0..past).for_each(|_| vg.bump());
         let held = Some(lock::metadata(vg.uuid())?);
-        let spare: Vec<Member> = Vec::new();
         let (members, health) = (Members::default(), Health::default());
-        let refused = Vec::new();
-        let mut open = OpenVg {
-            vg,
-            writable: true,
-            members,
-            spare,
-            health,
-            refused,
-            held,
-            may_scan: true,
-            patience: None,
-        };
+        let none_yet = Read { vg, writable: true, members, spare: Vec::new(), health };
+        let mut open = OpenVg::new(none_yet, Vec::new(), held);
         open.add(pvs)?;
         Ok(open)
     }

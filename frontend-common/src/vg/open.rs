@@ -96,19 +96,15 @@ impl OpenVg {
             .collect();
         // The scan ran without the lock.
         pool.iter_mut().for_each(|member| member.pv.refresh());
-        let Read { vg, writable, members, spare, health } = read(uuid, pool)?;
         let held = (hold == Hold::Keep).then_some(lock);
-        Ok(OpenVg {
-            vg,
-            writable,
-            members,
-            spare,
-            health,
-            refused,
-            held,
-            may_scan: true,
-            patience: None,
-        })
+        Ok(OpenVg::new(read(uuid, pool)?, refused, held))
+    }
+
+    /// What was read, as it is before anything is asked of it.
+    pub(super) fn new(read: Read, refused: Vec<String>, held: Option<Lock>) -> OpenVg {
+        let Read { vg, writable, members, spare, health } = read;
+        let (may_scan, patience) = (true, None);
+        OpenVg { vg, writable, members, spare, health, refused, held, may_scan, patience }
     }
 
     /// Opens the VG with this UUID over these devices and touches no other, now and later. It is for

@@ -75,19 +75,7 @@ impl OpenVg {
             .position(same)
             .ok_or_else(|| Error::changed_meanwhile(format_args!("VG {name}")))?;
         let choice = choose_on(uuid, &found, device).map_err(|error| none(name, error))?;
-        let Read { vg, writable, members, spare, health } = read_chosen(pool, choice)?;
-        let held = Some(lock);
-        let mut open = OpenVg {
-            vg,
-            writable,
-            members,
-            spare,
-            health,
-            refused,
-            held,
-            may_scan: true,
-            patience: None,
-        };
+        let mut open = OpenVg::new(read_chosen(pool, choice)?, refused, Some(lock));
         open.write(|_| Ok(()), &|_, _| false, true)
     }
 }

@@ -3,7 +3,7 @@
 
 use super::moves::{
     ABORTING, Broken, COMMAND, LOCKED, LOST_DESTINATION, LOST_LOG, Names, Part, QUEUED, REGION,
-    Record, Run, State, TAG, runs,
+    Record, Run, State, TAG, lvs_of, runs,
 };
 use super::roles::{Uses, kind_of};
 use super::tree::{Node, Section, Value};
@@ -191,9 +191,7 @@ impl Metadata {
             offsets.push(extents);
             extents = extents.saturating_add(part.count);
         }
-        let mut lvs: Vec<&str> = new.parts.iter().map(|part| part.lv.as_str()).collect();
-        lvs.sort_unstable();
-        lvs.dedup();
+        let lvs = lvs_of(new.parts);
         for &lv in &lvs {
             let parts: Vec<(&Part, u32)> =
                 new.parts.iter().zip(offsets.iter().copied()).filter(|(p, _)| p.lv == lv).collect();

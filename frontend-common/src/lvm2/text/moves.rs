@@ -108,10 +108,7 @@ impl Record {
     /// The LVs of which pieces move, each once; a move may have hundreds of pieces of one.
     #[must_use]
     pub fn lvs(&self) -> Vec<&str> {
-        let mut lvs: Vec<&str> = self.parts.iter().map(|part| part.lv.as_str()).collect();
-        lvs.sort_unstable();
-        lvs.dedup();
-        lvs
+        lvs_of(&self.parts)
     }
 
     /// The id that an LV of the move had before it was lost.
@@ -124,6 +121,14 @@ impl Record {
             _ => None,
         }
     }
+}
+
+/// The LVs of these pieces, each once.
+pub(super) fn lvs_of(parts: &[Part]) -> Vec<&str> {
+    let mut lvs: Vec<&str> = parts.iter().map(|part| part.lv.as_str()).collect();
+    lvs.sort_unstable();
+    lvs.dedup();
+    lvs
 }
 
 /// What is in a text of ours.
