@@ -119,11 +119,7 @@ impl Engine for Ublk {
     }
 
     fn status(&mut self, vg: Uuid, of: Uuid) -> Result<CopyStatus> {
-        if self.asks() && self.paced != Some(of) {
-            let tuning = self.asked(1);
-            self.do_it(vg, &Request::Tune { lvs: vec![of.0], tuning })?;
-            self.paced = Some(of);
-        }
+        self.tune_once(vg, Some(of), &[of.0])?;
         // A copy that is not made would look like one that has nothing to do.
         if !self.mirrors(vg, of)? {
             return Err(Error::new(Kind::State, "the move is not mirrored"));
@@ -165,9 +161,7 @@ impl Engine for Ublk {
     }
 
     fn differing(&mut self) -> Vec<Range<u64>> {
-        let news = self.differs.get(self.told..).unwrap_or_default();
-        self.told = self.differs.len();
-        news.iter().filter(|run| !run.again).map(|run| behind_head(run.sectors)).collect()
+        self.differ_anew().map(|run| behind_head(run.sectors)).collect()
     }
 
     fn differing_still(&self) -> Vec<Range<u64>> {

@@ -204,6 +204,24 @@ impl Ublk {
         Tuning { verify, ..paced(self.pace, lvs) }
     }
 
+    /// Tells the daemon of a move what is asked of it, if it was not told yet: what is left out may have been tuned
+    /// meanwhile.
+    fn tune_once(&mut self, vg: Uuid, of: Option<Uuid>, lvs: &[[u8; 16]]) -> Result<()> {
+        if self.asks() && self.paced != of {
+            let tuning = self.asked(lvs.len());
+            self.do_it(vg, &Request::Tune { lvs: lvs.to_vec(), tuning })?;
+            self.paced = of;
+        }
+        Ok(())
+    }
+
+    /// What was found to differ since this was asked last, and is copied again.
+    fn differ_anew(&mut self) -> impl Iterator<Item = &WireDiffers> {
+        let news = self.differs.get(self.told..).unwrap_or_default();
+        self.told = self.differs.len();
+        news.iter().filter(|run| !run.again)
+    }
+
     /// Has both sides of what is mirrored of an LV compared, and waits for that. How many bytes were found equal,
     /// and the sectors that were not.
     pub(crate) fn compare(&mut self, vg: Uuid, lv: Uuid) -> Result<(u64, Vec<WireDiffers>)> {
@@ -416,12 +434,7 @@ impl FrontEnd for Ublk {
         let lvs = lvs_of(view.vg, of);
         let vg = view.vg.uuid();
         let of_uuid = view.vg.move_at(of).map(|record| record.uuid);
-        if self.asks() && self.paced != of_uuid {
-            // What it leaves out may have been tuned meanwhile.
-            let tuning = self.asked(lvs.len());
-            self.do_it(vg, &Request::Tune { lvs: lvs.clone(), tuning })?;
-            self.paced = of_uuid;
-        }
+        self.tune_once(vg, of_uuid, &lvs)?;
         for lv in &lvs {
             // A copy that is not made would look like one that has nothing to do.
             let live = self.tables(vg, Uuid(*lv))?.live;
@@ -461,10 +474,7 @@ impl FrontEnd for Ublk {
     }
 
     fn differing(&mut self, view: View<'_>, of: MoveIndex) -> Vec<BadPlace> {
-        let news = self.differs.get(self.told..).unwrap_or_default();
-        self.told = self.differs.len();
-        let once = news.iter().filter(|run| !run.again);
-        once.filter_map(|run| unreadable::differs(view, of, run)).collect()
+        self.differ_anew().filter_map(|run| unreadable::differs(view, of, run)).collect()
     }
 
     fn verify(&mut self) {
