@@ -444,6 +444,10 @@ impl Device {
     /// Lets a device go that could not be taken over: no thread of ours keeps it.
     fn let_go(mut self) {
         self.quiesce.end();
+        self.join();
+    }
+
+    fn join(&mut self) {
         for thread in self.threads.drain(..) {
             thread.join();
         }
@@ -455,12 +459,7 @@ impl Device {
     /// Takes the device down. It is not open.
     pub(crate) fn end(mut self, control: &mut Control) -> Result<()> {
         let stopped = control.stop(self.id);
-        for thread in self.threads.drain(..) {
-            thread.join();
-        }
-        if let Some(worker) = self.worker.take() {
-            worker.stop();
-        }
+        self.join();
         stopped?;
         failpoint::pass(Point::DeviceStopped);
         control.delete(self.id)

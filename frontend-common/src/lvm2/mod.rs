@@ -67,7 +67,7 @@ pub fn state_of(
 /// What LVM2 says.
 pub fn moves_of(name: &str) -> Result<Option<(Uuid, Vec<Uuid>)>> {
     let Some(lvm) = in_use() else { return Ok(None) };
-    if !lvm.pvs(None, &[])?.iter().any(|pv| pv.vg.as_deref() == Some(name)) {
+    if !is_vg(&lvm, name)? {
         return Ok(None);
     }
     let vg = vg::LvmVg::open(&lvm, name)?;
@@ -81,8 +81,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Whether LVM2 has a VG of this name. What it cannot tell, or not in time, is no.
 pub fn has_vg(name: &str) -> bool {
     let lvm = in_use().map(|lvm| lvm.within(PATIENCE));
-    let pvs = lvm.and_then(|lvm| lvm.pvs(None, &[]).ok()).unwrap_or_default();
-    pvs.iter().any(|pv| pv.vg.as_deref() == Some(name))
+    lvm.is_some_and(|lvm| is_vg(&lvm, name).unwrap_or(false))
+}
+
+fn is_vg(lvm: &tools::Lvm, name: &str) -> Result<bool> {
+    Ok(lvm.pvs(None, &[])?.iter().any(|pv| pv.vg.as_deref() == Some(name)))
 }
 
 /// The VG of the PV at this path if both are LVM2's: what it cannot tell, or not in time, is none.

@@ -6,15 +6,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use super::in_place::refused;
-use super::rig::{self, Lvm2, VG};
+use super::rig::{self, FOUR, Lvm2, THREE, VG};
 use crate::conformance::fixture::{self, HANG};
 use crate::guest::Guest;
-use crate::scenario::{Disk, Frontend, Scenario};
+use crate::scenario::{Frontend, Scenario};
 use crate::writer::{Config, Writer};
-
-const FOUR: &[Disk] =
-    &[Disk::new("pv1", 32), Disk::new("pv2", 32), Disk::new("pv3", 32), Disk::new("pv4", 32)];
-const THREE: &[Disk] = &[Disk::new("pv1", 32), Disk::new("pv2", 32), Disk::new("pv3", 32)];
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -78,10 +74,7 @@ fn deactivated(guest: &mut Guest) -> Result<()> {
     rig.lvm(&["vgchange", "--refresh", VG])?;
     rig.at_rest()?;
     rig.is_on("home", 2)?;
-    fixture::served(&writer)?;
-    writer.stop()?.clean()?;
-    rig.reads_from_its_places("home")?;
-    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+    rig.end([writer], &["home"])
 }
 
 const POLLD: &[&str] = &["--config", "global{use_lvmpolld=1}"];
@@ -131,11 +124,5 @@ fn services(guest: &mut Guest) -> Result<()> {
     rig.at_rest()?;
     rig.is_on("home", 2)?;
     rig.is_on("opt", 3)?;
-    for writer in writers {
-        fixture::served(&writer)?;
-        writer.stop()?.clean()?;
-    }
-    rig.reads_from_its_places("home")?;
-    rig.reads_from_its_places("opt")?;
-    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+    rig.end(writers, &["home", "opt"])
 }

@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::rig::{self, Lvm2, VG};
+use super::rig::{self, Lvm2, TWO, VG};
 use crate::conformance::fixture::{self, HANG};
 use crate::guest::{Guest, Run};
-use crate::scenario::{Disk, Frontend, Scenario};
+use crate::scenario::{Frontend, Scenario};
 use crate::writer::{Config, Writer};
-
-pub(super) const TWO: &[Disk] = &[Disk::new("pv1", 32), Disk::new("pv2", 32)];
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -161,10 +159,7 @@ pub(super) fn reset(guest: &mut Guest, cuts: &[Cut]) -> Result<()> {
         before_the_cut(&rig, next, &slow, writer)?;
         guest.power_cut();
     }
-    fixture::served(&writer)?;
-    writer.stop()?.clean()?;
-    rig.reads_from_its_places("home")?;
-    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+    rig.end([writer], &["home"])
 }
 
 fn before_the_cut(
@@ -246,8 +241,5 @@ fn unattended(guest: &mut Guest) -> Result<()> {
     rig.pvmove(&[])?.ok()?.stdout_has("begins anew")?;
     rig.at_rest()?;
     rig.is_on("home", 2)?;
-    fixture::served(&writer)?;
-    writer.stop()?.clean()?;
-    rig.reads_from_its_places("home")?;
-    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+    rig.end([writer], &["home"])
 }

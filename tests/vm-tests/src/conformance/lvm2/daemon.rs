@@ -2,13 +2,11 @@
 
 use anyhow::{Result, ensure};
 
-use super::rig::{self, Lvm2, VG};
+use super::rig::{self, Lvm2, TWO, VG};
 use crate::conformance::fixture::{self, HANG};
 use crate::conformance::ublk::daemon::{self, Victims};
 use crate::guest::Guest;
-use crate::scenario::{Disk, Frontend, Scenario};
-
-const TWO: &[Disk] = &[Disk::new("pv1", 32), Disk::new("pv2", 32)];
+use crate::scenario::{Frontend, Scenario};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -89,8 +87,5 @@ fn hand_over(guest: &mut Guest) -> Result<()> {
     rig.pvmove(&["--abort"])?.ok()?;
     rig.at_rest()?;
     rig.is_on("home", 2)?;
-    fixture::served(&writer)?;
-    writer.stop()?.clean()?;
-    rig.reads_from_its_places("home")?;
-    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+    rig.end([writer], &["home"])
 }

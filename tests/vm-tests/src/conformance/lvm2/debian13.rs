@@ -4,6 +4,7 @@
 use anyhow::Result;
 
 use super::crash::{self, Cut, MID_COPY, cut};
+use super::rig::{THREE, TWO};
 use super::{in_place, rig};
 use crate::guest::Guest;
 use crate::scenario::{Frontend, Scenario};
@@ -13,7 +14,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "lvm2-move-13",
         about: "as lvm2-move, with Debian 13's LVM2",
         frontends: Frontend::DM,
-        disks: in_place::THREE,
+        disks: THREE,
         timeout_s: 300,
         run: |guest| with_13(guest, in_place::moves),
         ..Scenario::DEFAULT
@@ -22,7 +23,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "lvm2-refresh-13",
         about: "as lvm2-refresh, with Debian 13's LVM2",
         frontends: Frontend::DM,
-        disks: in_place::THREE,
+        disks: THREE,
         timeout_s: 600,
         run: |guest| with_13(guest, in_place::refresh),
         ..Scenario::DEFAULT
@@ -31,7 +32,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "lvm2-reset-13",
         about: "the power fails in mid-copy and after each commit; Debian 13's LVM2 activates the LV",
         frontends: Frontend::DM,
-        disks: crash::TWO,
+        disks: TWO,
         state_disk: true,
         boots: 1 + CUTS.len() as u32,
         timeout_s: 300,
@@ -42,7 +43,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "lvm2-kill-13",
         about: "as lvm2-kill, with Debian 13's LVM2",
         frontends: Frontend::DM,
-        disks: crash::TWO,
+        disks: TWO,
         timeout_s: 1200,
         hidden: true,
         run: |guest| with_13(guest, |guest| crash::kill(guest, &[])),
@@ -52,7 +53,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "lvm2-abort-13",
         about: "as lvm2-abort, with Debian 13's LVM2",
         frontends: Frontend::DM,
-        disks: in_place::THREE,
+        disks: THREE,
         timeout_s: 300,
         hidden: true,
         run: |guest| with_13(guest, in_place::abort),
@@ -62,7 +63,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "lvm2-striped-13",
         about: "as lvm2-striped, with Debian 13's LVM2",
         frontends: Frontend::DM,
-        disks: in_place::THREE,
+        disks: THREE,
         timeout_s: 300,
         hidden: true,
         run: |guest| with_13(guest, in_place::striped),

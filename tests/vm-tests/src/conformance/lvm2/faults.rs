@@ -2,13 +2,11 @@
 
 use anyhow::{Result, ensure};
 
-use super::rig::{self, EXTENT, HEAD, Lvm2, VG};
+use super::rig::{self, EXTENT, HEAD, Lvm2, THREE, VG};
 use crate::conformance::fixture::{self, HANG};
 use crate::guest::{Guest, Region};
-use crate::scenario::{Disk, Frontend, Scenario};
+use crate::scenario::{Frontend, Scenario};
 use crate::writer::{Config, Writer};
-
-const THREE: &[Disk] = &[Disk::new("pv1", 32), Disk::new("pv2", 32), Disk::new("pv3", 32)];
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -89,10 +87,7 @@ fn unreadable(guest: &mut Guest) -> Result<()> {
     writer.unpause();
     rig.pvmove(&[&rig.pv(1), &rig.pv(2)])?.ok()?;
     rig.is_on("home", 2)?;
-    fixture::served(&writer)?;
-    writer.stop()?.clean()?;
-    rig.reads_from_its_places("home")?;
-    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+    rig.end([writer], &["home"])
 }
 
 fn given_up(guest: &mut Guest) -> Result<()> {
@@ -156,10 +151,7 @@ fn verify(guest: &mut Guest) -> Result<()> {
     rig.pvmove(&["--verify", &rig.pv(1), &rig.pv(2)])?.ok()?;
     rig.at_rest()?;
     rig.is_on("home", 2)?;
-    fixture::served(&writer)?;
-    writer.stop()?.clean()?;
-    rig.reads_from_its_places("home")?;
-    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+    rig.end([writer], &["home"])
 }
 
 fn unwritable(guest: &mut Guest) -> Result<()> {
@@ -182,10 +174,7 @@ fn unwritable(guest: &mut Guest) -> Result<()> {
     bad.good()?;
     rig.pvmove(&[&rig.pv(1), &rig.pv(2)])?.ok()?;
     rig.is_on("home", 2)?;
-    fixture::served(&writer)?;
-    writer.stop()?.clean()?;
-    rig.reads_from_its_places("home")?;
-    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+    rig.end([writer], &["home"])
 }
 
 fn dies(guest: &mut Guest) -> Result<()> {
@@ -210,8 +199,5 @@ fn dies(guest: &mut Guest) -> Result<()> {
     // The VG goes on without it.
     rig.pvmove(&[&rig.pv(1), &rig.pv(3)])?.ok()?;
     rig.is_on("home", 3)?;
-    fixture::served(&writer)?;
-    writer.stop()?.clean()?;
-    rig.reads_from_its_places("home")?;
-    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+    rig.end([writer], &["home"])
 }

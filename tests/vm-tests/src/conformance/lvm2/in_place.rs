@@ -3,15 +3,10 @@
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 
-use super::rig::{self, Lvm2, VG};
+use super::rig::{self, FOUR, Lvm2, THREE, VG};
 use crate::conformance::fixture::{self, HANG};
 use crate::guest::Guest;
-use crate::scenario::{Disk, Frontend, Scenario};
-
-const FOUR: &[Disk] =
-    &[Disk::new("pv1", 32), Disk::new("pv2", 32), Disk::new("pv3", 32), Disk::new("pv4", 32)];
-pub(super) const THREE: &[Disk] =
-    &[Disk::new("pv1", 32), Disk::new("pv2", 32), Disk::new("pv3", 32)];
+use crate::scenario::{Frontend, Scenario};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -90,13 +85,7 @@ pub(super) fn moves(guest: &mut Guest) -> Result<()> {
     rig.at_rest()?;
     rig.pvmove(&[&rig.pv(1)])?.ok()?;
     rig.at_rest()?;
-    for writer in writers {
-        fixture::served(&writer)?;
-        writer.stop()?.clean()?;
-    }
-    rig.reads_from_its_places("home")?;
-    rig.reads_from_its_places("opt")?;
-    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+    rig.end(writers, &["home", "opt"])
 }
 
 /// Where a refresh has nothing to change.
@@ -158,10 +147,7 @@ pub(super) fn refresh(guest: &mut Guest) -> Result<()> {
         (from, to) = (to, from);
     }
     refreshing.kill()?;
-    fixture::served(&writer)?;
-    writer.stop()?.clean()?;
-    rig.reads_from_its_places("home")?;
-    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+    rig.end([writer], &["home"])
 }
 
 /// A command of LVM2 that must be refused and leave every table as it is.
@@ -218,10 +204,7 @@ pub(super) fn abort(guest: &mut Guest) -> Result<()> {
     rig.pvmove(&[&rig.pv(1), &rig.pv(2)])?.ok()?;
     rig.at_rest()?;
     rig.is_on("home", 2)?;
-    fixture::served(&writer)?;
-    writer.stop()?.clean()?;
-    rig.reads_from_its_places("home")?;
-    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+    rig.end([writer], &["home"])
 }
 
 fn beside(guest: &mut Guest) -> Result<()> {
@@ -277,13 +260,7 @@ fn beside(guest: &mut Guest) -> Result<()> {
     moving.wait(HANG * 3)?.ok()?;
     rig.at_rest()?;
     rig.is_on("home", 2)?;
-    for writer in writers {
-        fixture::served(&writer)?;
-        writer.stop()?.clean()?;
-    }
-    rig.reads_from_its_places("home")?;
-    rig.reads_from_its_places("opt")?;
-    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+    rig.end(writers, &["home", "opt"])
 }
 
 fn refusals(guest: &mut Guest) -> Result<()> {

@@ -3,16 +3,16 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::rig::{self, Lvm2, VG};
+use super::rig::{self, Lvm2, THREE, VG};
 use crate::conformance::fixture::{self, HANG};
 use crate::guest::{Guest, Run};
-use crate::scenario::{Disk, Frontend, Scenario};
+use crate::scenario::{Frontend, Scenario};
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     name: "lvm2-options",
     about: "pvmove --test, ranges, -n, --alloc, --atomic, --json, -i and -b in an LVM2 VG",
     frontends: Frontend::DM,
-    disks: &[Disk::new("pv1", 32), Disk::new("pv2", 32), Disk::new("pv3", 32)],
+    disks: THREE,
     timeout_s: 300,
     run: options,
     ..Scenario::DEFAULT
@@ -83,13 +83,7 @@ fn options(guest: &mut Guest) -> Result<()> {
     guest.wait_for("the background mover is done", HANG * 3, || Ok(rig.at_rest().is_ok()))?;
     rig.is_on("home", 2)?;
     rig.is_on("opt", 2)?;
-    for writer in writers {
-        fixture::served(&writer)?;
-        writer.stop()?.clean()?;
-    }
-    rig.reads_from_its_places("home")?;
-    rig.reads_from_its_places("opt")?;
-    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+    rig.end(writers, &["home", "opt"])
 }
 
 fn events(run: &Run) -> Result<Vec<Value>> {

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::rig::{Lvm2, VG};
+use super::rig::{Lvm2, THREE, VG};
 use crate::conformance::fixture::HANG;
 use crate::guest::{Guest, Run};
-use crate::scenario::{Disk, Frontend, Scenario};
+use crate::scenario::{Frontend, Scenario};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -16,7 +16,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "reports, *display and *scan of both programs show LVM2's VGs beside ours, moves too, and do not hang \
                 with LVM2",
         frontends: Frontend::DM,
-        disks: &[Disk::new("pv1", 32), Disk::new("pv2", 32), Disk::new("pv3", 32)],
+        disks: THREE,
         timeout_s: 300,
         run: report,
         ..Scenario::DEFAULT
@@ -25,7 +25,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "lvm2-only-pvmove",
         about: "every other command on LVM2's VGs and PVs is refused with the line to type, and changes nothing",
         frontends: Frontend::DM,
-        disks: &[Disk::new("pv1", 32), Disk::new("pv2", 32), Disk::new("pv3", 32)],
+        disks: THREE,
         timeout_s: 300,
         run: only_pvmove,
         ..Scenario::DEFAULT

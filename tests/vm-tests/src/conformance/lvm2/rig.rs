@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use lvshift_on_disk_format::dirty_log;
 
-use crate::conformance::fixture::{FAIL, HANG, unpaced};
+use crate::conformance::fixture::{FAIL, HANG, served, unpaced};
 use crate::guest::{Background, Faulty, Guest, Region, Run};
-use crate::scenario::Frontend;
+use crate::scenario::{Disk, Frontend};
 use crate::writer::{Config, Writer};
 
 /// The VG.
@@ -18,6 +18,15 @@ pub(super) const VG: &str = "lvg";
 pub(super) const HEAD: u64 = 2048;
 /// Sectors of an extent.
 pub(super) const EXTENT: u64 = 2048;
+
+/// Disks that most scenarios need no more of.
+pub(super) const TWO: &[Disk] = &[Disk::new("pv1", 32), Disk::new("pv2", 32)];
+/// The same.
+pub(super) const THREE: &[Disk] =
+    &[Disk::new("pv1", 32), Disk::new("pv2", 32), Disk::new("pv3", 32)];
+/// The same.
+pub(super) const FOUR: &[Disk] =
+    &[Disk::new("pv1", 32), Disk::new("pv2", 32), Disk::new("pv3", 32), Disk::new("pv4", 32)];
 
 /// From here on LVM2 is Debian 13's, for everybody in the guest, until it boots again.
 pub(super) fn debian_13(guest: &Guest) -> Result<()> {
@@ -157,6 +166,21 @@ impl<'g> Lvm2<'g> {
         let text = std::fs::read_to_string("/run/rest.text").context("the text of the VG")?;
         ensure!(!text.contains("LOCKED"), "an LV is LOCKED still:\n{text}");
         Ok(())
+    }
+
+    /// The last look: who wrote was served and wrote right, and these LVs read as their places do. Then LVM2 takes the
+    /// VG down.
+    pub(super) fn end(
+        &self,
+        writers: impl IntoIterator<Item = Writer>,
+        lvs: &[&str],
+    ) -> Result<()> {
+        for writer in writers {
+            served(&writer)?;
+            writer.stop()?.clean()?;
+        }
+        lvs.iter().try_for_each(|lv| self.reads_from_its_places(lv))?;
+        self.lvm(&["vgchange", "-an", VG]).map(drop)
     }
 
     /// `lvchange --refresh` of every active LV leaves every table as it was, and loads none.

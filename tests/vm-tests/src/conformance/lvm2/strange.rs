@@ -5,12 +5,10 @@ use anyhow::{Result, ensure};
 use rustix::process::Signal;
 
 use super::in_place::stopped;
-use super::rig::{self, Lvm2, VG};
+use super::rig::{self, Lvm2, THREE, VG};
 use crate::conformance::fixture::{self, HANG};
 use crate::guest::Guest;
-use crate::scenario::{Disk, Frontend, Scenario};
-
-const THREE: &[Disk] = &[Disk::new("pv1", 32), Disk::new("pv2", 32), Disk::new("pv3", 32)];
+use crate::scenario::{Frontend, Scenario};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -72,10 +70,7 @@ fn strange(guest: &mut Guest) -> Result<()> {
     drop(held);
     rig.at_rest()?;
     rig.is_on("home", 2)?;
-    fixture::served(&writer)?;
-    writer.stop()?.clean()?;
-    rig.reads_from_its_places("home")?;
-    rig.lvm(&["vgchange", "-an", VG]).map(drop)
+    rig.end([writer], &["home"])
 }
 
 fn dies_when_moved(guest: &mut Guest) -> Result<()> {
