@@ -26,7 +26,7 @@ pub(crate) struct Options {
     /// Package what this profile builds
     #[arg(long, value_name = "PROFILE", default_value = "release")]
     profile: String,
-    /// Also look for errors in both packages, and install the .rpm below a scratch root
+    /// Also look for errors in both packages and in what `metrics` prints, and install the .rpm below a scratch root
     #[arg(long)]
     check: bool,
     /// Only write the manual pages and look for errors in them, to be read with man -l
@@ -52,6 +52,7 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
         setup::for_checking_packages()?;
         check::scripts()?;
         check::manuals(&manuals)?;
+        check::metrics()?;
         check::deb(&deb)?;
         check::rpm(&rpm, &deb, &paths::target().join("dist/scratch"))?;
     }
@@ -71,7 +72,7 @@ pub(crate) fn deb(profile: &str) -> Result<PathBuf> {
 }
 
 /// Makes the .rpm of what a profile builds.
-fn rpm(profile: &str) -> Result<PathBuf> {
+pub(crate) fn rpm(profile: &str) -> Result<PathBuf> {
     let dir = laid_out(profile)?;
     let program = tool(CARGO_GENERATE_RPM)?;
     let place = dir.join("lvshift.rpm");

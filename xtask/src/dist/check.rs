@@ -143,3 +143,27 @@ pub(super) fn manuals(dir: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+/// The package that has promtool: as large as all else here together, so the one program of it is unpacked.
+const PROMTOOL: &str = "prometheus";
+
+/// What `metrics` prints, as a test of the code that does so has left it, before the eyes of Prometheus's own tool.
+pub(super) fn metrics() -> Result<()> {
+    let dir = paths::target().join("tools/promtool");
+    let program = dir.join("usr/bin/promtool");
+    if !program.exists() {
+        println!("setup: fetching promtool");
+        fetch::make_dir(&dir, |dir| {
+            let whole = dir.join("whole");
+            std::fs::create_dir_all(&whole).context("a directory for the package")?;
+            fetch::unpack(fetch::Source::Machine, &[PROMTOOL.to_owned()], &whole)?;
+            std::fs::create_dir_all(dir.join("usr/bin")).context("a directory for the program")?;
+            std::fs::rename(whole.join("usr/bin/promtool"), dir.join("usr/bin/promtool"))
+                .context("promtool is not in its package")?;
+            std::fs::remove_dir_all(whole).context("removing the rest")
+        })?;
+    }
+    let text = paths::root().join("frontend-common/src/report/metrics/golden.prom");
+    let text = std::fs::File::open(&text).with_context(|| text.display().to_string())?;
+    crate::run(Command::new(program).args(["check", "metrics"]).stdin(text)).context("promtool")
+}
