@@ -278,8 +278,10 @@ impl<'a> Run<'a> {
                     }
                     if let Some(status) = guest.0.try_wait().context("waiting for QEMU")? {
                         if let Some(since) = leaving.filter(|_| status.success()) {
-                            let took = since.elapsed().as_secs_f64();
-                            self.log.push(format!("--- it was shut down in {took:.1} s"));
+                            self.log.push(format!(
+                                "figure=shutdown-ms {}",
+                                since.elapsed().as_millis()
+                            ));
                             return Ok(End::BootAgain);
                         }
                         if copied && !alive {
@@ -301,8 +303,8 @@ impl<'a> Run<'a> {
                     // The guest is going down; its end or the console will say more.
                     std::thread::sleep(Duration::from_millis(300));
                     if let Some(since) = leaving {
-                        let took = since.elapsed().as_secs_f64();
-                        self.log.push(format!("--- it was shut down in {took:.1} s"));
+                        self.log
+                            .push(format!("figure=shutdown-ms {}", since.elapsed().as_millis()));
                         return Ok(End::BootAgain);
                     }
                     let sign = bad_sign(console, &mut console_read)?;

@@ -15,6 +15,7 @@ use crate::{fetch, paths};
 /// Directories of `packaging/` and where their files go; scripts are executable.
 const COPIED: &[(&str, &str, u32)] = &[
     ("systemd", "usr/lib/systemd/system", 0o644),
+    ("systemd-shutdown", "usr/lib/systemd/system/shutdown.target.d", 0o644),
     ("udev", "usr/lib/udev/rules.d", 0o644),
     ("lib", "usr/lib/lvshift", 0o755),
     ("default", "etc/default", 0o644),

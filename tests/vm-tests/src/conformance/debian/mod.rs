@@ -41,9 +41,8 @@ const LATE: DiskLimit = DiskLimit { mib: 3, requests: 300 };
 
 /// How long something that nobody waits for may take.
 const SOON: Duration = Duration::from_secs(90);
-/// The longest that the machine may take to shut down. Without lvshift it takes some 5 s, and on a busy
-/// host three times that.
-const SHUTDOWN_S: u32 = 30;
+/// The longest that the machine may take to shut down. Without lvshift it takes some 5 s.
+const SHUTDOWN_S: u32 = 15;
 
 /// Installs the package, as apt does in the end ([`package`] has apt do it): without a network, so it may ask for
 /// nothing that a plain Debian lacks.

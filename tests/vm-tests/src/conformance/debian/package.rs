@@ -29,7 +29,9 @@ fn files(guest: &Guest) -> Result<BTreeSet<String>> {
 
 /// What systemd, udevd and a shell say of what was installed.
 fn valid(guest: &Guest) -> Result<()> {
-    let units = guest.sh("dpkg -L lvshift | grep ^/usr/lib/systemd/system/.")?.ok()?;
+    let units = guest
+        .sh("dpkg -L lvshift | grep -E '^/usr/lib/systemd/system/[^/]+\\.(service|socket|timer)$'")?
+        .ok()?;
     let units: Vec<String> = units.stdout.lines().map(|unit| unit.replace('@', "@vg0")).collect();
     ensure!(units.len() >= 4, "units: {units:?}");
     let words: Vec<&str> =
