@@ -6,6 +6,7 @@ mod accel;
 mod bench;
 mod copies;
 mod cpio;
+mod cpu_time;
 mod debian;
 mod demo;
 mod dist;

@@ -10,6 +10,7 @@ use lvshift_vm_tests::guest::boot::{Job, WAITS};
 use lvshift_vm_tests::report::PORT;
 use lvshift_vm_tests::scenario::{Disk, Scenario};
 
+use crate::cpu_time;
 use crate::debian::{self, Debian};
 use crate::emulator::{self, Accel, MACHINE};
 use crate::kernel::Kernel;
@@ -72,6 +73,13 @@ pub(crate) fn image(dir: &Path, disk: &Disk) -> PathBuf {
 
 /// Kills QEMU whatever happens.
 pub(crate) struct Guest(pub(crate) Child);
+
+impl Guest {
+    /// What its emulation has taken of the processors so far.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        cpu_time::of(self.0.id())
+    }
+}
 
 impl Drop for Guest {
     fn drop(&mut self) {

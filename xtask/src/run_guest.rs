@@ -66,6 +66,8 @@ pub(crate) struct Outcome {
     pub(crate) log: Vec<String>,
     pub(crate) console: String,
     pub(crate) took: Duration,
+    /// What the emulation took of the processors.
+    pub(crate) cpu: Duration,
 }
 
 /// How one boot ended.
@@ -132,6 +134,7 @@ struct Run<'a> {
     live: bool,
     failures: Vec<String>,
     log: Vec<String>,
+    cpu: Duration,
 }
 
 impl<'a> Run<'a> {
@@ -144,7 +147,8 @@ impl<'a> Run<'a> {
     ) -> Self {
         let disks = disks_of(scenario);
         let (failures, log) = (Vec::new(), Vec::new());
-        Self { setting, scenario, dir, disks, server, live, failures, log }
+        let cpu = Duration::ZERO;
+        Self { setting, scenario, dir, disks, server, live, failures, log, cpu }
     }
 
     /// Boots until it is over.
@@ -187,9 +191,9 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        let Run { dir, failures, log, .. } = self;
+        let Run { dir, failures, log, cpu, .. } = self;
         std::fs::write(dir.join("log"), log.join("\n")).context("writing the scenario's log")?;
-        Ok(Outcome { failures, log, console, took: start.elapsed() })
+        Ok(Outcome { failures, log, console, took: start.elapsed(), cpu })
     }
 
     fn boot(&mut self, boot: u32, itself: bool, console: &Path) -> Result<End> {
@@ -232,6 +236,7 @@ impl<'a> Run<'a> {
         let reports = listen(listener, order);
         let end = self.judge(&mut guest, &reports, console, boot, copied);
         std::fs::remove_file(&socket).ok();
+        self.cpu += guest.cpu_time();
         drop(guest);
         if let (Ok(End::PowerCut), Some(server)) = (&end, self.server) {
             // The guest may have asked for another cut.

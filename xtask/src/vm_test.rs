@@ -243,7 +243,8 @@ impl Outcome {
 
 fn print(scenario: &Scenario, outcome: &Outcome, kept: Option<&PathBuf>) {
     let word = if outcome.failures.is_empty() { "ok  " } else { "FAIL" };
-    println!("{word} {:32} {:>8}", scenario.name, seconds(outcome.took));
+    let (took, cpu) = (seconds(outcome.took), seconds(outcome.cpu));
+    println!("{word} {:32} {took:>8} {cpu:>8} of a processor", scenario.name);
     outcome.figures().for_each(|line| println!("     {line}"));
     if !outcome.failures.is_empty() {
         section("why", outcome.failures.iter().map(String::as_str));

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::seconds;
+use crate::{cpu_time, seconds};
 
 /// How one step went.
 #[derive(Serialize, Deserialize)]
 struct Row {
     name: String,
     took: Duration,
+    /// On the processors, of which this machine may have several.
+    cpu: Duration,
     good: bool,
     /// What it has counted; nothing if it failed.
     note: String,
@@ -26,13 +28,14 @@ impl Steps {
     /// Does one step; later steps run whatever comes of it.
     pub(super) fn step(&mut self, name: &str, work: impl FnOnce() -> Result<String>) {
         println!("--- {name}");
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), cpu_time::of_ended_children());
         let result = work();
+        let cpu = cpu_time::of_ended_children().saturating_sub(before);
         if let Err(error) = &result {
             eprintln!("{name}: {error:#}");
         }
         let (good, note) = (result.is_ok(), result.unwrap_or_default());
-        self.0.push(Row { name: name.to_owned(), took: start.elapsed(), good, note });
+        self.0.push(Row { name: name.to_owned(), took: start.elapsed(), cpu, good, note });
     }
 
     /// Adds the steps of another process.
@@ -55,9 +58,10 @@ impl Steps {
 
     /// Says how each went; whether all went well.
     pub(super) fn tell(&self) -> bool {
-        for Row { name, took, good, note } in &self.0 {
+        println!("     {:24} {:>8} {:>11}", "", "took", "processors");
+        for Row { name, took, cpu, good, note } in &self.0 {
             let word = if *good { "ok  " } else { "FAIL" };
-            println!("{word} {name:24} {:>8}  {note}", seconds(*took));
+            println!("{word} {name:24} {:>8} {:>11}  {note}", seconds(*took), seconds(*cpu));
         }
         self.0.iter().all(|row| row.good)
     }
