@@ -24,6 +24,8 @@ use crate::protocol::{Answer, Request, VERSION};
 /// How long a daemon may take until it answers: a recovery waits for a dead one's last writes.
 const START_LIMIT: Duration = Duration::from_secs(120);
 const STEP: Duration = Duration::from_millis(20);
+/// The pause after a daemon that was killed before it answered.
+const AFTER_A_KILL: Duration = Duration::from_millis(100);
 
 /// The exit status of a daemon that finds another one at work for its VG.
 pub(super) const ANOTHER_SERVES: u8 = 75;
@@ -65,8 +67,13 @@ pub(crate) fn connect(vg: Uuid, start: Start) -> Result<Option<Channel>> {
             // A unit that is started may have found that another daemon serves, or ended since.
             let another = status.code() == Some(i32::from(ANOTHER_SERVES))
                 || (unit.is_some() && status.success());
-            if !another && unit.take().is_none() {
+            // Who was killed says nothing of the next one: whatever killed it did not mean this command.
+            let killed = status.code().is_none();
+            if !another && !killed && unit.take().is_none() {
                 return Err(did_not_start(vg));
+            }
+            if killed {
+                std::thread::sleep(AFTER_A_KILL);
             }
             if !matches!(files::become_daemon(vg), Ok(None)) {
                 child = start_unit_or_own(vg, unit.as_deref())?;

@@ -25,12 +25,16 @@ pub use run::{Background, Run};
 pub use side::Side;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::report::Report;
 use crate::scenario::Frontend;
+
+/// The pause between one look at what is waited for and the next.
+const MIN_PAUSE: Duration = Duration::from_millis(20);
+const MAX_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where a scenario's state disk is mounted.
 pub const STATE_DIR: &str = "/var/lib/lvshift";
@@ -152,14 +156,18 @@ impl Guest {
         limit: Duration,
         mut ready: impl FnMut() -> Result<bool>,
     ) -> Result<()> {
-        let start = std::time::Instant::now();
-        while !ready().with_context(|| format!("while waiting until {what}"))? {
+        let start = Instant::now();
+        loop {
+            let looks = Instant::now();
+            if ready().with_context(|| format!("while waiting until {what}"))? {
+                return Ok(());
+            }
             if start.elapsed() > limit {
                 bail!("waited {limit:?} in vain until {what}");
             }
-            std::thread::sleep(Duration::from_millis(20));
+            // A look that runs commands must not take the machine from what it waits for.
+            std::thread::sleep(looks.elapsed().clamp(MIN_PAUSE, MAX_PAUSE));
         }
-        Ok(())
     }
 }
 

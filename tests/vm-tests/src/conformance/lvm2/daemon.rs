@@ -1,12 +1,13 @@
 //! Moves in an LVM2 VG whose mirror is a daemon of ours: it dies, and another front end takes over.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::rig::{self, Lvm2, TWO, VG};
 use crate::conformance::fixture::{self, HANG};
 use crate::conformance::ublk::daemon::{self, Victims};
 use crate::guest::Guest;
 use crate::scenario::{Frontend, Scenario};
+use crate::writer::{Config, Writer};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -32,19 +33,24 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 fn dies(guest: &mut Guest) -> Result<()> {
     let rig = Lvm2::new(guest, &["pv1", "pv2"])?;
     let home = rig.lv("home", &[(1, 20)])?;
-    let writer = rig::writer(&home, 1001)?;
-    let mut moving = rig.spawn_move("", &["--max-rate=512k", &rig.pv(1), &rig.pv(2)])?;
+    // Only where the copy begins: until it is known who is in charge, a write waits for the copy of its
+    // chunk, which no limit holds back, and the move must not end here.
+    let config = Config { size: Some(2 << 20), ..Config::new(&home, 1001) };
+    let writer = Writer::start(config)?;
+    writer.wait_for_writes(10, HANG)?;
+    let mut moving = rig.spawn_move("", &["--max-rate=64k", &rig.pv(1), &rig.pv(2)])?;
     rig.wait_for_mid_copy()?;
     ensure!(rig.is_served()?, "no daemon mirrors");
     daemon::kill(guest, Victims::Daemon)?;
     fixture::served(&writer)?;
-    // The guardian, too: the mover starts another.
+    // The guardian, too: the mover starts another, and one more after that is killed while it begins.
     daemon::kill(guest, Victims::Both)?;
+    daemon::kill_as_it_begins(guest)?;
     fixture::served(&writer)?;
     // It lives on.
     std::thread::sleep(std::time::Duration::from_secs(5));
     if !moving.is_running()? {
-        return moving.wait(HANG)?.ok().map(drop);
+        bail!("the mover has ended: {}", moving.wait(HANG)?);
     }
     // No mover: the guardian of the one that serves now does it, and LVM2 is asked who is in charge.
     moving.kill()?;

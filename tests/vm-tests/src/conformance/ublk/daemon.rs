@@ -1,9 +1,9 @@
 //! What scenarios about the ublk daemon share: who it is, how it dies, how deep it is asked.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::conformance::fixture::{self, HANG, Rig};
@@ -104,6 +104,34 @@ pub(crate) fn kill(guest: &Guest, victims: Victims) -> Result<()> {
     guest.wait_for("the killed are gone", HANG, || {
         Ok(servers()?.iter().all(|server| !dying.contains(&server.pid)))
     })
+}
+
+/// The same of the guardian that a mover starts next, as soon as it is seen; returns once there is one more. A
+/// daemon that has lost its guardian is killed, too: nothing would follow it when there is no mover.
+pub(crate) fn kill_as_it_begins(guest: &Guest) -> Result<()> {
+    let (began, mut victim) = (Instant::now(), None);
+    while began.elapsed() < HANG {
+        let servers = servers()?;
+        let of = |role| servers.iter().find(|server| server.role == role).map(|server| server.pid);
+        let dies = match (of(Role::Guardian), of(Role::Daemon)) {
+            (Some(guardian), _) if victim.is_none() => {
+                victim = Some(guardian);
+                guardian
+            }
+            (Some(guardian), _) if victim != Some(guardian) => return Ok(()),
+            (None, Some(daemon)) => daemon,
+            _ => {
+                std::thread::sleep(Duration::from_millis(1));
+                continue;
+            }
+        };
+        guest.log(format!("kill -9 of {dies} as it begins"));
+        match kill_process(Pid::from_raw(dies).context("a process")?, Signal::KILL) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => return Err(error).context("kill -9"),
+        }
+    }
+    bail!("no guardian begins")
 }
 
 /// Runs the front end with the daemon's fail file named to whatever daemon it starts.
