@@ -14,8 +14,21 @@ pub struct CopyStatus {
     pub bytes_done: u64,
     /// Bytes in all.
     pub bytes_total: u64,
+    /// What it has left for later.
+    pub aside: Aside,
     /// The first leg that failed, if any.
     pub failed: Option<(Leg, LegFault)>,
+}
+
+/// What a copy has left for later, since the source did not give it at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Aside {
+    /// Areas apart from each other.
+    pub areas: u64,
+    /// Their bytes, which are none of those that are done.
+    pub bytes: u64,
+    /// How long they are expected to take, in nanoseconds.
+    pub nanos: u64,
 }
 
 impl CopyStatus {

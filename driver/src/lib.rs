@@ -18,7 +18,7 @@ mod may_lack;
 #[cfg(test)]
 mod tests;
 
-pub use copy::{CopyStatus, Wake};
+pub use copy::{Aside, CopyStatus, Wake};
 pub use drive::{Goal, drive};
 pub use host::{Host, Observed, Report, Request};
 pub use may_lack::MayLack;

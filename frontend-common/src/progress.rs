@@ -1,5 +1,6 @@
 //! Tells how a move goes: a bar on a terminal, lines elsewhere, or one JSON object a line.
 
+mod disk;
 mod events;
 mod lines;
 mod map;
@@ -16,6 +17,7 @@ use crate::error::Error;
 use crate::output::Term;
 use crate::report::LogLine;
 
+pub use disk::DiskMap;
 pub use events::{Event, UnreadableJson};
 pub use map::ChunkMap;
 
@@ -57,6 +59,17 @@ impl Style {
     }
 }
 
+/// What is known of a source to be unreadable when a move of it is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bad {
+    /// Runs of sectors.
+    pub areas: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes of the extents that stay for that.
+    pub stays: u64,
+}
+
 /// Listens to a driver and tells the person.
 pub struct Teller<W: Write> {
     style: Style,
@@ -69,8 +82,10 @@ pub struct Teller<W: Write> {
     /// What the first report said was done already: not moved by this run.
     at_start: Option<u64>,
     last: Option<Progress>,
-    /// The picture that was told last.
-    picture: String,
+    /// The picture that was told last, as it is drawn below a bar.
+    below: String,
+    /// What is known to be bad.
+    bad: Bad,
 }
 
 impl<W: Write> Teller<W> {
@@ -86,8 +101,14 @@ impl<W: Write> Teller<W> {
             begun: Instant::now(),
             at_start: None,
             last: None,
-            picture: String::new(),
+            below: String::new(),
+            bad: Bad::default(),
         }
+    }
+
+    /// Has it said with the progress what is known to be bad.
+    pub fn set_bad(&mut self, bad: Bad) {
+        self.bad = bad;
     }
 
     /// Takes what the driver has to tell.
@@ -130,7 +151,8 @@ impl<W: Write> Teller<W> {
     /// Which chunks of a move are equal now.
     pub fn chunks(&mut self, of: Uuid, map: &ChunkMap) {
         let picture = map.picture();
-        if picture.is_empty() || picture == self.picture {
+        let below = format!("pvmove: chunks [{picture}]");
+        if picture.is_empty() || below == self.below {
             return;
         }
         match self.style {
@@ -145,15 +167,38 @@ impl<W: Write> Teller<W> {
             // Drawn below the bar.
             Style::Bar | Style::Quiet => {}
         }
-        self.picture = picture;
+        self.below = below;
+    }
+
+    /// What the disks that are being left look like now.
+    pub fn disks(&mut self, maps: &[DiskMap]) {
+        let drawn = |colour| maps.iter().map(|map| map.drawn(colour)).collect::<Vec<_>>();
+        let below = drawn(self.style == Style::Bar && has_colours()).join("\n  ");
+        if below == self.below {
+            return;
+        }
+        match self.style {
+            Style::Json => {
+                for map in maps {
+                    let (device, extents) = (map.device(), map.extents());
+                    self.event(&Event::Map { device, extents, map: &map.picture() });
+                }
+            }
+            Style::Lines => {
+                drawn(false).iter().for_each(|text| self.line(&format!("pvmove: {text}")));
+            }
+            // Drawn below the bar.
+            Style::Bar | Style::Quiet => {}
+        }
+        self.below = below;
     }
 
     fn copied(&mut self, progress: &Progress) {
         self.at_start.get_or_insert(progress.bytes_done);
         match self.style {
-            Style::Json => self.event(&Event::progress(progress)),
+            Style::Json => self.event(&Event::progress(progress, self.bad)),
             Style::Lines => {
-                let text = lines::progress(&self.source(), progress);
+                let text = lines::progress(&self.source(), progress, self.bad);
                 self.line(&text);
             }
             Style::Bar => self.draw(progress),
@@ -230,11 +275,12 @@ impl<W: Write> Teller<W> {
         });
         bar.set_prefix(self.from.join(", "));
         bar.set_length(progress.bytes_total);
-        let below = match self.picture.as_str() {
+        let below = match self.below.as_str() {
             "" => String::new(),
-            picture => format!("\n  pvmove: chunks [{picture}]"),
+            below => format!("\n  {below}"),
         };
-        bar.set_message(format!("{}{below}", lines::amounts(progress)));
+        let what_is_bad = lines::bad(progress, self.bad);
+        bar.set_message(format!("{}{what_is_bad}{below}", lines::amounts(progress)));
         bar.set_position(progress.bytes_done);
     }
 
@@ -252,6 +298,12 @@ impl<W: Write> Teller<W> {
         let _ = writeln!(self.out, "{text}");
         let _ = self.out.flush();
     }
+}
+
+/// Whether the terminal of stderr shows colours, and the person wants them.
+fn has_colours() -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb")
 }
 
 #[cfg(test)]

@@ -171,6 +171,13 @@ pub struct Pvmove {
     #[arg(long, conflicts_with_all = ["abort", "background", "name", "alloc", "atomic", "destinations",
         "max_rate", "pace", "min_rate", "write_policy", "read_check", "skip_read_check"])]
     pub watch: bool,
+    /// Draw the disk that is being left: what of it is safe, left and bad.
+    ///
+    /// A character for each extent, or for as many as share one: on the destination as well or moved #, partly +, left .,
+    /// with a sector that cannot be read x, an LV's but not asked for -, free _. Below the bar and in colour on a terminal
+    /// (unless NO_COLOR is set), in lines elsewhere whenever it is another. With --watch, of moves that others make.
+    #[arg(long, conflicts_with_all = ["abort", "background"])]
+    pub map: bool,
     /// One JSON object a line on stdout: started, progress, finished, error (see docs/json.md).
     #[arg(long)]
     pub json: bool,

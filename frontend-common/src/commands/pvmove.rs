@@ -6,19 +6,22 @@ mod estimate;
 mod file;
 mod give_up;
 mod lvm2;
+mod map;
 mod plan;
 mod readable;
 mod rounds;
 mod select;
 mod watch;
 
-use lvshift_core::units::Uuid;
+use lvshift_core::units::{Extents, Uuid};
 
 use self::around::Around;
+use self::map::{Drawer, Mapper};
 use self::rounds::{Asked, Rounds, in_rounds};
 use super::Context;
 use super::driven::{driver, is_driven};
 use super::lookup::{full_name, refuse};
+use super::sights::Seen;
 use crate::cli::pv_args::{Pvmove, WritePolicy};
 use crate::cli::values::OrNone;
 use crate::drive::{self, MoveReport, Options};
@@ -27,7 +30,7 @@ use crate::front_end::{Felt, FrontEnd, Pace};
 use crate::journald;
 use crate::output;
 use crate::pause;
-use crate::progress::{Event, Style, Teller};
+use crate::progress::{Bad, Event, Style, Teller};
 use crate::system_id;
 use crate::vg::{Hold, OpenVg};
 
@@ -120,9 +123,10 @@ impl Rounds for OpenVg {
         &mut self,
         context: &mut Context<'_>,
         Asked { args, .. }: Asked<'_>,
+        around: &Around,
         moves: &[Uuid],
     ) -> Result<Ended> {
-        drive(context, args, self, Way::Run, moves)
+        drive(context, args, self, Way::Run, around, moves)
     }
 
     fn forget(&mut self, _context: &mut Context<'_>, moves: &[Uuid]) {
@@ -189,7 +193,7 @@ fn recorded(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
         }
         found = true;
         let done = if args.abort {
-            drive(context, args, &mut open, Way::Abort, &moves)
+            drive(context, args, &mut open, Way::Abort, &Around::default(), &moves)
                 .map(|ended| ended.conclude(context, Way::Abort))
         } else {
             carry_on(context, args, open, &moves)
@@ -255,7 +259,8 @@ fn carry_on(
             source.unwrap_or_default(),
         );
     }
-    drive(context, args, &mut open, Way::CarryOn, moves)?.conclude(context, Way::CarryOn);
+    let around = Around::default();
+    drive(context, args, &mut open, Way::CarryOn, &around, moves)?.conclude(context, Way::CarryOn);
     Ok(())
 }
 
@@ -265,6 +270,7 @@ fn drive(
     args: &Pvmove,
     open: &mut OpenVg,
     way: Way,
+    around: &Around,
     moves: &[Uuid],
 ) -> Result<Ended> {
     if !args.detached {
@@ -272,25 +278,56 @@ fn drive(
     }
     let recorded = moves.iter().filter_map(|of| open.vg().move_by_uuid(*of));
     plan::check_exclusive(context.front_end.name(), open.vg(), recorded.map(|of| of.index()))?;
-    let name = open.vg().name().as_str().to_owned();
-    tell(context, args, &name, |front_end, options| match way {
+    let telling = Telling {
+        vg: open.vg().name().as_str().to_owned(),
+        open: Seen::own,
+        bad: around.bad(open.vg().extent_size().span(Extents(1)).bytes().unwrap_or(0)),
+        mapper: around.mapper(),
+    };
+    tell(context, args, telling, |front_end, options| match way {
         Way::Run => drive::run(open, front_end, moves, options),
         Way::CarryOn => drive::carry_on(open, front_end, Some(moves), options),
         Way::Abort => drive::abort(open, front_end, Some(moves), options),
     })
 }
 
+/// What is told of moves beside what the driver tells.
+struct Telling {
+    vg: String,
+    /// Opens the VG once more, to look at it.
+    open: fn(&str) -> Result<Seen>,
+    bad: Bad,
+    mapper: Mapper,
+}
+
 /// Has the moves driven, and tells what is done of them.
 fn tell(
     context: &mut Context<'_>,
     args: &Pvmove,
-    vg: &str,
+    Telling { vg, open, bad, mapper }: Telling,
     drive: impl FnOnce(&mut dyn FrontEnd, Options<'_>) -> Result<Vec<MoveReport>>,
 ) -> Result<Ended> {
     let style = Style::choose(context.json, context.common.quiet > 0);
     let mut teller = Teller::new(style, context.program, output::stdout());
+    teller.set_bad(bad);
+    let drawer = args.map.then(|| Drawer::start(vg.clone(), open, mapper));
+    let mut copied = None;
     let mut report = |report: drive::Report<'_>| {
-        journald::hear(vg, &report);
+        journald::hear(&vg, &report);
+        if let Some(drawer) = &drawer {
+            // Only from its first look on is the log that of this move; at its end it is none any more.
+            let now = match &report {
+                drive::Report::Copied(progress) => Some(progress.of),
+                drive::Report::Ended(_) => None,
+                _ => copied,
+            };
+            if std::mem::replace(&mut copied, now) != now {
+                drawer.changed();
+            }
+            if let Some(maps) = drawer.take() {
+                teller.disks(&maps);
+            }
+        }
         teller.hear(report);
     };
     let options = Options {

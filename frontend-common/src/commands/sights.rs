@@ -1,5 +1,7 @@
 //! What is every recorded move doing now, in VGs of both kinds?
 
+mod disks;
+
 use lvshift_core::metadata::MoveState;
 use lvshift_core::units::{MoveIndex, Sectors, Uuid};
 use lvshift_on_disk_format::dirty_log;
@@ -9,7 +11,7 @@ use super::driven::is_driven;
 use super::reports;
 use crate::device::{Aligned, sysfs};
 use crate::drive;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::front_end::{CopyStatus, FrontEnd};
 use crate::lvm2::stack::Stack;
 use crate::lvm2::text::{Record, Shape};
@@ -93,6 +95,17 @@ pub(super) fn with_moves(context: &mut Context<'_>, only: Option<&str>) -> Resul
 }
 
 impl Seen {
+    /// A VG of our own.
+    pub(super) fn own(name: &str) -> Result<Seen> {
+        Ok(Seen::Own(Box::new(OpenVg::open(name, Hold::Release)?)))
+    }
+
+    /// A VG of LVM2's.
+    pub(super) fn lvm2(name: &str) -> Result<Seen> {
+        let lvm = lvm2::in_use().ok_or_else(|| Error::new(Kind::NotFound, "LVM2 has no VG"))?;
+        Ok(Seen::Lvm2(Box::new(LvmVg::open(&lvm.within(lvm2::PATIENCE), name)?)))
+    }
+
     pub(super) fn name(&self) -> &str {
         match self {
             Seen::Own(open) => open.vg().name().as_str(),
@@ -214,15 +227,22 @@ fn chunks_of_lvm2(vg: &LvmVg, of: Uuid) -> Option<ChunkMap> {
     if record.state != MoveState::Copying {
         return None;
     }
+    let (image, chunks) = log_of_lvm2(vg, record)?;
+    let mut map = ChunkMap::default();
+    add(&mut map, &image, chunks)?;
+    Some(map)
+}
+
+/// The image of a move's log, and how many chunks it is of.
+fn log_of_lvm2(vg: &LvmVg, record: &Record) -> Option<(Aligned, u32)> {
     let sectors = u64::from(record.extents) * u64::from(vg.text().extent_size());
     let chunks = u32::try_from(sectors.div_ceil(u64::from(record.region_size))).ok()?;
     let (_, area) = vg.text().log_place(record)?;
     let start = vg.text().sector_of(&area)?;
     let mut image = Aligned::zeroed(usize::try_from(dirty_log::image_size(chunks)).ok()?);
     vg.members().get(&area.of)?.device.read(Sectors(start), &mut image).ok()?;
-    let mut map = ChunkMap::default();
-    add(&mut map, &image, chunks)?;
-    Some(map)
+    dirty_log::check_header(image.first_chunk()?, chunks).ok()?;
+    Some((image, chunks))
 }
 
 /// Adds the chunks of a log's image, if it is that of so many.

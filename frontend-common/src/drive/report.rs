@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lvshift_core::mover::Outcome;
 use lvshift_core::units::Uuid;
+use lvshift_driver::Aside;
 
 use crate::error::{Error, Kind};
 use crate::front_end::BadPlace;
@@ -23,8 +24,20 @@ pub struct Progress {
     pub bytes_total: u64,
     /// Bytes each second, lately; none before the second look.
     pub rate: Option<f64>,
-    /// How long it will take at this rate.
+    /// How long it will take at this rate, without what was set aside.
     pub left: Option<Duration>,
+    /// What the copy has set aside since the source did not give it at once.
+    pub aside: Aside,
+    /// How long it will take with that.
+    pub left_with_bad: Option<Duration>,
+}
+
+impl Progress {
+    /// Bytes that are neither on the destination as well nor set aside.
+    #[must_use]
+    pub fn bytes_left(&self) -> u64 {
+        self.bytes_total.saturating_sub(self.bytes_done).saturating_sub(self.aside.bytes)
+    }
 }
 
 /// What there is to tell while a move runs.

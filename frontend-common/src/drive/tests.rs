@@ -113,6 +113,7 @@ impl FrontEnd for Fake {
             bytes_done: chunks_done << 20,
             bytes_total: 2 << 20,
             failed,
+            ..CopyStatus::default()
         })
     }
     fn wait(&mut self, _: Option<Duration>) -> Result<Wake> {

@@ -63,7 +63,9 @@ impl Ticker {
         }
         self.told = Some(now);
         let done = self.place.before + status.bytes_done;
-        let found = self.rate.progress(self.place.total.saturating_sub(done), at);
+        let aside = status.aside;
+        let unread = self.place.total.saturating_sub(done).saturating_sub(aside.bytes);
+        let found = self.rate.progress(unread, at);
         let rate = (found.bytes_per_second > 0).then_some(found.bytes_per_second as f64);
         let left = found.remaining.map(|left| Duration::from_nanos(left.0));
         Some(Progress {
@@ -74,6 +76,8 @@ impl Ticker {
             bytes_total: self.place.total,
             rate,
             left,
+            aside,
+            left_with_bad: left.map(|left| left + Duration::from_nanos(aside.nanos)),
         })
     }
 

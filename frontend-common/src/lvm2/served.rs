@@ -273,6 +273,7 @@ impl Stack<'_> {
             bytes_done: (status.in_sync * u64::from(record.region_size)).min(line.len) * 512,
             bytes_total: line.len * 512,
             failed,
+            ..CopyStatus::default()
         })
     }
 

@@ -6,6 +6,7 @@ use lvshift_core::Leg;
 use lvshift_core::mover::Outcome;
 use serde::Serialize;
 
+use super::Bad;
 use super::lines::{Summary, percent};
 use crate::drive::{MoveReport, Progress};
 use crate::front_end::BadPlace;
@@ -39,9 +40,19 @@ pub enum Event<'a> {
         percent: f64,
         bytes_per_second: Option<u64>,
         seconds_left: Option<u64>,
+        seconds_left_with_bad: Option<u64>,
+        bytes_safe: u64,
+        bytes_left: u64,
+        bytes_aside: u64,
+        areas_aside: u64,
+        bytes_bad: u64,
+        areas_bad: u64,
+        bytes_stay: u64,
     },
     /// With `--watch`: which chunks of a move are equal.
     Chunks { r#move: String, chunks: usize, equal: usize, map: &'a str },
+    /// With `--map`: what a disk that is being left looks like.
+    Map { device: &'a str, extents: usize, map: &'a str },
     /// A sentence worth reading.
     Note { text: &'a str },
     /// A move ended.
@@ -120,7 +131,7 @@ impl<'a> BadPlaceJson<'a> {
 }
 
 impl<'a> Event<'a> {
-    pub(super) fn progress(progress: &Progress) -> Event<'static> {
+    pub(super) fn progress(progress: &Progress, bad: Bad) -> Event<'static> {
         Event::Progress {
             r#move: progress.of.to_string(),
             number: progress.number,
@@ -130,6 +141,14 @@ impl<'a> Event<'a> {
             percent: percent(progress.bytes_done, progress.bytes_total),
             bytes_per_second: progress.rate.map(|rate| rate as u64),
             seconds_left: progress.left.map(|left| left.as_secs()),
+            seconds_left_with_bad: progress.left_with_bad.map(|left| left.as_secs()),
+            bytes_safe: progress.bytes_done,
+            bytes_left: progress.bytes_left(),
+            bytes_aside: progress.aside.bytes,
+            areas_aside: progress.aside.areas,
+            bytes_bad: bad.bytes,
+            areas_bad: bad.areas,
+            bytes_stay: bad.stays,
         }
     }
 

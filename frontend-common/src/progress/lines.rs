@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lvshift_core::mover::Outcome;
 
+use super::Bad;
 use crate::drive::{MoveReport, Progress};
 use crate::size::Short;
 
@@ -36,9 +37,34 @@ pub(super) fn amounts(progress: &Progress) -> String {
 }
 
 /// `pvmove: /dev/vdb: Moved: 45.50%  (455 MiB of 1000 MiB, 212 MiB/s, ETA 00:00:03)`.
-pub(super) fn progress(source: &str, progress: &Progress) -> String {
+pub(super) fn progress(source: &str, progress: &Progress, known: Bad) -> String {
     let percent = percent(progress.bytes_done, progress.bytes_total);
-    format!("pvmove: {source}: Moved: {percent:.2}%  ({})", amounts(progress))
+    let (amounts, bad) = (amounts(progress), bad(progress, known));
+    format!("pvmove: {source}: Moved: {percent:.2}%  ({amounts}{bad})")
+}
+
+/// What is safe, left and bad of a source that does not give everything at once; nothing of one that does.
+pub(super) fn bad(progress: &Progress, bad: Bad) -> String {
+    let aside = progress.aside;
+    if aside.areas == 0 && bad.areas == 0 {
+        return String::new();
+    }
+    let areas = |count: u64| format!("{count} {}", if count == 1 { "area" } else { "areas" });
+    let (safe, left) = (Short(progress.bytes_done), Short(progress.bytes_left()));
+    let mut text = format!("; safe {safe}, left {left}");
+    if aside.areas > 0 {
+        text.push_str(&format!(", set aside {} in {}", Short(aside.bytes), areas(aside.areas)));
+        if let Some(left) = progress.left_with_bad {
+            text.push_str(&format!(" (ETA with that {})", clock(left)));
+        }
+    }
+    if bad.areas > 0 {
+        text.push_str(&format!(", bad {} in {}", Short(bad.bytes), areas(bad.areas)));
+        if bad.stays > 0 {
+            text.push_str(&format!(", so {} stay", Short(bad.stays)));
+        }
+    }
+    text
 }
 
 /// What a command did in all.

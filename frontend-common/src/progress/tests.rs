@@ -4,6 +4,8 @@ use lvshift_core::mover::{AbortReason, Outcome};
 use lvshift_core::units::Uuid;
 use lvshift_core::{Leg, LegFault};
 
+use lvshift_driver::Aside;
+
 use super::*;
 use crate::front_end::BadPlace;
 
@@ -18,6 +20,8 @@ fn progress(done: u64, rate: Option<f64>, left: Option<Duration>) -> Progress {
         bytes_total: 1000 * MIB,
         rate,
         left,
+        aside: Aside::default(),
+        left_with_bad: left,
     }
 }
 
@@ -60,6 +64,61 @@ fn lines_say_bytes_rate_and_eta() {
         lines[3].starts_with("  pvmove: moved 1000 MiB from /dev/vdb to /dev/vdd in 0."),
         "{}",
         lines[3]
+    );
+}
+
+#[test]
+fn what_is_bad_is_told_beside_what_is_safe_and_how_long_it_takes_with_it() {
+    let known = Bad { areas: 2, bytes: 8192, stays: 2 * MIB };
+    let left = Some(Duration::from_secs(3));
+    let aside = Aside { areas: 1, bytes: 5 * MIB, nanos: 60_000_000_000 };
+    let left_with_bad = Some(Duration::from_secs(63));
+    let progress = Progress { aside, left_with_bad, ..progress(455, None, left) };
+    let text = lines::progress("/dev/vdb", &progress, known);
+    assert_eq!(
+        text,
+        "pvmove: /dev/vdb: Moved: 45.50%  (455 MiB of 1000 MiB, ETA 00:00:03; safe 455 MiB, left 540 MiB, \
+         set aside 5.0 MiB in 1 area (ETA with that 00:01:03), bad 8.0 KiB in 2 areas, so 2.0 MiB stay)"
+    );
+    let mut out = Vec::new();
+    let mut teller = Teller::new(Style::Json, "lvshift-dm", &mut out);
+    teller.set_bad(known);
+    teller.hear(Report::Copied(&progress));
+    let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    let field = |name: &str| json[name].as_u64();
+    assert_eq!(field("bytes_safe"), Some(455 * MIB));
+    assert_eq!(field("bytes_left"), Some(540 * MIB));
+    assert_eq!((field("bytes_aside"), field("areas_aside")), (Some(5 * MIB), Some(1)));
+    assert_eq!((field("bytes_bad"), field("areas_bad")), (Some(8192), Some(2)));
+    assert_eq!(field("bytes_stay"), Some(2 * MIB));
+    assert_eq!((field("seconds_left"), field("seconds_left_with_bad")), (Some(3), Some(63)));
+}
+
+#[test]
+fn a_map_is_told_when_it_is_another() {
+    let told = |style| {
+        let mut out = Vec::new();
+        let mut teller = Teller::new(style, "lvshift-dm", &mut out);
+        let mut map = DiskMap::new("/dev/vdb".into(), 8, 3);
+        map.uses(0..2);
+        map.moves(0..8, true);
+        teller.disks(&[map.clone()]);
+        teller.disks(&[map.clone()]);
+        map.is_bad(8..9);
+        teller.disks(&[map]);
+        String::from_utf8(out).unwrap()
+    };
+    let lines = told(Style::Lines);
+    assert_eq!(
+        lines.matches("pvmove: /dev/vdb: a character for each extent").count(),
+        2,
+        "{lines}"
+    );
+    assert!(lines.contains("\n    [#-_]\n") && lines.contains("\n    [#x_]\n"), "{lines}");
+    let json = told(Style::Json);
+    assert!(
+        json.contains(r##""event":"map","device":"/dev/vdb","extents":3,"map":"#x_""##),
+        "{json}"
     );
 }
 

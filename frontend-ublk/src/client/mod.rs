@@ -190,6 +190,7 @@ impl Ublk {
             bytes_done: copy.bytes_done,
             bytes_total: copy.bytes_total,
             failed: copy.failed.map(status::leg_fault),
+            ..CopyStatus::default()
         })
     }
 

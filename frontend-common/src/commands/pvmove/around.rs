@@ -5,17 +5,19 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use lvshift_core::Leg;
 use lvshift_core::mover::{AbortReason, Outcome};
 use lvshift_core::units::Uuid;
 
 use super::super::Context;
+use super::map::{Mapper, Pictures};
 use crate::cli::spec::{PeRange, PvSpec};
 use crate::drive::MoveReport;
 use crate::error::{Error, Kind};
 use crate::front_end::PvSectors;
-use crate::progress::{Event, UnreadableJson};
+use crate::progress::{Bad, Event, UnreadableJson};
 use crate::{output, report};
 
 /// A disk that gets worse while it is left: so often the rest is tried again.
@@ -73,6 +75,8 @@ pub(super) struct Around {
     all_stay: Cell<bool>,
     /// What stayed is given up: it is moved now, and nothing else.
     given_up: bool,
+    /// What the disk looked like last.
+    pictures: Pictures,
 }
 
 impl Around {
@@ -95,6 +99,22 @@ impl Around {
     pub(super) fn places(&self) -> Vec<PvSectors> {
         let place = |run: &Unreadable| PvSectors { pv: run.pv, sectors: run.sectors.clone() };
         self.found.iter().map(place).collect()
+    }
+
+    /// How much that is, with extents of so many bytes.
+    pub(super) fn bad(&self, extent: u64) -> Bad {
+        let sectors = |run: &Unreadable| run.sectors.end.saturating_sub(run.sectors.start);
+        let extents = if self.given_up { 0 } else { self.extents.len() as u64 };
+        Bad {
+            areas: self.found.len() as u64,
+            bytes: self.found.iter().map(sectors).sum::<u64>().saturating_mul(512),
+            stays: extents.saturating_mul(extent),
+        }
+    }
+
+    /// Who draws the disk, if it is to be drawn.
+    pub(super) fn mapper(&self) -> Mapper {
+        Mapper::new(self.places(), Arc::clone(&self.pictures))
     }
 
     /// The list, a line or two for each run of sectors.

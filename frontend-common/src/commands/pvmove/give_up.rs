@@ -39,7 +39,7 @@ pub(super) fn move_it(
         around.give_up();
         context.front_end.give_up(&around.places())?;
         let moves = vg.record(context, asked, around)?;
-        let ended = driven(context, asked, vg, &moves)?;
+        let ended = driven(context, asked, vg, around, &moves)?;
         if around.is_worth_another_round(&ended.reports) && vg.look_again(context, asked, around)? {
             context.warn("more sectors cannot be read than were given up: nothing of these extents was moved");
             continue;

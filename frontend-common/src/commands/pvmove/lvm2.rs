@@ -10,10 +10,11 @@ use super::super::Context;
 use super::super::driven::{driver, is_driven};
 use super::super::lookup::{self, refuse};
 use super::super::place::policy;
+use super::super::sights::Seen;
 use super::around::{Around, Unreadable};
 use super::file::{self, FileSystem};
 use super::rounds::{Asked, Rounds, in_rounds};
-use super::{Ended, Way, background, estimate, tell};
+use super::{Ended, Telling, Way, background, estimate, tell};
 use crate::cli::pv_args::Pvmove;
 use crate::cli::spec::PvSpec;
 use crate::cli::values::AllocPolicy;
@@ -164,9 +165,10 @@ impl Rounds for OfKey<'_> {
         &mut self,
         context: &mut Context<'_>,
         Asked { args, .. }: Asked<'_>,
+        around: &Around,
         moves: &[Uuid],
     ) -> Result<Ended> {
-        drive(context, args, &mut self.vg, Way::Run, moves)
+        drive(context, args, &mut self.vg, Way::Run, around, moves)
     }
 
     fn forget(&mut self, context: &mut Context<'_>, moves: &[Uuid]) {
@@ -221,7 +223,8 @@ pub(super) fn recorded(
     }
     if args.abort {
         context.front_end.lvm2()?.check()?;
-        drive(context, args, &mut vg, Way::Abort, &moves)?.conclude(context, Way::Abort);
+        let around = Around::default();
+        drive(context, args, &mut vg, Way::Abort, &around, &moves)?.conclude(context, Way::Abort);
     } else {
         carry_on(context, args, vg, &moves)?;
     }
@@ -236,7 +239,8 @@ fn carry_on(context: &mut Context<'_>, args: &Pvmove, mut vg: LvmVg, moves: &[Uu
         let name = vg.name().to_owned();
         return background::leave(context, args, &name, source);
     }
-    drive(context, args, &mut vg, Way::CarryOn, moves)?.conclude(context, Way::CarryOn);
+    let around = Around::default();
+    drive(context, args, &mut vg, Way::CarryOn, &around, moves)?.conclude(context, Way::CarryOn);
     Ok(())
 }
 
@@ -245,13 +249,19 @@ fn drive(
     args: &Pvmove,
     vg: &mut LvmVg,
     way: Way,
+    around: &Around,
     moves: &[Uuid],
 ) -> Result<Ended> {
     if !args.detached {
         pause::forget(vg.name())?;
     }
-    let name = vg.name().to_owned();
-    tell(context, args, &name, |front_end, options| {
+    let telling = Telling {
+        vg: vg.name().to_owned(),
+        open: Seen::lvm2,
+        bad: around.bad(u64::from(vg.text().extent_size()).saturating_mul(SECTOR_SIZE)),
+        mapper: around.mapper(),
+    };
+    tell(context, args, telling, |front_end, options| {
         let mapper = front_end.lvm2()?;
         match way {
             Way::Run | Way::CarryOn => lvm2::run(vg, mapper, moves, options),

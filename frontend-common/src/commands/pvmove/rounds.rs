@@ -32,6 +32,7 @@ pub(super) trait Rounds {
         &mut self,
         context: &mut Context<'_>,
         asked: Asked<'_>,
+        around: &Around,
         moves: &[Uuid],
     ) -> Result<Ended>;
 
@@ -97,7 +98,7 @@ fn what_can_be_read(
             let device = source.device.display().to_string();
             return background::leave(context, args, &vg.vg_name(), device);
         }
-        let ended = driven(context, asked, vg, &moves)?;
+        let ended = driven(context, asked, vg, around, &moves)?;
         let again = !args.atomic
             && around.is_worth_another_round(&ended.reports)
             && vg.look_again(context, asked, around)?;
@@ -113,9 +114,10 @@ pub(super) fn driven(
     context: &mut Context<'_>,
     asked: Asked<'_>,
     vg: &mut dyn Rounds,
+    around: &Around,
     moves: &[Uuid],
 ) -> Result<Ended> {
-    match vg.drive(context, asked, moves) {
+    match vg.drive(context, asked, around, moves) {
         Err(error) if error.kind == Kind::Locked => {
             vg.forget(context, moves);
             Err(error)

@@ -7,6 +7,7 @@ use lvshift_core::mover::{AbortReason, Outcome};
 
 use super::super::Context;
 use super::super::sights::{self, Seen, Sight};
+use super::map::{Mapper, Pictures};
 use super::{nothing, select};
 use crate::cli::pv_args::Pvmove;
 use crate::drive::{MoveReport, Place, Report, Ticker};
@@ -55,7 +56,8 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
         teller.state(sight.of, state_word(sight.state, sight.driven));
         all.push(Watched { last: sight, ticker, outcome: None });
     }
-    let alone = follow(context, &mut seen, &mut all, &mut teller)?;
+    let mapper = args.map.then(|| Mapper::new(Vec::new(), Pictures::default()));
+    let alone = follow(context, &mut seen, &mut all, &mut teller, mapper.as_ref())?;
     let reports: Vec<MoveReport> = all.iter().map(report).collect();
     teller.finish(&reports);
     if let Some(error) = error(context, &all, alone) {
@@ -71,6 +73,7 @@ fn follow(
     seen: &mut [Seen],
     all: &mut [Watched],
     teller: &mut Teller<output::Stream>,
+    mapper: Option<&Mapper>,
 ) -> Result<bool> {
     let mut alone_since: Option<Instant> = None;
     for look_number in 1_u32.. {
@@ -81,9 +84,12 @@ fn follow(
             }
         }
         let found = look(context, seen);
+        if let Some(mapper) = mapper {
+            teller.disks(&mapper.look(seen));
+        }
         for watched in all.iter_mut().filter(|watched| watched.outcome.is_none()) {
             match found.iter().find(|sight| sight.of == watched.last.of) {
-                Some(sight) => watched.see(sight, seen, teller),
+                Some(sight) => watched.see(sight, seen, teller, mapper.is_none()),
                 None => {
                     watched.end(seen);
                     teller.hear(Report::Ended(&report(watched)));
@@ -108,13 +114,19 @@ fn look(context: &mut Context<'_>, seen: &[Seen]) -> Vec<Sight> {
 }
 
 impl Watched {
-    fn see(&mut self, sight: &Sight, seen: &[Seen], teller: &mut Teller<output::Stream>) {
+    fn see(
+        &mut self,
+        sight: &Sight,
+        seen: &[Seen],
+        teller: &mut Teller<output::Stream>,
+        chunks: bool,
+    ) {
         let word = state_word(sight.state, sight.driven);
         if word != state_word(self.last.state, self.last.driven) {
             teller.state(sight.of, word);
         }
         if let Some(progress) = sight.copy.and_then(|copy| self.ticker.look(&copy)) {
-            let vg = seen.iter().find(|vg| vg.name() == sight.vg);
+            let vg = seen.iter().find(|vg| chunks && vg.name() == sight.vg);
             if let Some(map) = vg.and_then(|vg| vg.chunks(sight.of)) {
                 teller.chunks(sight.of, &map);
             }

@@ -1,6 +1,7 @@
 //! Disks that fail.
 
 pub(super) mod disks;
+mod dying;
 mod more;
 mod nbd;
 mod unreadable;
@@ -9,5 +10,11 @@ mod verify;
 use crate::scenario::Scenario;
 
 /// One list a file.
-pub(super) const LISTS: &[&[Scenario]] =
-    &[disks::SCENARIOS, more::SCENARIOS, nbd::SCENARIOS, unreadable::SCENARIOS, verify::SCENARIOS];
+pub(super) const LISTS: &[&[Scenario]] = &[
+    disks::SCENARIOS,
+    dying::SCENARIOS,
+    more::SCENARIOS,
+    nbd::SCENARIOS,
+    unreadable::SCENARIOS,
+    verify::SCENARIOS,
+];

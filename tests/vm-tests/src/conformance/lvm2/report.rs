@@ -76,8 +76,20 @@ fn report(guest: &mut Guest) -> Result<()> {
     }
     paragraphs_and_lists(&rig, &third)?;
     rig.slow(&slow, 1500)?;
-    let moving = rig.spawn_move("", &["-n", "home", &one, &two])?;
+    let moving = rig.spawn_move("", &["--map", "-n", "home", &one, &two])?;
     rig.wait_for_mid_copy()?;
+    // What is not asked for, and what is free, is in the picture as well.
+    guest.wait_for("the disk is drawn", HANG, || {
+        let drawn = moving.stdout();
+        let row = drawn.lines().rev().find_map(|line| line.strip_prefix("    [")).unwrap_or("");
+        let home = row.get(..20).unwrap_or_default();
+        let only = |signs: &str| home.chars().all(|sign| signs.contains(sign));
+        let rest = row.get(20..).unwrap_or_default();
+        Ok(only("#+.")
+            && home.contains(['#', '+'])
+            && home.contains(['.', '+'])
+            && rest.starts_with("--_"))
+    })?;
     for program in BOTH {
         while_it_copies(&rig, program)?;
     }
