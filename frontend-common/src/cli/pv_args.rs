@@ -173,7 +173,7 @@ pub struct Pvmove {
     pub watch: bool,
     /// Draw the disk that is being left: what of it is safe, left and bad.
     ///
-    /// A character for each extent, or for as many as share one: on the destination as well or moved #, partly +, left .,
+    /// A character for each extent, or for as many as share one: on the destination as well, by the dirty log, or moved #, partly +, left .,
     /// with a sector that cannot be read x, an LV's but not asked for -, free _. Below the bar and in colour on a terminal
     /// (unless NO_COLOR is set), in lines elsewhere whenever it is another. With --watch, of moves that others make.
     #[arg(long, conflicts_with_all = ["abort", "background"])]

@@ -90,8 +90,8 @@ const DYING: Check = Check {
     figures: &[Figure {
         id: "dying-cases",
         says: "cases with a check that fails unmended, of 19",
-        quick: AtLeast(14),
-        full: AtLeast(14),
+        quick: AtLeast(15),
+        full: AtLeast(15),
     }],
 };
 

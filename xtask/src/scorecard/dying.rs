@@ -33,7 +33,7 @@ const CASES: &[(&str, Shown)] = &[
     ("a VG with a PV that is missing or bad goes on", Not("not done")),
     ("a source that can only be read is left", Not("not done")),
     ("reads in ddrescue's order, with a deadline each", Not("not done")),
-    ("progress tells what is safe, left and bad, with a map", Not("not done")),
+    ("progress tells what is safe, left and bad, with a map", Scenario("dying-map")),
     ("a late PV of no part in a move keeps its LV down", Not("not done")),
 ];
 

@@ -102,7 +102,7 @@ fn reread(mut vg: Seen) -> Option<Seen> {
     vg.reread().is_ok().then_some(vg)
 }
 
-/// Whether the metadata have changed when it is time for the next picture; `None` when nobody looks any more.
+/// Whether the metadata have changed when it is time for the next picture; `None` when the move has ended.
 fn next(told: &Receiver<()>) -> Option<bool> {
     match told.recv_timeout(STEP) {
         Ok(()) => {
