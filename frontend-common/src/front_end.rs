@@ -10,7 +10,7 @@ use lvshift_core::metadata::{LogImage, Lv, MovePart};
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
 
-pub use lvshift_driver::{CopyStatus, Wake};
+pub use lvshift_driver::{Aside, CopyStatus, Wake};
 
 use crate::counted::Counted;
 use crate::error::{Error, Kind, Result};

@@ -300,8 +300,8 @@ impl Device {
             let fault = part.tracker().fault().map(crate::status::fault);
             copy.failed = copy.failed.or(fault);
         }
-        if let Some(Verified { is_content, answered, compared }) = self.verified() {
-            (copy.answered, copy.compared) = (answered, compared);
+        if let Some(Verified { is_content, answered, compared, aside }) = self.verified() {
+            (copy.answered, copy.compared, copy.aside) = (answered, compared, aside);
             copy.unverified = !is_content && copy.chunks_done == copy.chunks_total;
         }
         if copy.unverified {

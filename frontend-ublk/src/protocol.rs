@@ -312,6 +312,9 @@ pub(crate) struct WireCopy {
     pub(crate) answered: u64,
     /// Bytes that the last comparison, or the one under way, has found equal.
     pub(crate) compared: u64,
+    /// What the source did not give at once and is read at last: areas, bytes, and nanoseconds that it will take.
+    #[serde(default)]
+    pub(crate) aside: (u64, u64, u64),
 }
 
 /// How long requests took, since the daemon serves them.

@@ -99,7 +99,7 @@ pub enum CopyOutcome {
     SourceFailed,
     /// A sector of the destination could not be written.
     DestinationFailed,
-    /// It was given up before its write to the destination was issued.
+    /// It was left, and nothing of it is in flight: it is to be copied still.
     NotTried,
 }
 

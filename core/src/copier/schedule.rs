@@ -1,5 +1,6 @@
 //! Which chunk of a part is copied next.
 
+use super::rescue::Rescue;
 use crate::chunk::{Cells, ChunkIndex, CopyTicket, Tracker};
 
 /// Of so many copies begun, one comes from the scan even while chunks are wanted: the move gets on
@@ -36,12 +37,36 @@ pub struct Schedule {
     wanted_in_a_row: u32,
     /// Wanted chunks did not fit into the list: look for them from here.
     overflow_from: Option<ChunkIndex>,
+    rescue: Rescue,
 }
 
 impl Schedule {
     /// At the part's start.
     pub const fn new() -> Schedule {
-        Schedule { next: ChunkIndex(0), wanted_in_a_row: 0, overflow_from: None }
+        let rescue = Rescue::new();
+        Schedule { next: ChunkIndex(0), wanted_in_a_row: 0, overflow_from: None, rescue }
+    }
+
+    /// What is set aside.
+    pub const fn rescue(&self) -> &Rescue {
+        &self.rescue
+    }
+
+    /// The same, to be told.
+    pub const fn rescue_mut(&mut self) -> &mut Rescue {
+        &mut self.rescue
+    }
+
+    /// Begins the copy of the next chunk that was set aside. Asked for where nothing else can be begun.
+    pub fn next_aside<S: Cells>(&mut self, tracker: &Tracker<S>) -> Option<CopyTicket> {
+        while let Some(chunk) = self.rescue.take() {
+            if let Some(ticket) = tracker.begin_copy(chunk, false) {
+                return Some(ticket);
+            }
+            // It is equal already, or a writer is in and brings it back.
+            self.rescue.give_back();
+        }
+        None
     }
 
     /// Begins the copy of the next chunk, if one can be begun.
@@ -94,14 +119,30 @@ impl Schedule {
     /// again. Where writers are in all that are left, one chunk is drained: it comes back as wanted.
     fn scan<S: Cells>(&mut self, tracker: &Tracker<S>) -> Option<CopyTicket> {
         for from in [self.next, ChunkIndex(0)] {
-            if let Some(chunk) = tracker.next_unmirrored(from, false)
+            if let Some(chunk) = self.find(tracker, from, false)
                 && let Some(ticket) = tracker.begin_copy(chunk, false)
             {
                 self.next = ChunkIndex(chunk.0.saturating_add(1));
                 return Some(ticket);
             }
         }
-        let busy = tracker.next_unmirrored(ChunkIndex(0), true)?;
+        let busy = self.find(tracker, ChunkIndex(0), true)?;
         tracker.begin_copy(busy, false)
+    }
+
+    /// The next chunk that is not set aside.
+    fn find<S: Cells>(
+        &self,
+        tracker: &Tracker<S>,
+        mut from: ChunkIndex,
+        busy: bool,
+    ) -> Option<ChunkIndex> {
+        loop {
+            let chunk = tracker.next_unmirrored(from, busy)?;
+            match self.rescue.passes(chunk) {
+                Some(end) => from = end,
+                None => return Some(chunk),
+            }
+        }
     }
 }

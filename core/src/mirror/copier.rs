@@ -1,9 +1,11 @@
 //! The copier: copies the chunks of one volume's moving parts, keeps their dirty logs, settles them.
 
+mod rescue;
+
 use core::mem;
 
 use super::confirm::Confirm;
-use super::copy::{Copied, Slot};
+use super::copy::{Copied, Slot, Unanswered};
 use super::operation::{Buffers, COPY_SLOTS, Ended, Next, Of, Operation, Tag};
 use super::pacing::{DEADLINE, Pacing, Tuning};
 use super::part::PartIndex;
@@ -11,9 +13,9 @@ use super::settle::{SILENT, Settle};
 use super::state::PartState;
 use super::verify::Verify;
 use super::volume::{Moment, Volume};
-use crate::Leg;
-use crate::chunk::{CopyOutcome, CopyTicket, Effects, QueueMask, WritePolicy};
+use crate::chunk::{CopyOutcome, CopyTicket, Effects, Fault, QueueMask, WritePolicy};
 use crate::copier::{Allowed, Latencies, May, Nanos, Pacer, Pick, Stats, Widen};
+use crate::{Leg, LegFault};
 
 /// Chunks that are copied at once,
 const WINDOW: u16 = 4;
@@ -58,6 +60,9 @@ pub struct Copier<P> {
     /// The earliest moment that this turn knows of at which there may be something to do.
     until: Nanos,
 }
+
+/// What becomes of a part whose source is past its deadline, twice.
+const SILENT_SOURCE: Fault = Fault { leg: Leg::Source, fault: LegFault::Silent };
 
 /// What whoever waits for the copy has been told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,8 +143,11 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
             self.policy =
                 if source_first { WritePolicy::SourceFirst } else { WritePolicy::CopyFirst };
         }
-        for part in volume.parts() {
-            part.set_policy(self.pacer.write_policy(self.policy));
+        let policy = self.pacer.write_policy(self.policy);
+        for (part, state) in volume.parts().iter().zip(self.parts.as_ref()) {
+            // Nobody waits for what does not come at once.
+            let waits = state.schedule.rescue().is_empty();
+            part.set_policy(if waits { policy } else { WritePolicy::SourceFirst });
         }
     }
 
@@ -305,7 +313,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
     }
 
     fn copied<V: Volume + ?Sized>(&mut self, copied: Copied, volume: &V, now: Nanos) {
-        let Copied { part, ticket, outcome, data, zeroed } = copied;
+        let Copied { part, ticket, outcome, data, zeroed, aside, slowest } = copied;
         volume.passes(Moment::CopyDone);
         self.pacer.ended();
         if outcome == CopyOutcome::Copied {
@@ -313,9 +321,11 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
             self.stats.chunk_copied(data, zeroed, ticket.is_wanted());
             let widest = self.widen.copied(data.saturating_add(zeroed), now);
             self.pacing.set_window(widest, &mut self.pacer);
-        } else {
+        } else if aside.is_none() {
             self.stats.chunk_failed();
         }
+        let place = (part, ticket.chunk());
+        let outcome = self.rescue(place, outcome, aside, slowest, volume);
         match volume.parts().get(part.index()) {
             Some(part) => {
                 let effects = ticket.complete(part.tracker(), outcome);
@@ -325,7 +335,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         }
     }
 
-    /// Gives up what destinations do not answer.
+    /// Gives up what the devices do not answer.
     fn look_for_silence<V: Volume + ?Sized>(&mut self, volume: &V, now: Nanos) {
         let parts = volume.parts();
         let deadline = Nanos(now.0.saturating_sub(self.deadline.0));
@@ -344,8 +354,17 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
             } else {
                 may_be && slot.give_up(deadline)
             };
-            if gone && let Some(part) = parts.get(number.index()) {
+            let part = parts.get(number.index());
+            if gone && let Some(part) = part {
                 effects = effects.and(part.tracker().fail(SILENT));
+                self.more = true;
+            }
+            if may_be && let Some(unanswered) = slot.give_up_read(deadline, now) {
+                if unanswered == Unanswered::Failed
+                    && let Some(part) = part
+                {
+                    effects = effects.and(part.tracker().fail(SILENT_SOURCE));
+                }
                 self.more = true;
             }
         }
@@ -440,6 +459,9 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         let free = free.map(|(number, _)| number);
         let picked = free.and_then(|free| Some((free, self.pick(volume, allowed)?)));
         let Some((free, (part, ticket))) = picked else {
+            if free.is_some() && allowed == Allowed::All {
+                self.end_rescue(volume);
+            }
             if let Some(again) = ask_again {
                 self.until = self.until.min(again);
             }
@@ -450,6 +472,10 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         let source = volume.parts().get(part.index()).map(|part| part.leg(Leg::Source).device);
         let source = source.and_then(|device| volume.device(device));
         slot.begin(part, ticket, source.map_or(0, |source| source.sector_bytes()));
+        let state = self.parts.as_ref().get(part.index());
+        if !state.is_some_and(|state| state.schedule.rescue().is_patient()) {
+            slot.set_aside();
+        }
         volume.passes(Moment::CopyBegun);
         (slot.next_operation(volume, now), Step::Begin)
     }
@@ -524,7 +550,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
                 return Some((PartIndex(u16::try_from(number).ok()?), ticket));
             }
         }
-        None
+        if allowed == Allowed::All { self.pick_aside(volume) } else { None }
     }
 
     /// Whether the copy has failed or become equal, or is not equal any more, since it was told last.

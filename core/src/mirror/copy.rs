@@ -8,7 +8,7 @@ use super::volume::Volume;
 use super::zeroes::{MAX_RUNS, Run, cut};
 use crate::Leg;
 use crate::chunk::{Cells, CopyOutcome, CopyTicket};
-use crate::copier::Nanos;
+use crate::copier::{Aside, Nanos};
 use crate::table::Area;
 use crate::units::Sectors;
 
@@ -21,6 +21,9 @@ const PATIENCE: u64 = 2_000_000_000;
 
 /// What a device says of a sector that it cannot read: `EIO`, `ENODATA`, `EILSEQ`, `EREMOTEIO`.
 const MEDIUM: [i32; 4] = [5, 61, 84, 121];
+
+/// What is said of sectors that were not answered: `ETIMEDOUT`.
+const TIMED_OUT: i32 = 110;
 
 /// A place for one copy in flight, with a buffer of its own.
 pub(crate) struct Slot {
@@ -44,6 +47,12 @@ struct Job {
     least: usize,
     bad: Option<Bad>,
     doing: Doing,
+    /// What fails is read in smaller pieces at once, and not set aside.
+    patient: bool,
+    /// Why it was not copied, if the source is why.
+    aside: Option<Aside>,
+    /// What the slowest read took.
+    slowest: u64,
     /// When the last I/O of it was asked for.
     asked: Nanos,
     /// The present block on its way to the destination.
@@ -86,6 +95,18 @@ pub(crate) struct Copied {
     /// Bytes written as data, and as zeroes.
     pub(super) data: u64,
     pub(super) zeroed: u64,
+    /// Why it was not copied, if the source is why, and what the slowest read took.
+    pub(super) aside: Option<Aside>,
+    pub(super) slowest: Nanos,
+}
+
+/// What is done about a read that is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unanswered {
+    /// The chunk is set aside.
+    Aside,
+    /// It was set aside before: the source has failed.
+    Failed,
 }
 
 impl Slot {
@@ -119,6 +140,33 @@ impl Slot {
         let Some(job) = &self.job else { return false };
         let silent = matches!(job.doing, Doing::Write { .. }) && job.asked <= before;
         silent && self.leave(CopyOutcome::DestinationFailed)
+    }
+
+    /// Has it set aside where a read fails or is not answered, if it is a copy that has just begun.
+    pub(super) const fn set_aside(&mut self) {
+        if let Some(job) = &mut self.job {
+            job.patient = false;
+        }
+    }
+
+    /// Gives up a copy whose source has not answered since `before`.
+    pub(super) fn give_up_read(&mut self, before: Nanos, now: Nanos) -> Option<Unanswered> {
+        let job = self.job.as_mut()?;
+        if !matches!(job.doing, Doing::Read { issued: true }) || job.asked > before {
+            return None;
+        }
+        job.slowest = now.0.saturating_sub(job.asked.0);
+        job.aside = Some(Aside::Slow);
+        if !job.patient {
+            self.leave(CopyOutcome::NotTried);
+            return Some(Unanswered::Aside);
+        }
+        let least = job.least;
+        job.least = job.read_end().saturating_sub(job.read);
+        job.unreadable(TIMED_OUT, now);
+        job.least = least;
+        self.leave(CopyOutcome::SourceFailed);
+        Some(Unanswered::Failed)
     }
 
     /// Ends the copy whatever is in flight, with this outcome; false if nothing is.
@@ -159,6 +207,9 @@ impl Slot {
             least,
             bad: None,
             doing: Doing::Read { issued: false },
+            patient: true,
+            aside: None,
+            slowest: 0,
             asked: Nanos(0),
             runs: heapless::Vec::new(),
             zeroed: 0,
@@ -220,7 +271,9 @@ impl Slot {
         let Doing::Over(outcome) = self.job.as_ref()?.doing else { return None };
         let job = self.job.take()?;
         let data = job.done.saturating_mul(SECTOR as u64).saturating_sub(job.zeroed);
-        Some(Copied { part: job.part, ticket: job.ticket, outcome, data, zeroed: job.zeroed })
+        let Job { part, ticket, zeroed, aside, .. } = job;
+        let slowest = Nanos(job.slowest);
+        Some(Copied { part, ticket, outcome, data, zeroed, aside, slowest })
     }
 
     /// The read has ended.
@@ -237,6 +290,7 @@ impl Slot {
             return;
         }
         job.doing = Doing::Read { issued: false };
+        job.slowest = job.slowest.max(now.0.saturating_sub(job.asked.0));
         match ended {
             Ended::Again => {}
             Ended::Done(bytes) if bytes >= SECTOR && job.bad.is_none() => {
@@ -249,6 +303,10 @@ impl Slot {
             }
             // Here the run of unreadable sectors ends.
             Ended::Done(bytes) if bytes >= SECTOR => job.give_up(),
+            _ if !job.patient => {
+                job.aside = Some(Aside::Failed);
+                job.doing = Doing::Over(CopyOutcome::NotTried);
+            }
             _ if job.unit > job.least => {
                 job.unit = if job.unit > MIDDLE { MIDDLE.max(job.least) } else { job.least };
             }
@@ -378,6 +436,7 @@ impl Job {
 
     /// The copy cannot be made; what could not be read is told first.
     fn give_up(&mut self) {
+        self.aside = Some(Aside::Lost);
         self.doing = Doing::Over(CopyOutcome::SourceFailed);
     }
 

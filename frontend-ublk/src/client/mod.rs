@@ -15,7 +15,7 @@ use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
 use lvshift_frontend_common::counted::Counted;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::front_end::{
-    ActiveLv, BadPlace, CopyStatus, Felt, FrontEnd, Pace, PvSectors, View, Wake,
+    ActiveLv, Aside, BadPlace, CopyStatus, Felt, FrontEnd, Pace, PvSectors, View, Wake,
 };
 use lvshift_frontend_common::lvm2::mapper;
 
@@ -189,8 +189,8 @@ impl Ublk {
             chunks_total: copy.chunks_total,
             bytes_done: copy.bytes_done,
             bytes_total: copy.bytes_total,
+            aside: Aside { areas: copy.aside.0, bytes: copy.aside.1, nanos: copy.aside.2 },
             failed: copy.failed.map(status::leg_fault),
-            ..CopyStatus::default()
         })
     }
 

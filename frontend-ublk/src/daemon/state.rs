@@ -450,6 +450,9 @@ impl State {
             all.unverified |= copy.unverified;
             all.answered = copy.answered;
             all.compared += copy.compared;
+            all.aside.0 += copy.aside.0;
+            all.aside.1 += copy.aside.1;
+            all.aside.2 += copy.aside.2;
             differs.extend(device.differs().map(|(sectors, again)| WireDiffers {
                 lv: *lv,
                 sectors: (sectors.start, sectors.end),

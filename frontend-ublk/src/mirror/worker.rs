@@ -76,6 +76,8 @@ pub(crate) struct Verified {
     pub(crate) answered: u64,
     /// Bytes that the last one, or the one under way, has found equal.
     pub(crate) compared: u64,
+    /// What the copy has set aside: areas, bytes, and nanoseconds that they will take.
+    pub(crate) aside: (u64, u64, u64),
 }
 
 /// What the thread still does.
@@ -343,9 +345,11 @@ impl Running {
 
     fn note_verified(&self) {
         let (is_content, answered, compared) = self.copier.verified();
+        let (aside, bytes) = self.copier.set_aside(&*self.setting.table);
+        let aside = (aside.areas, bytes, aside.time.0);
         let mut verified = self.shared.verified.lock().unwrap_or_else(PoisonError::into_inner);
         let tuned = self.shared.tuning.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        *verified = Verified { is_content: is_content && !tuned, answered, compared };
+        *verified = Verified { is_content: is_content && !tuned, answered, compared, aside };
     }
 
     fn is_now(&self, state: State) {

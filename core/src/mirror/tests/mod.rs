@@ -6,4 +6,5 @@ mod copying;
 mod late;
 mod log;
 mod machine;
+mod rescue;
 mod verify;

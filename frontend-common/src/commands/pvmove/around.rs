@@ -7,9 +7,9 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use lvshift_core::Leg;
 use lvshift_core::mover::{AbortReason, Outcome};
 use lvshift_core::units::Uuid;
+use lvshift_core::{Leg, LegFault};
 
 use super::super::Context;
 use super::map::{Mapper, Pictures};
@@ -195,7 +195,9 @@ impl Around {
     /// Whether a move was undone because its source could not be read, and the rest may be tried.
     pub(super) fn is_worth_another_round(&mut self, reports: &[MoveReport]) -> bool {
         let unreadable = |report: &MoveReport| {
-            matches!(report.outcome, Outcome::Aborted(AbortReason::LegFailed(Leg::Source, _)))
+            // To read what does not answer would be to wait for ever.
+            matches!(report.outcome, Outcome::Aborted(AbortReason::LegFailed(Leg::Source, fault))
+                if fault != LegFault::Silent)
         };
         self.rounds += 1;
         self.rounds < ROUNDS && reports.iter().any(unreadable)

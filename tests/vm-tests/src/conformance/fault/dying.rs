@@ -43,11 +43,11 @@ fn map(guest: &mut Guest) -> Result<()> {
             && moving.contains(['+', '.'])
     };
     guest
-        .wait_for("the disk is drawn in the midst of its move", HANG * 3, || {
+        .wait_for("the disk is drawn in the midst of its move", HANG, || {
             Ok(in_midst(&map(&moving.stdout())))
         })
         .with_context(|| moving.stdout())?;
-    guest.wait_for("the disk is drawn for programs", HANG * 3, || {
+    guest.wait_for("the disk is drawn for programs", HANG, || {
         Ok(watch.stdout().contains(r#""event":"map""#)
             && watch.stdout().contains("seconds_left_with_bad"))
     })?;
