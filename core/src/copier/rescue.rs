@@ -1,7 +1,7 @@
 //! In which order is a source read that does not give everything at once?
 //!
 //! As GNU ddrescue does it: large reads over what is good come first. A chunk that fails or is slow is set aside at
-//! the first try, and so are those behind it, twice as many each time: bad sectors come in runs. When nothing else is left, what
+//! the first try, and from the second in a row on those behind it as well, twice as many each time: bad sectors come in runs. When nothing else is left, what
 //! was skipped is read from its end backwards until that fails, then forwards; then come the chunks that did not answer in
 //! time, and at last those that have failed, in small reads down to sectors.
 
@@ -13,7 +13,7 @@ use crate::chunk::ChunkIndex;
 /// A read that takes longer makes what lies behind it wait.
 pub const SLOW: Nanos = Nanos(2_000_000_000);
 /// Areas that are kept apart; further ones are joined to their neighbours.
-const AREAS: usize = 32;
+const AREAS: usize = 256;
 /// Chunks that are skipped at once at most.
 const MOST_SKIPPED: u32 = 1024;
 /// So many reads in a row have failed: nothing is gained by further large ones,
@@ -76,7 +76,7 @@ pub struct Rescue {
 impl Rescue {
     /// Nothing is set aside.
     pub const fn new() -> Rescue {
-        Rescue { areas: Vec::new(), skip: 1, in_a_row: 0, patient: false, cost: 0, taken: None }
+        Rescue { areas: Vec::new(), skip: 0, in_a_row: 0, patient: false, cost: 0, taken: None }
     }
 
     /// Whether nothing is set aside.
@@ -93,6 +93,12 @@ impl Rescue {
     /// Whether what is read now is read in ever smaller pieces where it fails; else it is set aside.
     pub const fn is_patient(&self) -> bool {
         self.patient
+    }
+
+    /// Whether the last one was bad, or only bad ones are left. Then one is read at a time: the others would wait
+    /// behind what takes seconds.
+    pub const fn is_in_trouble(&self) -> bool {
+        self.in_a_row > 0 || self.patient
     }
 
     /// Whether what was found is so bad that nothing more is expected.
@@ -149,7 +155,7 @@ impl Rescue {
         self.in_a_row = 0;
         let taken = self.taken.take_if(|taken| *taken == chunk.0);
         if took < SLOW {
-            self.skip = 1;
+            self.skip = 0;
             return;
         }
         self.count(took);
@@ -207,6 +213,11 @@ impl Rescue {
             area.why = Aside::Between;
         }
         let first = chunk.saturating_add(1);
+        if self.skip == 0 {
+            // One alone is no run yet.
+            self.skip = 1;
+            return;
+        }
         if taken || first >= end || self.passes(ChunkIndex(first)).is_some() {
             return;
         }

@@ -224,6 +224,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
                 {
                     slot.was_read(ended, volume, buffers, now);
                 }
+                self.slots.iter_mut().for_each(|slot| slot.source_answered(now));
             }
             Some(Of::CopyWrite { slot, run }) => {
                 if let Some(slot) = self.slots.get_mut(usize::from(slot))
@@ -454,6 +455,11 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         let May::Begin { allowed, ask_again } = self.pacer.may_begin(now) else {
             return (None, Step::Compare(0));
         };
+        let states = self.parts.as_ref().iter();
+        let trouble = states.into_iter().any(|state| state.schedule.rescue().is_in_trouble());
+        if trouble && !self.slots.iter().all(Slot::is_idle) {
+            return (None, Step::Compare(0));
+        }
         let mut slots = (0..).zip(&self.slots);
         let free = slots.find(|(number, slot)| slot.is_free() && !self.verify.uses(*number));
         let free = free.map(|(number, _)| number);

@@ -53,6 +53,8 @@ struct Job {
     aside: Option<Aside>,
     /// What the slowest read took.
     slowest: u64,
+    /// When the source has answered last before the read in flight, whatever it was: before that it was busy with that.
+    answered: Nanos,
     /// When the last I/O of it was asked for.
     asked: Nanos,
     /// The present block on its way to the destination.
@@ -149,13 +151,22 @@ impl Slot {
         }
     }
 
+    /// The source has answered something, perhaps another read.
+    pub(super) const fn source_answered(&mut self, now: Nanos) {
+        if let Some(job) = &mut self.job {
+            job.answered = now;
+        }
+    }
+
     /// Gives up a copy whose source has not answered since `before`.
     pub(super) fn give_up_read(&mut self, before: Nanos, now: Nanos) -> Option<Unanswered> {
         let job = self.job.as_mut()?;
-        if !matches!(job.doing, Doing::Read { issued: true }) || job.asked > before {
+        if !matches!(job.doing, Doing::Read { issued: true })
+            || job.asked.max(job.answered) > before
+        {
             return None;
         }
-        job.slowest = now.0.saturating_sub(job.asked.0);
+        job.slowest = now.0.saturating_sub(job.asked.max(job.answered).0);
         job.aside = Some(Aside::Slow);
         if !job.patient {
             self.leave(CopyOutcome::NotTried);
@@ -210,6 +221,7 @@ impl Slot {
             patient: true,
             aside: None,
             slowest: 0,
+            answered: Nanos(0),
             asked: Nanos(0),
             runs: heapless::Vec::new(),
             zeroed: 0,
@@ -290,7 +302,8 @@ impl Slot {
             return;
         }
         job.doing = Doing::Read { issued: false };
-        job.slowest = job.slowest.max(now.0.saturating_sub(job.asked.0));
+        let since = job.asked.max(job.answered);
+        job.slowest = job.slowest.max(now.0.saturating_sub(since.0));
         match ended {
             Ended::Again => {}
             Ended::Done(bytes) if bytes >= SECTOR && job.bad.is_none() => {

@@ -151,7 +151,7 @@ pub struct Pvmove {
     #[arg(long, value_enum, value_name = "POLICY", conflicts_with = "abort")]
     pub write_policy: Option<WritePolicy>,
     /// A destination that has not answered for so many seconds has failed, and the move is taken back; none:
-    /// it may take for ever [default: 30] (lvshift-ublk only).
+    /// it may take for ever [default: 30] (lvshift-ublk only). What a source has not read by then is left for last.
     #[arg(long, value_name = "SECONDS|none", conflicts_with = "abort")]
     pub deadline: Option<OrNone<u32>>,
     /// Return when the move is planned and recorded; it goes on in the background.

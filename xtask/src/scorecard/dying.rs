@@ -32,7 +32,21 @@ const CASES: &[(&str, Shown)] = &[
     ("LVM2's pvmove loses data where this does not", Scenario("control-source-unreadable")),
     ("a VG with a PV that is missing or bad goes on", Not("not done")),
     ("a source that can only be read is left", Not("not done")),
-    ("reads in ddrescue's order, with a deadline each", Not("not done")),
+    ("reads in ddrescue's order, with a deadline each", Scenario("dying-order")),
+    (
+        "on every small disk the good comes first",
+        Test(
+            "core/src/copier/rescue/tests.rs",
+            "on_every_small_disk_what_can_be_read_is_read_and_the_good_comes_first",
+        ),
+    ),
+    (
+        "a read that is not answered is given up",
+        Test(
+            "core/src/mirror/tests/rescue.rs",
+            "a_read_that_is_not_answered_is_given_up_twice_and_then_its_source_has_failed",
+        ),
+    ),
     ("progress tells what is safe, left and bad, with a map", Scenario("dying-map")),
     ("a late PV of no part in a move keeps its LV down", Not("not done")),
 ];

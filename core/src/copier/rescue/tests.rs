@@ -107,7 +107,7 @@ fn a_run_of_bad_chunks_is_left_after_few_reads_and_its_edges_are_found_later() {
     chunks[100..125].fill(Chunk::Lost);
     let (reads, _, _) = read(&chunks);
     let behind = reads.iter().position(|(at, _)| *at >= 131).expect("it is read");
-    // Six bad reads, of 100, 102, 105, 110, 119, and all else is good.
+    // Of 100, 101, 103, 106, 111 and 120; all else is good.
     let bad = reads[..behind].iter().filter(|(at, _)| chunks[*at as usize] == Chunk::Lost).count();
     assert!(bad <= 6, "{bad} bad reads before what is behind them");
     let all = reads.iter().position(|(at, _)| *at == 999).expect("it is read");
@@ -118,13 +118,13 @@ fn a_run_of_bad_chunks_is_left_after_few_reads_and_its_edges_are_found_later() {
 
 #[test]
 fn more_bad_places_than_are_kept_apart_are_all_tried() {
-    let mut chunks = std::vec![Chunk::Good; 2000];
-    for at in (0..2000).step_by(13) {
+    let mut chunks = std::vec![Chunk::Good; 1500];
+    for at in (0..1500).step_by(5) {
         chunks[at] = if at % 2 == 0 { Chunk::Torn } else { Chunk::Late };
     }
     let (reads, rescue, copied) = read(&chunks);
     assert!(copied.iter().all(|copied| *copied) && rescue.next().is_none());
-    assert!(reads.len() < 2 * 2000, "{} reads", reads.len());
+    assert!(reads.len() < 2 * 1500, "{} reads", reads.len());
 }
 
 #[test]
@@ -138,10 +138,11 @@ fn a_disk_of_which_nothing_can_be_read_is_given_up_soon() {
 fn what_is_set_aside_is_counted_with_the_time_that_it_takes() {
     let mut rescue = Rescue::new();
     rescue.was_bad(ChunkIndex(4), Aside::Failed, Nanos(5_000), 100);
-    // The failed one, and the one behind it.
+    rescue.was_bad(ChunkIndex(5), Aside::Failed, Nanos(5_000), 100);
+    // Those that failed, and the one behind them.
     let SetAside { areas, chunks, time } = rescue.set_aside();
-    assert_eq!((areas, chunks), (2, 2));
-    assert_eq!(time, Nanos(5_000 * (READS_OF_FAILED + 1)));
+    assert_eq!((areas, chunks), (2, 3));
+    assert_eq!(time, Nanos(5_000 * (2 * READS_OF_FAILED + 1)));
 }
 
 #[test]

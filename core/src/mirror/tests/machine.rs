@@ -28,6 +28,12 @@ pub(super) struct Memory {
     groups: Vec<Group>,
 }
 
+impl Memory {
+    pub(super) fn new(cells: Vec<ChunkCell>, groups: Vec<Group>) -> Memory {
+        Memory { cells, groups }
+    }
+}
+
 impl Cells for Memory {
     fn cells(&self) -> &[ChunkCell] {
         &self.cells

@@ -6,5 +6,6 @@ mod copying;
 mod late;
 mod log;
 mod machine;
+mod order;
 mod rescue;
 mod verify;
