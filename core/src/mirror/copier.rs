@@ -145,7 +145,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         }
         let policy = self.pacer.write_policy(self.policy);
         for (part, state) in volume.parts().iter().zip(self.parts.as_ref()) {
-            // Nobody waits for what does not come at once.
+            // No write waits for what does not come at once.
             let waits = state.schedule.rescue().is_empty();
             part.set_policy(if waits { policy } else { WritePolicy::SourceFirst });
         }

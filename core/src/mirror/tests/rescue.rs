@@ -134,7 +134,7 @@ fn a_read_that_is_not_answered_is_given_up_twice_and_then_its_source_has_failed(
         matches!(op, Operation::Unreadable { sectors, error: 110, .. } if sectors.start == 5 * CHUNK)
     });
     assert!(named, "what was not answered is named");
-    // What they fill at last is nobody's.
+    // What they fill at last is used by nothing.
     assert!(machine.copier.has_late());
     for operation in late {
         let Operation::Read { tag, into, .. } = operation else { continue };
