@@ -65,7 +65,7 @@ pub(super) fn destination(guest: &mut Guest) -> Result<()> {
     let mut moving = guest.spawn_env(
         &[(FAIL, "stop:check-legs")],
         guest.frontend().binary(),
-        &["pvmove", &one, &two],
+        &["pvmove", "--pace=none", &one, &two],
     )?;
     stopped_at(guest, &mut moving)?;
     bench.writer.pause();

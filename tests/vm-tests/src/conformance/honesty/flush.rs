@@ -49,7 +49,7 @@ pub(super) fn flush(guest: &mut Guest) -> Result<()> {
 /// A move that has copied everything and stands before its first look at the legs.
 fn held<'g>(rig: &Rig<'g>) -> Result<Background<'g>> {
     let env = [(FAIL, "stop:check-legs")];
-    let args = ["pvmove", &rig.pv(1), &rig.pv(2)];
+    let args = ["pvmove", "--pace=none", &rig.pv(1), &rig.pv(2)];
     let mut moving = rig.guest.spawn_env(&env, rig.guest.frontend().binary(), &args)?;
     stopped_at(rig.guest, &mut moving)?;
     Ok(moving)

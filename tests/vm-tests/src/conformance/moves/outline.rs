@@ -68,7 +68,7 @@ fn outline(guest: &mut Guest, fs: Fs, each: u32) -> Result<()> {
     let mut moving = guest.spawn_env(
         &[(FAIL, "stop:check-legs")],
         guest.frontend().binary(),
-        &["pvmove", &pvs[0], &pvs[1]],
+        &["pvmove", "--pace=none", &pvs[0], &pvs[1]],
     )?;
     stopped_at(guest, &mut moving)?;
     ensure!(rig.meta()?.states() == [MoveState::Copying], "the record says Copying by now");
