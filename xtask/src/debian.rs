@@ -20,6 +20,7 @@ const RELEASE: &str = "bookworm";
 const PACKAGES: &[&str] = &[
     "dbus",
     "dmsetup",
+    "dracut-core",
     "e2fsprogs",
     "fdisk",
     "initramfs-tools",
@@ -29,6 +30,7 @@ const PACKAGES: &[&str] = &[
     "libpam-systemd",
     "lvm2",
     "procps",
+    "rpm",
     "systemd",
     "systemd-sysv",
     "udev",
@@ -201,6 +203,7 @@ fn payload(kernel: &Kernel) -> Result<PathBuf> {
         std::fs::copy(from, dir.join(name)).with_context(|| format!("copying {}", from.display()))
     };
     copy(&dist::deb("vm")?, "lvshift.deb")?;
+    copy(&dist::rpm("vm")?, "lvshift.rpm")?;
     // For a boot from the guest itself: firmware and boot loaders are nothing that is tested here.
     copy(&kernel.packed(), "kernel")?;
     for name in ["init", "writer"] {

@@ -7,6 +7,7 @@ mod logout;
 mod lvm2;
 mod package;
 mod root;
+mod rpm;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ pub(super) const LISTS: &[&[Scenario]] = &[
     daemon::SCENARIOS,
     lvm2::SCENARIOS,
     root::SCENARIOS,
+    rpm::SCENARIOS,
 ];
 
 /// What the scenarios here have in common.

@@ -17,7 +17,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
 }];
 
 /// Every file of the root but of what always changes.
-fn files(guest: &Guest) -> Result<BTreeSet<String>> {
+pub(super) fn files(guest: &Guest) -> Result<BTreeSet<String>> {
     let list = "/run/files";
     guest.sh(&format!(
         "{{ find / -xdev \\( -path /proc -o -path /sys -o -path /var/cache -o -path /var/log -o -path /tmp \
