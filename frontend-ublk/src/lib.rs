@@ -10,6 +10,8 @@
 )]
 
 mod backing;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod channel;
 mod client;
 mod commands;
