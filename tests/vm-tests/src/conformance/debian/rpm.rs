@@ -56,7 +56,11 @@ fn rpm(guest: &mut Guest) -> Result<()> {
     guest.lvshift(&["vgremove", "-f", "-y", "vg0"])?.ok()?;
     // A module that is named and not there is an error of dracut's.
     guest.sh("sed -i 's/ lvshift / /' /etc/dracut.conf.d/test.conf")?;
+    // What cannot be known again.
+    let list = "/var/lib/lvshift/unreadable-vg0-1";
+    guest.sh(&format!("echo sectors > {list}"))?;
     run("-e lvshift")?.ok()?;
+    guest.sh(&format!("rm {list} && rmdir /var/lib/lvshift"))?;
     ensure!(!in_initramfs()?, "lvshift-dm is still in the initramfs");
     let units = guest.sh("systemctl list-units --plain --no-legend 'lvshift-*@*'")?;
     ensure!(units.stdout.trim().is_empty(), "units are left: {units}");
