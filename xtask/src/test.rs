@@ -91,7 +91,8 @@ fn computing(steps: &mut Steps) {
     let own = [&own[..], &["lvshift-on-disk-format", "--lib", "--features"]].concat();
     let own = [&own[..], &["lvshift-checks/sim", "--target-dir", "target/sim"]].concat();
     steps.step("unit tests, simulator", || cargo(&own, &[]));
-    let lint = ["clippy", "--quiet", "-p", "lvshift-ublk", "--features", "bench", "--lib", "--bins"];
+    let lint =
+        ["clippy", "--quiet", "-p", "lvshift-ublk", "--features", "bench", "--lib", "--bins"];
     let lint = [&lint[..], &["--bench", "counters", "--", "-D", "warnings"]].concat();
     steps.step("clippy, benchmark", || cargo(&lint, &[]));
     steps.step("packages apart", apart);
