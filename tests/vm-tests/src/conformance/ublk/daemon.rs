@@ -94,13 +94,7 @@ pub(crate) fn kill(guest: &Guest, victims: Victims) -> Result<()> {
     }
     dying.push(old);
     guest.log(format!("kill -9 of {victims:?}: {dying:?}"));
-    for pid in &dying {
-        let pid = Pid::from_raw(*pid).context("a process")?;
-        match kill_process(pid, Signal::KILL) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => return Err(error).context("kill -9"),
-        }
-    }
+    dying.iter().try_for_each(|pid| kill_one(*pid))?;
     guest.wait_for("the killed are gone", HANG, || {
         Ok(servers()?.iter().all(|server| !dying.contains(&server.pid)))
     })
@@ -126,12 +120,17 @@ pub(crate) fn kill_as_it_begins(guest: &Guest) -> Result<()> {
             }
         };
         guest.log(format!("kill -9 of {dies} as it begins"));
-        match kill_process(Pid::from_raw(dies).context("a process")?, Signal::KILL) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => return Err(error).context("kill -9"),
-        }
+        kill_one(dies)?;
     }
     bail!("no guardian begins")
+}
+
+/// `kill -9` of one that may have ended by itself.
+fn kill_one(pid: i32) -> Result<()> {
+    match kill_process(Pid::from_raw(pid).context("a process")?, Signal::KILL) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error).context("kill -9"),
+    }
 }
 
 /// Runs the front end with the daemon's fail file named to whatever daemon it starts.
