@@ -178,6 +178,7 @@ fn decode(c: &mut Criterion) {
             pe_count,
             log_start: Sectors(8192),
             log_size: Sectors(8192),
+            behind: None,
         };
         vg.add_pv(pv).expect("a good PV");
     }

@@ -15,7 +15,7 @@ use lvshift_core::metadata::{Change, MoveState};
 /// stand on neither, a source and a destination that come back together would still agree on a log
 /// that lies. So the first PV that is done without settles which side may be.
 ///
-/// Every other commit needs every PV.
+/// Every other commit needs both sides. What it may do without beside them is not for the move to say.
 #[derive(Debug)]
 pub struct MayLack {
     change: Change,

@@ -124,8 +124,7 @@ fn mapping_in_a_move(
         }
         MoveState::Copying => {
             let known = served || Journal::open()?.knows(record.uuid);
-            let sound =
-                vg.missing().is_empty() && vg.health().pvs.iter().all(|pv| pv.path.is_some());
+            let sound = are_there(vg, of);
             let read = may_be_read(vg, of);
             if known && sound && read {
                 notes.push(format!(
@@ -135,7 +134,7 @@ fn mapping_in_a_move(
             }
             let why = match (known, sound) {
                 (false, _) => "it began on another host",
-                (true, false) => "a PV of its VG is missing",
+                (true, false) => "a PV of it is missing",
                 (true, true) => "a metadata slot of its PVs cannot be read",
             };
             void_log(vg, record.uuid)?;
@@ -145,6 +144,18 @@ fn mapping_in_a_move(
             Ok(Mapping::Source)
         }
     }
+}
+
+/// Whether the PVs of the move are there, and could be read. What is committed of a move they hold, one side at
+/// least, and the log is believed only where both are there: no third PV can know better.
+fn are_there(vg: &OpenVg, of: MoveIndex) -> bool {
+    vg.vg().parts_of(of).iter().flat_map(|part| [part.source.pv, part.destination.pv]).all(|pv| {
+        let health = vg
+            .vg()
+            .pv(pv)
+            .and_then(|pv| vg.health().pvs.iter().find(|health| health.uuid == pv.uuid));
+        vg.members().get(pv).is_some() && health.is_some_and(|health| health.path.is_some())
+    })
 }
 
 /// Whether every slot of the PVs of the move could be read. One that could not may hold what voids the log:

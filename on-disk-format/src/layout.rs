@@ -213,8 +213,8 @@ pub mod pv {
     pub const PE_COUNT: Field<4> = Field::after(LOG_SIZE);
     /// Zero in version 1, le32.
     pub const FLAGS: Field<4> = Field::after(PE_COUNT);
-    /// Zero.
-    pub const RESERVED: Field<8> = Field::after(FLAGS);
+    /// The newest commit that it may hold, if later ones were made without it, else zero; le64.
+    pub const BEHIND: Field<8> = Field::after(FLAGS);
 }
 
 /// An LV record.
@@ -368,7 +368,7 @@ const _: () = {
     assert!(name::BYTES.end() == name::SIZE);
     assert!(vg::RESERVED.end() == vg::SIZE);
     assert!(system_id::BYTES.end() == system_id::SIZE);
-    assert!(pv::RESERVED.end() == pv::SIZE);
+    assert!(pv::BEHIND.end() == pv::SIZE);
     assert!(lv::RESERVED.end() == lv::SIZE);
     assert!(segment::RESERVED.end() == segment::SIZE);
     assert!(moves::RESERVED.end() == moves::SIZE);

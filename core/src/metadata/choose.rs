@@ -4,7 +4,7 @@ use core::fmt;
 
 use lvshift_on_disk_format::{SlotError, SlotHeader, SlotIndex, slot};
 
-use super::{Store, Vg};
+use super::{Lag, Store, Vg};
 use crate::units::Uuid;
 
 #[cfg(test)]
@@ -83,6 +83,11 @@ pub enum Standing {
     Current,
     /// It holds older ones: it was absent, or a commit was interrupted before it was written.
     Stale {
+        /// The sequence number of its newest.
+        sequence: u64,
+    },
+    /// It holds older ones, as the chosen metadata say: commits were made without it.
+    Behind {
         /// The sequence number of its newest.
         sequence: u64,
     },
@@ -187,15 +192,13 @@ pub fn rivals(vg: Uuid, found: &[Found]) -> impl Iterator<Item = usize> {
 impl<S: Store> Vg<S> {
     /// How a device that was found stands to these metadata.
     pub fn standing_of_device(&self, found: &Found) -> Standing {
-        if self.pv_by_uuid(found.pv).is_none() {
-            return Standing::NotListed;
-        }
+        let Some(pv) = self.pv_by_uuid(found.pv) else { return Standing::NotListed };
         if let Some((_, header)) = newest_here(self.uuid, found) {
             let sequence = header.sequence;
-            return if sequence < self.sequence {
-                Standing::Stale { sequence }
-            } else {
-                Standing::Current
+            return match self.lag(pv, sequence) {
+                Lag::None => Standing::Current,
+                Lag::Known if self.is_behind(pv) => Standing::Behind { sequence },
+                Lag::Known | Lag::Unknown => Standing::Stale { sequence },
             };
         }
         for slot in found.slots {

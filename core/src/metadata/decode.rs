@@ -138,6 +138,7 @@ fn pv(record: PvRecord) -> Pv {
         pe_count: Extents(record.pe_count),
         log_start: Sectors(record.log_start),
         log_size: Sectors(record.log_size),
+        behind: Some(record.behind).filter(|behind| *behind > 0),
     }
 }
 

@@ -47,6 +47,7 @@ impl<S: Store> Vg<S> {
                 log_start: pv.log_start.0,
                 log_size: pv.log_size.0,
                 pe_count: pv.pe_count.0,
+                behind: pv.behind.unwrap_or(0),
             }
             .encode(bytes);
         }

@@ -109,6 +109,11 @@ pub enum Invalid {
         /// Which PV.
         index: u32,
     },
+    /// A PV is said to be behind a commit that was not made.
+    Behind {
+        /// Which PV.
+        index: u32,
+    },
     /// An LV is empty, or its segments do not cover exactly its extents.
     NotCovered {
         /// Which LV.
@@ -246,6 +251,9 @@ impl fmt::Display for Invalid {
             }
             Invalid::PvAreas { index } => {
                 write!(f, "the areas of PV {index} do not fit its device or overlap")
+            }
+            Invalid::Behind { index } => {
+                write!(f, "PV {index} is said to be behind a commit that was not made")
             }
             Invalid::NotCovered { index } => {
                 write!(f, "the segments of LV {index} do not cover it")

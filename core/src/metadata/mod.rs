@@ -2,6 +2,7 @@
 
 mod alloc;
 mod apply;
+mod behind;
 mod change;
 mod choose;
 mod commit;
@@ -31,6 +32,7 @@ pub use lvshift_on_disk_format::record::MoveState;
 
 pub use alloc::{AllocError, AllocRequest, Area, Policy, Runs};
 pub use apply::ApplyError;
+pub use behind::Lag;
 pub use change::Change;
 pub use choose::{
     Choice, ChooseError, Found, FoundSlot, Standing, choose, choose_on, newest_here, rivals,

@@ -45,6 +45,8 @@ pub struct Pv {
     pub log_start: Sectors,
     /// The size of the dirty-log area.
     pub log_size: Sectors,
+    /// Commits were made without it: the newest that it may hold. `None` if it lacks none.
+    pub behind: Option<u64>,
 }
 
 /// A logical volume.

@@ -44,6 +44,7 @@ impl Pv {
             pe_count,
             log_start: Sectors(geometry.log().start),
             log_size: Sectors(geometry.log().size),
+            behind: None,
         })
     }
 
@@ -101,7 +102,7 @@ impl<S: Store> Vg<S> {
             return Err(PvError::InUse { extents: Extents(extents) });
         }
         if let Some(entry) = self.pvs.get_mut(pv.index()) {
-            *entry = new;
+            *entry = Pv { behind: entry.behind, ..new };
         }
         self.rebuild_used();
         Ok(())

@@ -44,6 +44,7 @@ pub(super) fn pv(number: u64, extent_size: ExtentSize, pe_count: u32) -> Pv {
         pe_count: Extents(pe_count),
         log_start: Sectors(8192),
         log_size: Sectors(8192),
+        behind: None,
     }
 }
 

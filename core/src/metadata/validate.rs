@@ -37,8 +37,14 @@ impl<S: Store> Vg<S> {
 
     fn check_pvs(&self) -> Result<(), Invalid> {
         check_uuids(Records::Pv, self.pvs.iter().map(|pv| pv.uuid))?;
-        match self.pvs.iter().zip(0..).find(|(pv, _)| !pv.is_sound(self.extent_size)) {
-            Some((_, index)) => Err(Invalid::PvAreas { index }),
+        if let Some((_, index)) =
+            self.pvs.iter().zip(0..).find(|(pv, _)| !pv.is_sound(self.extent_size))
+        {
+            return Err(Invalid::PvAreas { index });
+        }
+        let possible = |left: u64| left > 0 && left < self.sequence;
+        match self.pvs.iter().zip(0..).find(|(pv, _)| !pv.behind.is_none_or(possible)) {
+            Some((_, index)) => Err(Invalid::Behind { index }),
             None => Ok(()),
         }
     }

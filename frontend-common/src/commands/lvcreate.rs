@@ -8,7 +8,7 @@ use super::blocks;
 use super::ignored;
 use super::lookup::{self, refuse};
 use super::lvremove::remove_all;
-use super::place::{Wanted, absolute, extents, no_room, policy};
+use super::place::{Wanted, absolute, avoid, extents, no_room, policy};
 use crate::activation;
 use crate::cli::lv_args::Lvcreate;
 use crate::cli::values::AllocPolicy;
@@ -73,7 +73,8 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvcreate) -> Result<()> {
     let count = extents(context, &open, wanted, &areas, None)?;
     let contiguous = args.contiguous.is_some_and(|wanted| wanted.0);
     let policy = policy(if contiguous { AllocPolicy::Contiguous } else { args.alloc });
-    let request = AllocRequest { count, areas: &areas, avoid: &[], policy, grows: None };
+    let avoid = avoid(&open, &areas);
+    let request = AllocRequest { count, areas: &areas, avoid: &avoid, policy, grows: None };
     let runs = open.vg().allocate(&request).map_err(|error| no_room(&open, error))?;
     if !args.allow_mixed_block_sizes {
         let pvs = runs.iter().map(|run| run.place.pv);

@@ -7,7 +7,7 @@ use super::Context;
 use super::blocks;
 use super::grow_fs;
 use super::lookup::{self, full_name, refuse};
-use super::place::{Wanted, extents, no_room, policy};
+use super::place::{Wanted, avoid, extents, no_room, policy};
 use super::take_down::not_moving;
 use crate::cli::lv_args::Lvextend;
 use crate::error::{Error, Kind, Result};
@@ -58,10 +58,11 @@ pub(super) fn run(context: &mut Context<'_>, args: &Lvextend) -> Result<()> {
             }
         }
     };
+    let avoid = avoid(&open, &areas);
     let request = AllocRequest {
         count: more,
         areas: &areas,
-        avoid: &[],
+        avoid: &avoid,
         policy: policy(args.alloc),
         grows: Some(lv),
     };

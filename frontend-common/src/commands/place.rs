@@ -53,7 +53,7 @@ pub(super) fn extents(
             let every: Vec<PvIndex> =
                 (0..vg.pvs().len()).filter_map(|at| u16::try_from(at).ok().map(PvIndex)).collect();
             let whole = match of {
-                Of::Free => u64::from(vg.free_in(areas, &[]).0),
+                Of::Free => u64::from(vg.free_in(areas, &avoid(open, areas)).0),
                 Of::Vg => every.iter().map(all).sum(),
                 Of::Pvs if areas.is_empty() => every.iter().map(all).sum(),
                 Of::Pvs => {
@@ -76,6 +76,12 @@ pub(super) fn extents(
         return Err(refuse(none.0, none.1));
     }
     Ok(extents)
+}
+
+/// What is not to be used where no PVs are named: PVs that are missing or were left behind. One that is named is
+/// refused by its name.
+pub(super) fn avoid(open: &OpenVg, areas: &[Area]) -> Vec<Area> {
+    if areas.is_empty() { open.unusable() } else { Vec::new() }
 }
 
 /// Only lvextend takes `+`.

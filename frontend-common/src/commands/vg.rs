@@ -69,12 +69,12 @@ pub(super) fn extend(context: &mut Context<'_>, args: &Vgextend) -> Result<()> {
     let open = OpenVg::open(&name, Hold::Release)?;
     // Before a label is written anywhere.
     system_id::check(open.vg())?;
-    complete(&open)?;
+    open.check_missing()?;
     drop(open);
     // It may ask, so the VG is not locked yet.
     let new = pv::missing_labels(context, &args.devices, args.force > 0)?;
     let mut open = OpenVg::open(&name, Hold::Keep)?;
-    complete(&open)?;
+    open.check_missing()?;
     for plan in &new {
         pv::make(context, plan, None)?;
     }
@@ -83,7 +83,7 @@ pub(super) fn extend(context: &mut Context<'_>, args: &Vgextend) -> Result<()> {
     Ok(())
 }
 
-/// Metadata are only changed on all PVs at once.
+/// What is removed is wiped on every PV.
 fn complete(open: &OpenVg) -> Result<()> {
     match open.missing().as_slice() {
         [] => Ok(()),

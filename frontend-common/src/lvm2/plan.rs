@@ -96,6 +96,7 @@ impl Model {
                 pe_count: extents.max(Extents(1)),
                 log_start: Sectors(8),
                 log_size: Sectors(HEAD - 8),
+                behind: None,
             });
             added.map_err(|error| refused(Kind::Limit, format!("PV {}: {error}", pv.id)))?;
             model.pvs.push(pv.key);

@@ -24,6 +24,7 @@ fn vg() -> Vg {
             pe_count: Extents(255),
             log_start: Sectors(4096),
             log_size: Sectors(4096),
+            behind: None,
         })
         .unwrap();
     }

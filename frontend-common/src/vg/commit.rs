@@ -1,6 +1,8 @@
 //! Changing a VG's metadata: read anew, change, write everywhere.
 
-use lvshift_core::metadata::{Commit, CommitAction, CommitResult, CommitTarget, newest_here};
+use lvshift_core::metadata::{
+    Commit, CommitAction, CommitResult, CommitTarget, Lag, Pv, newest_here,
+};
 use lvshift_core::units::{PvIndex, Sectors, Uuid};
 use lvshift_on_disk_format::SlotIndex;
 use lvshift_on_disk_format::layout::bounds::MIN_SLOT_SIZE;
@@ -18,14 +20,21 @@ pub(crate) type MayLack<'a> = &'a dyn Fn(&Vg, Uuid) -> bool;
 
 impl OpenVg {
     /// Reads the metadata again under the lock, lets `change` alter it, and writes it with the
-    /// next sequence number to every PV. An error of `change` leaves all as it was.
+    /// next sequence number to every PV. A PV that is missing or fails, and that the change does not concern,
+    /// is left behind where more than half hold it; those left behind before are brought up to date.
+    /// An error of `change` leaves all as it was.
     ///
     /// # Errors
     /// `Kind::Missing` when a PV is missing; `Kind::Stale` when one is back after more than one
-    /// commit; `Kind::Io` naming the PVs that could not be written, and saying what holds now;
+    /// commit that it was not left behind by; `Kind::Io` naming the PVs that could not be written, and saying what holds now;
     /// whatever `change` returned.
     pub fn commit<T>(&mut self, change: impl FnOnce(&mut Vg) -> Result<T>) -> Result<T> {
-        self.commit_without(change, &|_, _| false)
+        let _lock = self.lock_unless_held()?;
+        self.reread_locked()?;
+        let behind = self.behind();
+        let result = self.write(change, &|_, _| false, false)?;
+        self.bring_back(&behind, false);
+        Ok(result)
     }
 
     /// Writes the present metadata once more everywhere: after this every PV holds them, also one
@@ -36,7 +45,10 @@ impl OpenVg {
     pub fn update_metadata(&mut self) -> Result<()> {
         let _lock = self.lock_unless_held()?;
         self.reread_locked()?;
-        self.write(|_| Ok(()), &|_, _| false, true)
+        let behind = self.behind();
+        self.write(|_| Ok(()), &|_, _| false, true)?;
+        self.bring_back(&behind, true);
+        Ok(())
     }
 
     /// As [`OpenVg::commit`], but does without the PVs that `may_lack` names when they are missing
@@ -85,19 +97,29 @@ impl OpenVg {
         let mut new = self.vg.clone();
         let result = change(&mut new)?;
         new.bump();
-        let lacking: Vec<Uuid> = new
-            .pvs()
-            .iter()
-            .map(|pv| pv.uuid)
-            .filter(|uuid| self.device_of(*uuid).is_none() && !may_lack(&self.vg, *uuid))
-            .collect();
-        if !lacking.is_empty() {
-            return Err(self.missing_error(&lacking));
-        }
+        let missing = self.leave_missing(&mut new, may_lack)?;
         if !take_stale {
             self.refuse_stale(&new, may_lack)?;
         }
-        let ended = self.write_everywhere(&new, may_lack)?;
+        self.write_out(new, may_lack)?;
+        for pv in missing {
+            let vg = self.vg.name();
+            tracing::warn!(%pv, %vg, "this PV is missing: the VG was changed without it");
+        }
+        Ok(result)
+    }
+
+    /// Writes new metadata to every PV that is not left behind, and records what then has to be.
+    fn write_out(&mut self, mut new: Vg, may_lack: MayLack<'_>) -> Result<()> {
+        let ended = loop {
+            let all = |_: &Pv| true;
+            match self.write_everywhere(&new, &all, may_lack)? {
+                Written::Ended(ended) => break ended,
+                Written::Without(pv, error) => {
+                    self.leave(&mut new, &[pv]).map_err(|_| *error)?;
+                }
+            }
+        };
         let failed: Vec<Uuid> = match ended.result {
             Some(CommitResult::Committed) => Vec::new(),
             Some(CommitResult::Partial(failed)) => {
@@ -108,15 +130,30 @@ impl OpenVg {
                 return Err(unknown(self, first));
             }
         };
-        let blocking: Vec<Uuid> =
-            failed.into_iter().filter(|uuid| !may_lack(&self.vg, *uuid)).collect();
-        if !blocking.is_empty() {
-            return Err(self.partial(&blocking, ended.errors));
+        let (lacked, failed): (Vec<Uuid>, Vec<Uuid>) =
+            failed.into_iter().partition(|uuid| may_lack(&self.vg, *uuid));
+        let left = failed.iter().all(|uuid| self.may_be_left(&new, *uuid));
+        if !left {
+            return Err(self.partial(&failed, ended.errors));
         }
         for (path, error) in &ended.errors {
             tracing::warn!(%path, %error, "this PV was not written; the others hold the change");
         }
         self.repair_labels();
+        self.settle(new);
+        if failed.is_empty() {
+            return Ok(());
+        }
+        // They may hold it or not: only now is it known that they fail, and the next metadata say so.
+        let mut next = self.vg.clone();
+        next.bump();
+        let recorded = self.leave(&mut next, &failed);
+        let recorded = recorded.and_then(|()| self.write_out(next, &|_, pv| lacked.contains(&pv)));
+        recorded.map_err(|_| self.partial(&failed, ended.errors))
+    }
+
+    /// These metadata stand: from now on they are what was read.
+    pub(super) fn settle(&mut self, new: Vg) {
         let mut pool = std::mem::take(&mut self.members).into_pool();
         pool.append(&mut self.spare);
         pool.iter_mut().for_each(|member| member.pv.refresh());
@@ -124,7 +161,6 @@ impl OpenVg {
         self.members = members;
         self.spare = spare;
         self.vg = new;
-        Ok(result)
     }
 
     /// A label copy that was found bad is written again; that it cannot be is no failure of the
@@ -143,12 +179,12 @@ impl OpenVg {
         }
     }
 
-    fn device_of(&self, uuid: Uuid) -> Option<&Member> {
+    pub(super) fn device_of(&self, uuid: Uuid) -> Option<&Member> {
         self.members.by_uuid(uuid).or_else(|| self.spare.iter().find(|m| m.uuid == uuid))
     }
 
     /// Where a PV holds its newest metadata of this VG, and how many commits they are behind.
-    fn newest_on(&self, member: &Member) -> Option<(SlotIndex, u64)> {
+    pub(super) fn newest_on(&self, member: &Member) -> Option<(SlotIndex, u64)> {
         let (slot, header) = newest_here(self.vg.uuid(), &member.pv.found)?;
         Some((slot, self.vg.sequence().saturating_sub(header.sequence)))
     }
@@ -156,11 +192,14 @@ impl OpenVg {
     /// A PV one commit behind was cut off by a crash; one further behind was away, and what is on
     /// it may be old, too.
     fn refuse_stale(&self, new: &Vg, may_lack: MayLack<'_>) -> Result<()> {
-        for (_, member) in self.members.iter() {
-            let behind = self.newest_on(member).map_or(0, |(_, behind)| behind);
+        for (at, member) in self.members.iter() {
+            let Some((_, behind)) = self.newest_on(member) else { continue };
+            let lag = self.vg.lag(at, self.vg.sequence().saturating_sub(behind));
             // Where nothing is allocated nothing can be old: the commit brings the PV up to date.
-            let listed = new.pv_by_uuid(member.uuid).is_some_and(|pv| new.used_extents(pv).0 > 0);
-            if behind > 1 && listed && !may_lack(&self.vg, member.uuid) {
+            let listed = new
+                .pv_by_uuid(member.uuid)
+                .is_some_and(|pv| new.used_extents(pv).0 > 0 && !new.is_behind(pv));
+            if lag == Lag::Unknown && listed && !may_lack(&self.vg, member.uuid) {
                 return Err(Error::new(
                     Kind::Stale,
                     format!(
@@ -179,10 +218,17 @@ impl OpenVg {
         Ok(())
     }
 
-    fn write_everywhere(&self, new: &Vg, may_lack: MayLack<'_>) -> Result<Ended> {
+    /// Writes the metadata to those of the PVs that are there and not left behind.
+    pub(super) fn write_everywhere(
+        &self,
+        new: &Vg,
+        those: &dyn Fn(&Pv) -> bool,
+        may_lack: MayLack<'_>,
+    ) -> Result<Written> {
         let targets: Vec<CommitTarget> = (0u16..)
             .map(PvIndex)
             .zip(new.pvs())
+            .filter(|(_, pv)| pv.behind.is_none() && those(pv))
             .filter_map(|(index, pv)| {
                 let member = self.device_of(pv.uuid)?;
                 let newest = self.newest_on(member);
@@ -212,10 +258,15 @@ impl OpenVg {
             };
             // What this PV holds for certain may be old: with one more commit it would be taken for
             // one that was away.
-            if let (Err((path, error)), false) = (&done, begun)
-                && !new.pv(pv).is_some_and(|pv| may_lack(&self.vg, pv.uuid))
+            if let (Err((path, error)), false, Some(pv)) = (&done, begun, new.pv(pv))
+                && !may_lack(&self.vg, pv.uuid)
             {
-                return Err(self.not_begun(path, error));
+                let told = self.not_begun(path, error);
+                if !self.may_be_left(new, pv.uuid) {
+                    return Err(told);
+                }
+                tracing::warn!(%path, %error, "this PV fails: it is done without where that can be");
+                return Ok(Written::Without(pv.uuid, Box::new(told)));
             }
             if let Err((path, error)) = &done {
                 tracing::debug!(path, %error, "a step of the commit failed");
@@ -229,10 +280,10 @@ impl OpenVg {
                 Err(error) => errors.push(error),
             }
         }
-        Ok(Ended { result: commit.result(), errors })
+        Ok(Written::Ended(Ended { result: commit.result(), errors }))
     }
 
-    fn write_slot(
+    pub(super) fn write_slot(
         &self,
         new: &Vg,
         target: CommitTarget,
@@ -256,7 +307,7 @@ impl OpenVg {
         written.map_err(|error| (path, error))
     }
 
-    fn flush(&self, new: &Vg, pv: PvIndex) -> std::result::Result<(), (String, Error)> {
+    pub(super) fn flush(&self, new: &Vg, pv: PvIndex) -> std::result::Result<(), (String, Error)> {
         let member = self.target(new, pv)?;
         let flushed = match self.patience {
             Some(limit) => member.pv.device.flush_in_time(limit),
@@ -309,8 +360,15 @@ impl OpenVg {
     }
 }
 
-struct Ended {
-    result: Option<CommitResult>,
+pub(super) enum Written {
+    Ended(Ended),
+    /// Nothing new was written yet, since this PV fails; it may be left behind. What is to be told where
+    /// too few are left for that.
+    Without(Uuid, Box<Error>),
+}
+
+pub(super) struct Ended {
+    pub(super) result: Option<CommitResult>,
     errors: Vec<(String, Error)>,
 }
 

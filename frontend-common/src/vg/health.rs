@@ -13,6 +13,8 @@ pub struct PvHealth {
     pub path: Option<PathBuf>,
     /// The newest sequence number on it, if any slot can be believed.
     pub sequence: Option<u64>,
+    /// Commits were made without it.
+    pub behind: bool,
     /// What is wrong, one sentence each; empty when all is well.
     pub findings: Vec<String>,
 }
@@ -27,10 +29,11 @@ pub struct Health {
 }
 
 impl Health {
-    /// Whether every PV that is present holds the metadata with this sequence number.
+    /// Whether every PV that is present, and was not left behind, holds the metadata with this sequence number.
     #[must_use]
     pub fn agrees_on(&self, sequence: u64) -> bool {
-        self.pvs.iter().all(|pv| pv.path.is_none() || pv.sequence == Some(sequence))
+        let agrees = |pv: &PvHealth| pv.path.is_none() || pv.sequence == Some(sequence);
+        self.pvs.iter().filter(|pv| !pv.behind).all(agrees)
     }
 
     /// Nothing is wrong anywhere.

@@ -1,5 +1,6 @@
 //! Volume groups: opening one by name, changing its metadata, saying how sound it is.
 
+mod behind;
 mod commit;
 mod health;
 mod heap;

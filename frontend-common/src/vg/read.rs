@@ -1,8 +1,9 @@
 //! From devices to the VG's newest metadata.
 
-use lvshift_core::metadata::{Choice, ChooseError, Found, Standing, choose};
+use lvshift_core::metadata::{Choice, ChooseError, Found, SlotInfo, Standing, choose};
 use lvshift_core::units::Uuid;
 
+use super::behind::made_without_the_others;
 use super::{Health, PvHealth, Vg};
 use crate::error::{Error, Kind, Result};
 use crate::pv::{FoundPv, Member, Members, probe};
@@ -19,7 +20,11 @@ pub(super) struct Read {
 /// Picks the newest metadata of the VG among the devices of `pool`.
 pub(super) fn read(uuid: Uuid, pool: Vec<Member>) -> Result<Read> {
     let found: Vec<Found> = pool.iter().map(|member| member.pv.found).collect();
-    let choice = choose(uuid, &found).map_err(|error| explain(error, &pool))?;
+    let choice = choose(uuid, &found).or_else(|error| {
+        let made = matches!(error, ChooseError::SplitBrain { .. })
+            .then(|| made_without_the_others(uuid, &found, &pool));
+        made.flatten().ok_or_else(|| explain(error, &pool))
+    })?;
     read_chosen(pool, choice)
 }
 
@@ -41,7 +46,7 @@ fn explain(error: ChooseError, pool: &[Member]) -> Error {
         ChooseError::SplitBrain { first, .. } => {
             let name = pool.get(first).and_then(|member| member.pv.vg.as_ref());
             let name = name.map_or("VG", |(_, name, _)| name);
-            told.next(format!("vgck --choose {name} shows both and asks which to keep"))
+            told.next(format!("attach what is missing of the VG, or vgck --choose {name} shows both and asks which to keep"))
         }
         _ => told,
     }
@@ -50,6 +55,19 @@ fn explain(error: ChooseError, pool: &[Member]) -> Error {
 /// Reads the metadata chosen.
 pub(super) fn read_chosen(pool: Vec<Member>, choice: Choice) -> Result<Read> {
     let found: Vec<Found> = pool.iter().map(|member| member.pv.found).collect();
+    let (vg, info) = decode(&pool, choice)?;
+    for member in &pool {
+        if let Some(pv) = vg.pvs().iter().find(|pv| pv.uuid == member.uuid) {
+            check_areas(member, pv)?;
+        }
+    }
+    let health = health(&vg, &pool, &found);
+    let (members, spare) = Members::arrange(&vg, pool);
+    Ok(Read { vg, writable: info.writable, members, spare, health })
+}
+
+/// The metadata in a slot.
+pub(super) fn decode(pool: &[Member], choice: Choice) -> Result<(Vg, SlotInfo)> {
     let chosen = pool.get(choice.device).ok_or_else(|| {
         Error::new(Kind::Inconsistent, "the device with the newest metadata went away")
     })?;
@@ -61,14 +79,7 @@ pub(super) fn read_chosen(pool: Vec<Member>, choice: Choice) -> Result<Read> {
             .state("nothing was changed")
             .next("the PV's other slot may hold the metadata before; nothing is guessed here")
     })?;
-    for member in &pool {
-        if let Some(pv) = vg.pvs().iter().find(|pv| pv.uuid == member.uuid) {
-            check_areas(member, pv)?;
-        }
-    }
-    let health = health(&vg, &pool, &found);
-    let (members, spare) = Members::arrange(&vg, pool);
-    Ok(Read { vg, writable: info.writable, members, spare, health })
+    Ok((vg, info))
 }
 
 /// Every extent must lie on the device, whatever the checksums say.
@@ -110,6 +121,13 @@ fn health(vg: &Vg, pool: &[Member], found: &[Found]) -> Health {
                     vg.sequence()
                 ));
             }
+            Standing::Behind { sequence: old } => {
+                sequence = Some(old);
+                findings.push(format!(
+                    "the VG was changed without it: it has sequence {old}, the VG has {}",
+                    vg.sequence()
+                ));
+            }
             Standing::NoMetadata if member.is_some_and(|member| member.unread) => sequence = None,
             Standing::NoMetadata => {
                 sequence = None;
@@ -126,6 +144,7 @@ fn health(vg: &Vg, pool: &[Member], found: &[Found]) -> Health {
         }
         health.pvs.push(PvHealth {
             uuid: pv.uuid,
+            behind: pv.behind.is_some(),
             // What cannot be read at all neither agrees nor disagrees.
             path: member.filter(|member| !member.unread).map(|member| member.path.clone()),
             sequence,

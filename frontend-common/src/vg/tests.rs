@@ -10,13 +10,13 @@ use crate::error::{Error, Kind};
 use crate::pv::{Scan, write_label};
 use crate::testing::{Scratch, scratch};
 
-struct Disks {
+pub(super) struct Disks {
     paths: Vec<PathBuf>,
     _scratch: Scratch,
 }
 
 impl Disks {
-    fn new(count: u8) -> Disks {
+    pub(super) fn new(count: u8) -> Disks {
         crate::testing::use_scratch_locks();
         let scratch = scratch("vg");
         let paths: Vec<PathBuf> =
@@ -32,13 +32,17 @@ impl Disks {
         Scan::of(which.iter().map(|at| (BlockDevice::on_file(&self.paths[*at]), Vec::new())))
     }
 
-    fn vg(&self, which: &[usize]) -> OpenVg {
+    pub(super) fn vg(&self, which: &[usize]) -> OpenVg {
         let name = Name::new("vg").expect("a name");
         let size = ExtentSize::new(2048).expect("a size");
         OpenVg::create_over(name, size, self.scan(which).pvs).expect("created")
     }
 
-    fn open(&self, which: &[usize]) -> Result<OpenVg, Error> {
+    pub(super) fn path(&self, disk: usize) -> &std::path::Path {
+        &self.paths[disk]
+    }
+
+    pub(super) fn open(&self, which: &[usize]) -> Result<OpenVg, Error> {
         OpenVg::open_in(self.scan(which), "vg", Hold::Release)
     }
 
@@ -48,7 +52,7 @@ impl Disks {
     }
 }
 
-fn make_lv(vg: &mut OpenVg, name: &str) {
+pub(super) fn make_lv(vg: &mut OpenVg, name: &str) {
     vg.commit(|vg| {
         let pvs: Vec<Area> = Vec::new();
         let runs = vg

@@ -1,6 +1,6 @@
 //! A PV record.
 
-use super::{RecordError, check_flags, check_reserved};
+use super::{RecordError, check_flags};
 use crate::Uuid;
 use crate::layout::pv as at;
 
@@ -19,6 +19,8 @@ pub struct PvRecord {
     pub log_size: u64,
     /// How many extents.
     pub pe_count: u32,
+    /// The newest commit that it may hold, if later ones were made without it; 0: it lacks none.
+    pub behind: u64,
 }
 
 impl PvRecord {
@@ -31,7 +33,6 @@ impl PvRecord {
     /// [`RecordError`] for bytes that this version does not define.
     pub fn decode(bytes: &[u8; at::SIZE]) -> Result<PvRecord, RecordError> {
         check_flags(u32::from_le_bytes(at::FLAGS.get(bytes)))?;
-        check_reserved(at::RESERVED.is_zero(bytes))?;
         Ok(PvRecord {
             uuid: Uuid(at::UUID.get(bytes)),
             device_size: u64::from_le_bytes(at::DEVICE_SIZE.get(bytes)),
@@ -39,6 +40,7 @@ impl PvRecord {
             log_start: u64::from_le_bytes(at::LOG_START.get(bytes)),
             log_size: u64::from_le_bytes(at::LOG_SIZE.get(bytes)),
             pe_count: u32::from_le_bytes(at::PE_COUNT.get(bytes)),
+            behind: u64::from_le_bytes(at::BEHIND.get(bytes)),
         })
     }
 
@@ -51,5 +53,6 @@ impl PvRecord {
         at::LOG_START.put(bytes, self.log_start.to_le_bytes());
         at::LOG_SIZE.put(bytes, self.log_size.to_le_bytes());
         at::PE_COUNT.put(bytes, self.pe_count.to_le_bytes());
+        at::BEHIND.put(bytes, self.behind.to_le_bytes());
     }
 }

@@ -199,6 +199,12 @@ const METADATA: Check = Check {
             full: Exactly(0),
         },
         Figure {
+            id: "metadata-behind-commits",
+            says: "commands on VGs of which PVs are missing or fail: one line of changes",
+            quick: AtLeast(15_000),
+            full: AtLeast(1_500_000),
+        },
+        Figure {
             id: "metadata-wrong",
             says: "of all these, wrong",
             quick: Exactly(0),

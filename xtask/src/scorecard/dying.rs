@@ -30,7 +30,7 @@ const CASES: &[(&str, Shown)] = &[
         ),
     ),
     ("LVM2's pvmove loses data where this does not", Scenario("control-source-unreadable")),
-    ("a VG with a PV that is missing or bad goes on", Not("not done")),
+    ("a VG with a PV that is missing or bad goes on", Scenario("host-bad-pv")),
     ("a source that can only be read is left", Not("not done")),
     ("reads in ddrescue's order, with a deadline each", Scenario("dying-order")),
     (
@@ -48,7 +48,7 @@ const CASES: &[(&str, Shown)] = &[
         ),
     ),
     ("progress tells what is safe, left and bad, with a map", Scenario("dying-map")),
-    ("a late PV of no part in a move keeps its LV down", Not("not done")),
+    ("a late PV of no part in a move keeps its LV down", Scenario("host-late-pv")),
 ];
 
 /// Counts the cases that have a check, and makes sure that each check is there.

@@ -73,6 +73,7 @@ fn vg(runs: &[Run]) -> Box<Vg> {
             pe_count: Extents(100),
             log_start: Sectors(8192),
             log_size: Sectors(8192),
+            behind: None,
         };
         vg.add_pv(pv).unwrap();
     }

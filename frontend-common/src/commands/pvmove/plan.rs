@@ -90,7 +90,13 @@ struct Asked {
 impl Asked {
     fn of(args: &Pvmove, source: &PvSpec, open: &OpenVg) -> Result<Asked> {
         let sources = lookup::areas(open, std::slice::from_ref(source))?;
-        let destinations = lookup::areas(open, &args.destinations)?;
+        let mut destinations = lookup::areas(open, &args.destinations)?;
+        let unusable = open.unusable();
+        if destinations.is_empty() && !unusable.is_empty() {
+            let not = |pv: PvIndex| sources.iter().chain(&unusable).any(|area| area.pv == pv);
+            let all = (0..open.vg().pvs().len()).filter_map(|at| u16::try_from(at).ok());
+            destinations = all.map(PvIndex).filter(|pv| !not(*pv)).map(Area::whole).collect();
+        }
         let only_lv = args.name.as_deref().map(|name| only_lv(open.vg(), name)).transpose()?;
         Ok(Asked { sources, destinations, only_lv })
     }

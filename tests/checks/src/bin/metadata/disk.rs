@@ -47,10 +47,48 @@ pub(crate) enum Op {
     },
 }
 
+/// What a device fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Nothing.
+    #[default]
+    None,
+    /// Its flushes.
+    Flushes,
+    /// Its writes, which arrive or not.
+    Writes {
+        /// They do, and the answer is an error all the same.
+        arrive: bool,
+    },
+    /// All that changes it, after so many writes and flushes.
+    After(u32),
+}
+
 #[derive(Default)]
 struct Host {
     disks: Vec<Disk>,
     ops: Vec<Op>,
+    trouble: Vec<Trouble>,
+    /// So many writes and flushes are done until the power fails.
+    until_cut: Option<u32>,
+}
+
+impl Host {
+    /// Whether a write or a flush of this device goes well; `None` where it fails before it has begun.
+    fn goes_well(&mut self, disk: usize, write: bool) -> Option<bool> {
+        if let Some(left) = &mut self.until_cut {
+            *left = left.checked_sub(1)?;
+        }
+        match self.trouble.get_mut(disk) {
+            Some(Trouble::Flushes) if !write => None,
+            Some(Trouble::Writes { arrive }) if write => arrive.then_some(false),
+            Some(Trouble::After(left)) => {
+                *left = left.checked_sub(1)?;
+                Some(true)
+            }
+            _ => Some(true),
+        }
+    }
 }
 
 thread_local! {
@@ -113,16 +151,20 @@ impl Medium for Port {
 
     fn write(&self, start: Sectors, buffer: &[u8]) -> io::Result<()> {
         HOST.with_borrow_mut(|host| {
+            let well = host.goes_well(self.0, true).ok_or_else(gone)?;
             let op = Op::Write { disk: self.0, start: start.0, bytes: buffer.to_vec() };
             host.disks.get_mut(self.0).ok_or_else(gone)?.write(start.0, buffer);
             host.ops.push(op);
-            Ok(())
+            if well { Ok(()) } else { Err(gone()) }
         })
     }
 
     fn flush(&self) -> io::Result<()> {
-        HOST.with_borrow_mut(|host| host.ops.push(Op::Flush { disk: self.0 }));
-        Ok(())
+        HOST.with_borrow_mut(|host| {
+            host.goes_well(self.0, false).ok_or_else(gone)?;
+            host.ops.push(Op::Flush { disk: self.0 });
+            Ok(())
+        })
     }
 }
 
@@ -138,7 +180,12 @@ pub(crate) fn device(at: usize) -> BlockDevice {
 
 /// From now on these are the devices of this thread's host, and nothing was done to them yet.
 pub(crate) fn show(disks: Vec<Disk>) {
-    HOST.with_borrow_mut(|host| *host = Host { disks, ops: Vec::new() });
+    show_with(disks, Vec::new(), None);
+}
+
+/// The same, with what they fail, and after how many writes and flushes in all the power does.
+pub(crate) fn show_with(disks: Vec<Disk>, trouble: Vec<Trouble>, until_cut: Option<u32>) {
+    HOST.with_borrow_mut(|host| *host = Host { disks, ops: Vec::new(), trouble, until_cut });
     simulation::set_devices(|| {
         (0..HOST.with_borrow(|host| host.disks.len())).map(device).collect()
     });

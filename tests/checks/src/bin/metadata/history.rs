@@ -1,7 +1,7 @@
 //! Whole moves, made by the commands' own commits, with everything each commit wrote.
 
 use lvshift_core::metadata::{
-    AllocRequest, ApplyError, Area, Change, MoveRequest, Name, Policy, SlotInfo,
+    AllocRequest, ApplyError, Area, Change, MoveRequest, Name, Policy, Pv, SlotInfo,
 };
 use lvshift_core::units::{ExtentSize, Extents, MoveIndex, Pe, PvIndex, Uuid};
 use lvshift_frontend_common::error::{Error, Kind};
@@ -73,12 +73,13 @@ pub(crate) fn apply(vg: &mut Vg, of: Uuid, change: Change) -> Result<(), Error> 
 /// The UUID of the first move of every history.
 pub(crate) const MOVE: Uuid = Uuid([0xE1; 16]);
 
-/// Whether two VGs mean the same; the sequence number may differ.
+/// Whether two VGs mean the same; the sequence number may differ, and which PVs were left behind.
 pub(crate) fn same(one: &Vg, two: &Vg) -> bool {
+    let pv = |pv: &Pv| Pv { behind: None, ..pv.clone() };
     one.uuid() == two.uuid()
         && one.name() == two.name()
         && one.extent_size() == two.extent_size()
-        && one.pvs() == two.pvs()
+        && one.pvs().iter().map(pv).eq(two.pvs().iter().map(pv))
         && one.lvs() == two.lvs()
         && one.segments() == two.segments()
         && one.moves() == two.moves()

@@ -4,6 +4,7 @@
 //! The commits, the opening of the VG and the choice among the slots are the commands' own. What is
 //! enumerated and what is not stands in `docs/testing/proofs.md`, "The scorecard".
 
+mod behind;
 mod combos;
 mod damage;
 mod disk;
@@ -34,11 +35,12 @@ fn main() -> ExitCode {
     let directory =
         std::path::Path::new("/dev/shm").join(format!("lvshift-metadata-{}", std::process::id()));
     lvshift_frontend_common::simulation::set_directory(&directory);
-    let parts: [(&str, Part); 4] = [
+    let parts: [(&str, Part); 5] = [
         ("torn", torn_writes),
         ("damage", damages),
         ("combinations", combinations),
         ("recovery", recoveries),
+        ("behind", left_behind),
     ];
     let mut all = Findings::default();
     let findings = std::thread::scope(|scope| {
@@ -123,6 +125,16 @@ fn combinations(full: bool, salt: u8) -> Result<Findings, Error> {
                 }
             }
         }
+    }
+    Ok(findings)
+}
+
+/// VGs of three to five PVs of which so many fail at once as may, and one more than that.
+fn left_behind(full: bool, salt: u8) -> Result<Findings, Error> {
+    let mut findings = Findings::default();
+    let rounds = if full { 400_000 } else { 4_000 };
+    for (at, (pvs, failing)) in [(3, 1), (4, 1), (5, 2), (2, 1), (3, 2)].into_iter().enumerate() {
+        behind::run(pvs, failing, rounds, salt * 8 + at as u8, &mut findings)?;
     }
     Ok(findings)
 }

@@ -1,5 +1,6 @@
 //! The host is not ours: what other programs on it see, hold and must not notice.
 
+mod bad_pv;
 mod bystanders;
 mod daemon;
 mod hosts;
@@ -15,4 +16,5 @@ pub(super) const LISTS: &[&[Scenario]] = &[
     daemon::SCENARIOS,
     hosts::SCENARIOS,
     silent::SCENARIOS,
+    bad_pv::SCENARIOS,
 ];

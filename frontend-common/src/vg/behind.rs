@@ -1,0 +1,239 @@
+//! PVs that a commit does without since they are missing or fail, and how they are brought up to date. What may
+//! be done without is core's to say: `core/src/metadata/behind.rs`; why, docs/on-disk-format.md.
+
+use lvshift_core::metadata::{
+    Area, Choice, CommitResult, CommitTarget, Found, FoundSlot, Lag, Pv, choose_on, newest_here,
+    rivals,
+};
+use lvshift_core::units::{PvIndex, Uuid};
+use lvshift_on_disk_format::layout::bounds::MIN_SLOT_SIZE;
+
+use super::commit::{MayLack, Written};
+use super::read::decode;
+use super::{OpenVg, Vg};
+use crate::device::Aligned;
+use crate::error::{Error, Kind, Result};
+use crate::pv::Member;
+
+#[cfg(test)]
+mod tests;
+
+impl OpenVg {
+    /// The PVs that commits were made without, and that do not hold them yet.
+    pub(super) fn behind(&self) -> Vec<Uuid> {
+        let behind = self.vg.pvs().iter().filter(|pv| pv.behind.is_some());
+        behind.map(|pv| pv.uuid).collect()
+    }
+
+    /// Whether a PV that fails does not need to hold the change to `new`.
+    pub(super) fn may_be_left(&self, new: &Vg, pv: Uuid) -> bool {
+        !self.vg.concerns(new, pv)
+    }
+
+    /// Records in `new` that it is made without these PVs.
+    ///
+    /// # Errors
+    /// `Kind::Missing` where too few are left.
+    pub(super) fn leave(&self, new: &mut Vg, pvs: &[Uuid]) -> Result<()> {
+        for pv in pvs {
+            if let Some(at) = new.pv_by_uuid(*pv) {
+                new.set_behind(at, Some(self.vg.sequence()));
+            }
+        }
+        self.check_majority(new)
+    }
+
+    /// The PVs on which nothing new is to be put: those that are missing, cannot be read, or are behind.
+    #[must_use]
+    pub fn unusable(&self) -> Vec<Area> {
+        let usable = |pv: &PvIndex| {
+            self.members.get(*pv).is_some_and(|member| !member.pv.unread) && !self.vg.is_behind(*pv)
+        };
+        let all = (0u16..).map(PvIndex).take(self.vg.pvs().len());
+        all.filter(|pv| !usable(pv)).map(Area::whole).collect()
+    }
+
+    /// Whether the VG can be changed without the PVs that are missing now.
+    ///
+    /// # Errors
+    /// `Kind::Missing` where too few are left.
+    pub fn check_missing(&self) -> Result<()> {
+        self.leave_missing(&mut self.vg.clone(), &|_, _| false).map(drop)
+    }
+
+    /// Leaves behind what is missing, and names what was not left before; refuses a change that concerns a PV
+    /// which is missing or behind.
+    pub(super) fn leave_missing(&self, new: &mut Vg, may_lack: MayLack<'_>) -> Result<Vec<Uuid>> {
+        let (mut lacking, mut missing) = (Vec::new(), Vec::new());
+        for pv in new.pvs() {
+            let device = self.device_of(pv.uuid);
+            if (device.is_some() && pv.behind.is_none()) || may_lack(&self.vg, pv.uuid) {
+                continue;
+            }
+            match (self.may_be_left(new, pv.uuid), device) {
+                (true, _) if pv.behind.is_none() => missing.push(pv.uuid),
+                (true, _) => {}
+                (false, None) => lacking.push(pv.uuid),
+                (false, Some(member)) => return Err(self.is_behind(member)),
+            }
+        }
+        if !lacking.is_empty() {
+            return Err(self.missing_error(&lacking));
+        }
+        self.leave(new, &missing)?;
+        Ok(missing)
+    }
+
+    fn is_behind(&self, member: &Member) -> Error {
+        let name = self.vg.name();
+        let what = format!("VG {name} was changed without this PV, which does not hold that yet");
+        Error::new(Kind::Stale, what)
+            .device(member.path.display())
+            .state("nothing was changed")
+            .next(format!("vgck --updatemetadata {name} brings it up to date"))
+    }
+
+    /// Where a PV is left behind, more than half of the VG's PVs hold the change, by the list before it and by
+    /// that after it: whoever finds the others alone cannot do the same.
+    fn check_majority(&self, new: &Vg) -> Result<()> {
+        let takes = |pv: Uuid| {
+            let listed = new.pv_by_uuid(pv).is_some_and(|at| !new.is_behind(at));
+            let joins = self.vg.pv_by_uuid(pv).is_none();
+            listed && self.device_of(pv).is_some_and(|member| joins || self.is_sure_of(member))
+        };
+        let nothing_left = new.pvs().iter().all(|pv| pv.behind.is_none());
+        let old_too = self.vg.pvs().is_empty() || self.vg.is_majority(takes);
+        if nothing_left || (old_too && new.is_majority(takes)) {
+            return Ok(());
+        }
+        let absent: Vec<Uuid> =
+            new.pvs().iter().map(|pv| pv.uuid).filter(|pv| !takes(*pv)).collect();
+        let (count, all) = (new.pvs().len() - absent.len(), new.pvs().len());
+        let names: Vec<String> = absent.iter().map(ToString::to_string).collect();
+        let name = self.vg.name();
+        let mut error = self.missing_error(&absent).next(format!(
+            "attach the device, then try again; or give up what is missing: vgreduce --removemissing {name}"
+        ));
+        error.what = format!(
+            "{count} of the {all} PVs of VG {name} can take the change, and more than half have to; not PV {}",
+            names.join(", ")
+        );
+        Err(error)
+    }
+
+    /// Whether a PV could not hold newer metadata that are only not seen.
+    fn is_sure_of(&self, member: &Member) -> bool {
+        !member.pv.unread
+            && self.newest_on(member).is_some()
+            && !member.pv.found.slots.contains(&FoundSlot::Bad(None))
+    }
+
+    /// Brings PVs up to date that commits before the last were made without. One that still fails, or is
+    /// not there, stays behind; `any`: also one that was away for longer than is recorded.
+    ///
+    /// First it gets the metadata as they are, in which it is behind; then those in which it is not are
+    /// written to the PVs that lack nothing, and to it last. So it counts again only once the others say so.
+    pub(super) fn bring_back(&mut self, pvs: &[Uuid], any: bool) {
+        let back: Vec<Uuid> = pvs.iter().copied().filter(|pv| self.catch_up(*pv, any)).collect();
+        if back.is_empty() {
+            return;
+        }
+        self.settle(self.vg.clone());
+        let mut new = self.vg.clone();
+        new.bump();
+        for pv in &back {
+            if let Some(at) = new.pv_by_uuid(*pv) {
+                new.set_behind(at, None);
+            }
+        }
+        for theirs in [false, true] {
+            let those = |pv: &Pv| back.contains(&pv.uuid) == theirs;
+            let written = self.write_everywhere(&new, &those, &|_, _| false);
+            let done = matches!(&written, Ok(Written::Ended(ended))
+                if ended.result == Some(CommitResult::Committed));
+            if !done {
+                // The next commit finds out who fails, and makes the rest agree.
+                tracing::debug!(?back, "not brought up to date");
+                return;
+            }
+        }
+        self.settle(new);
+        for pv in back {
+            let path = self.device_of(pv).map(|member| member.path.display().to_string());
+            tracing::info!(path = path.unwrap_or_default(), "this PV is up to date again");
+        }
+    }
+
+    fn catch_up(&self, pv: Uuid, any: bool) -> bool {
+        let Some(at) = self.vg.pv_by_uuid(pv).filter(|at| self.vg.is_behind(*at)) else {
+            return false;
+        };
+        let Some(member) = self.members.get(at) else { return false };
+        if member.pv.unread || !member.pv.label.is_writable() {
+            return false;
+        }
+        let newest = self.newest_on(member);
+        let sequence = newest.map(|(_, behind)| self.vg.sequence().saturating_sub(behind));
+        let known = sequence.is_none_or(|sequence| self.vg.lag(at, sequence) != Lag::Unknown);
+        if !known && !any && self.vg.used_extents(at).0 > 0 {
+            let vg = self.vg.name();
+            let path = member.path.display();
+            tracing::warn!(%path, "this PV was away for longer than VG {vg} knows, or was changed apart from it: it is left as it is; vgck --updatemetadata {vg} takes it as it is");
+            return false;
+        }
+        let target = CommitTarget::new(at, newest.map(|(slot, _)| slot), true);
+        let mut buffer = Aligned::zeroed(usize::try_from(MIN_SLOT_SIZE * 512).unwrap_or(1 << 20));
+        // What is read of it may stand in its cache alone, and its other slot is written over.
+        let done = self
+            .flush(&self.vg, at)
+            .and_then(|()| self.write_slot(&self.vg, target, &mut buffer))
+            .and_then(|()| self.flush(&self.vg, at));
+        match done {
+            Ok(()) => true,
+            Err((path, error)) => {
+                tracing::debug!(path, %error, "still fails");
+                false
+            }
+        }
+    }
+}
+
+/// Of different metadata of one age those that count, where that can be told: made without every PV that holds others,
+/// which were then cut off before more than half of the PVs had them. Where two are so, one of which more than half
+/// cannot have counts for nothing; `None` where both may stand.
+pub(super) fn made_without_the_others(
+    uuid: Uuid,
+    found: &[Found],
+    pool: &[Member],
+) -> Option<Choice> {
+    let contents = |device: &Found| {
+        let (_, header) = newest_here(uuid, device)?;
+        Some((header.sequence, header.payload_size, header.payload_crc))
+    };
+    let newest = found.iter().filter_map(contents).map(|(sequence, ..)| sequence).max()?;
+    let mut without_others = Vec::new();
+    for device in rivals(uuid, found) {
+        let choice = choose_on(uuid, found, device).ok()?;
+        let (vg, _) = decode(pool, choice).ok()?;
+        let own = contents(found.get(device)?);
+        let mut others = found.iter().filter(|other| {
+            contents(other).is_some_and(|(sequence, ..)| sequence == newest)
+                && contents(other) != own
+        });
+        let left = |other: &Found| vg.pv_by_uuid(other.pv).is_some_and(|at| vg.is_behind(at));
+        if others.all(left) {
+            let may_hold = |pv: Uuid| {
+                let there = found.iter().find(|device| device.pv == pv);
+                there.is_none_or(|device| contents(device) == own)
+            };
+            without_others.push((choice, vg.is_majority(may_hold)));
+        }
+    }
+    let mut standing = without_others.iter().filter(|(_, may_stand)| *may_stand);
+    match (standing.next(), standing.next()) {
+        (Some((choice, _)), None) => Some(*choice),
+        (Some(_), Some(_)) => None,
+        // None of them does: it is all one which is gone on from.
+        (None, _) => without_others.first().map(|(choice, _)| *choice),
+    }
+}
