@@ -31,6 +31,7 @@ mod vg;
 mod vgcfg;
 mod vgchoose;
 mod vgck;
+mod vgreduce;
 mod vgrename;
 mod vgsystemid;
 
@@ -54,7 +55,7 @@ pub(crate) fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<(
         Command::Pvmove(args) => pvmove::run(context, args),
         Command::Vgcreate(args) => vg::create(context, args),
         Command::Vgextend(args) => vg::extend(context, args),
-        Command::Vgreduce(args) => vg::reduce(context, args),
+        Command::Vgreduce(args) => vgreduce::run(context, args),
         Command::Vgremove(args) => vg::remove(context, args),
         Command::Vgchange(args) => lvchange::vgs(context, args),
         Command::Vgck(args) => vgck::run(context, args),

@@ -64,7 +64,9 @@ impl<S: Store> Vg<S> {
         }
     }
 
-    /// Whether the change from these metadata to `new` concerns a PV of `new`, so that it must hold it.
+    /// Whether the change from these metadata to `new` concerns a PV of `new`, so that it must hold it. An LV that is
+    /// removed, and a queued move that is forgotten, concern none: a PV that still knows them is the home of nothing else,
+    /// and is given nothing new before it has heard.
     pub fn concerns(&self, new: &Vg<S>, pv: Uuid) -> bool {
         let (Some(old_at), Some(new_at)) = (self.pv_by_uuid(pv), new.pv_by_uuid(pv)) else {
             return true;
@@ -75,12 +77,20 @@ impl<S: Store> Vg<S> {
             vg.pv(at)
                 .map(|pv| (pv.device_size, pv.pe_start, pv.pe_count, pv.log_start, pv.log_size))
         };
+        let stays = |(lv, ..): &(Option<&Lv>, u32, u32, u32)| {
+            lv.is_some_and(|lv| new.lv_by_uuid(lv.uuid).is_some())
+        };
+        let goes_on = |part: &PartOn<'_>| {
+            part.of.is_some_and(|of| {
+                of.state != MoveState::Queued || new.move_by_uuid(of.uuid).is_some()
+            })
+        };
         of_vg(self) != of_vg(new)
             || self.name != new.name
             || self.system_id != new.system_id
             || record(self, old_at) != record(new, new_at)
-            || !self.segments_on(old_at).eq(new.segments_on(new_at))
-            || !self.parts_on(old_at).eq(new.parts_on(new_at))
+            || !self.segments_on(old_at).filter(stays).eq(new.segments_on(new_at))
+            || !self.parts_on(old_at).filter(goes_on).eq(new.parts_on(new_at))
             || self.is_moving(old_at)
             || new.is_moving(new_at)
     }

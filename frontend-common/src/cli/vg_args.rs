@@ -62,11 +62,12 @@ pub struct Vgreduce {
     /// Every PV that holds no extents.
     #[arg(short, long, conflicts_with_all = ["removemissing", "devices"])]
     pub all: bool,
-    /// Every PV that is not there and holds no extents.
+    /// Every PV that is not there; with --force the LVs that lie on it are lost.
     #[arg(long, conflicts_with = "devices")]
     pub removemissing: bool,
-    /// What is in use is never taken out.
-    #[arg(short, long, hide = true)]
+    /// With --removemissing: remove the LVs that lie on what is missing, after a question. A device that is there
+    /// and in use is never taken out.
+    #[arg(short, long)]
     pub force: bool,
     /// The VG.
     #[arg(value_name = "VG")]

@@ -1,18 +1,18 @@
-//! `vgcreate`, `vgextend`, `vgreduce`, `vgremove`.
+//! `vgcreate`, `vgextend`, `vgremove`.
 
 use std::path::{Path, PathBuf};
 
-use lvshift_core::units::{ExtentSize, PvIndex, Uuid};
+use lvshift_core::units::ExtentSize;
 
 use super::Context;
 use super::autoactivation;
 use super::chosen::{self, Chosen};
 use super::ignored;
-use super::lookup::{self, pv_path, refuse};
+use super::lookup::{self, refuse};
 use super::lvremove::remove_all;
 use super::pv;
 use super::take_down::{check_idle, take_down};
-use crate::cli::vg_args::{Vgcreate, Vgextend, Vgreduce, Vgremove};
+use crate::cli::vg_args::{Vgcreate, Vgextend, Vgremove};
 use crate::error::{Error, Kind, Result};
 use crate::links;
 use crate::lvm2;
@@ -94,48 +94,6 @@ fn complete(open: &OpenVg) -> Result<()> {
                 .next("attach it, or give it up with vgreduce --removemissing"))
         }
     }
-}
-
-pub(super) fn reduce(context: &mut Context<'_>, args: &Vgreduce) -> Result<()> {
-    let mut open = OpenVg::open(&lookup::vg_name(&args.vg)?, Hold::Keep)?;
-    let vg = open.vg();
-    let all = || (0..vg.pvs().len()).filter_map(|at| u16::try_from(at).ok().map(PvIndex));
-    let unused = |pv: &PvIndex| vg.used_extents(*pv).0 == 0;
-    let chosen: Vec<PvIndex> = if args.removemissing {
-        all().filter(|pv| open.members().get(*pv).is_none()).collect()
-    } else if args.all {
-        // One PV must stay, even if nothing is on any of them.
-        let spare: Vec<PvIndex> = all().filter(unused).collect();
-        let keep = usize::from(spare.len() == vg.pvs().len());
-        spare.into_iter().skip(keep).collect()
-    } else {
-        args.devices.iter().map(|path| lookup::pv(&open, path)).collect::<Result<_>>()?
-    };
-    for pv in &chosen {
-        if !unused(pv) {
-            let path = pv_path(&open, *pv);
-            let what = format!("{} extents of {path} are in use", vg.used_extents(*pv).0);
-            let error = refuse(Kind::State, what).device(&path);
-            return Err(match open.members().get(*pv) {
-                Some(_) => error.next(format!("move them away first: pvmove {path}")),
-                None => error.next("remove the LVs that lie on it first: lvs -o +devices"),
-            });
-        }
-    }
-    if chosen.len() >= vg.pvs().len() {
-        return Err(refuse(Kind::State, "a VG cannot lose its last PV").next("use vgremove"));
-    }
-    let name = vg.name().to_string();
-    let uuids: Vec<(Uuid, String)> =
-        chosen.iter().filter_map(|pv| Some((vg.pv(*pv)?.uuid, pv_path(&open, *pv)))).collect();
-    if uuids.is_empty() {
-        context.say(format!("Volume group \"{name}\" has nothing to take out."));
-    }
-    for (uuid, path) in uuids {
-        open.reduce(uuid)?;
-        context.say(format!("Removed \"{path}\" from volume group \"{name}\""));
-    }
-    Ok(())
 }
 
 pub(super) fn remove(context: &mut Context<'_>, args: &Vgremove) -> Result<()> {

@@ -175,6 +175,29 @@ impl OpenVg {
         }
     }
 
+    /// `vgreduce --removemissing`: takes missing PVs out, and the LVs that lie on them. It is a person who says so: the
+    /// PVs that are left need not be more than half.
+    ///
+    /// # Errors
+    /// `Kind::State` when a move of such an LV, or to such a PV, is recorded; as [`OpenVg::commit`].
+    pub(crate) fn give_up(&mut self, pvs: &[Uuid], lvs: &[Uuid]) -> Result<()> {
+        self.commit(|vg| {
+            for lv in lvs.iter().filter_map(|lv| vg.lv_by_uuid(*lv)).rev().collect::<Vec<_>>() {
+                vg.remove_lv(lv).map_err(|error| {
+                    Error::new(Kind::State, error.to_string()).state("nothing was changed")
+                })?;
+            }
+            for pv in pvs {
+                if let Some(at) = vg.pv_by_uuid(*pv) {
+                    vg.remove_pv(at).map_err(|error| {
+                        refused(error).next("undo what moves there first: pvmove --abort")
+                    })?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// `pvresize`: uses so much of the PV's device (none: all of it). Growing, the label comes first, so
     /// that no metadata name extents that it does not cover; shrinking, it comes last.
     ///

@@ -1,6 +1,6 @@
 //! From devices to the VG's newest metadata.
 
-use lvshift_core::metadata::{Choice, ChooseError, Found, SlotInfo, Standing, choose};
+use lvshift_core::metadata::{Choice, ChooseError, Found, SlotInfo, Standing, choose, newest_here};
 use lvshift_core::units::Uuid;
 
 use super::behind::made_without_the_others;
@@ -25,7 +25,39 @@ pub(super) fn read(uuid: Uuid, pool: Vec<Member>) -> Result<Read> {
             .then(|| made_without_the_others(uuid, &found, &pool));
         made.flatten().ok_or_else(|| explain(error, &pool))
     })?;
-    read_chosen(pool, choice)
+    let read = read_chosen(pool, choice)?;
+    refuse_apart(&read, choice.sequence)?;
+    Ok(read)
+}
+
+/// A PV that was given up is older, and does not count. Where it gave up the others in turn, two VGs have come of one.
+fn refuse_apart(read: &Read, sequence: u64) -> Result<()> {
+    let uuid = read.vg.uuid();
+    for member in &read.spare {
+        let found = [member.pv.found];
+        let Ok(choice) = choose(uuid, &found) else { continue };
+        let bytes = probe::read_slot(&member.pv.device, &member.pv.label, choice.slot)?;
+        let mut theirs = Vg::empty();
+        if theirs.decode_from(&bytes).is_err() {
+            continue;
+        }
+        let newest = read.members.iter().find(|(_, of)| {
+            newest_here(uuid, &of.pv.found).is_some_and(|(_, header)| header.sequence == sequence)
+        });
+        if let Some((_, newest)) = newest
+            && theirs.pv_by_uuid(newest.uuid).is_none()
+        {
+            let (one, two) = (newest.path.display(), member.path.display());
+            let what = format!(
+                "VG {} was changed on {one} and on {two}, each without the other",
+                read.vg.name()
+            );
+            return Err(Error::new(Kind::Inconsistent, what)
+                .state("nothing was changed")
+                .next("detach the one that is not wanted"));
+        }
+    }
+    Ok(())
 }
 
 fn explain(error: ChooseError, pool: &[Member]) -> Error {

@@ -71,7 +71,7 @@ const CLASSES: &[(&str, Shown)] = &[
             "a_slot_that_cannot_be_read_is_not_an_absent_one",
         ),
     ),
-    ("a dead PV freezes its VG", Not("what lies on it cannot be removed, nor the other of two")),
+    ("a dead PV freezes its VG", Scenario("host-bad-pv")),
     ("a source that takes no metadata cannot be left", Not("not mended here")),
     ("a third PV's flush refuses a move", Scenario("host-bad-pv")),
     ("a late PV that is no part of a move keeps its LV down", Scenario("host-late-pv")),

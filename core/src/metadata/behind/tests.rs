@@ -47,7 +47,7 @@ fn a_change_concerns_the_pvs_whose_extents_it_is_about() {
     assert_eq!(concerned(&old, &made), [false, true, false]);
     // The others' indices change with it, and mean the same.
     let removed = changed(&|vg| vg.remove_lv(LvIndex(0)).unwrap());
-    assert_eq!(concerned(&old, &removed), [true, false, false]);
+    assert_eq!(concerned(&old, &removed), [false; 3], "nothing new is there");
     let renamed = changed(&|vg| vg.rename_lv(LvIndex(1), name("other")).unwrap());
     assert_eq!(concerned(&old, &renamed), [true, false, true]);
     let grown = changed(&|vg| vg.extend_lv(LvIndex(0), &[run(1, 0, 1)]).unwrap());
@@ -65,6 +65,8 @@ fn a_move_concerns_its_sides_and_no_third_pv() {
     plan(&mut vg, &request(&[whole(0)], &[whole(1)])).unwrap();
     assert_eq!(concerned(&old, &vg), [true, true, false]);
     // Queued: nothing of it is on any device.
+    let queued = vg.clone();
+    assert_eq!(concerned(&queued, &old), [false; 3]);
     assert_eq!(concerned(&vg, &vg), [false; 3]);
     for change in [Change::Begin, Change::Moved, Change::Forget] {
         let old = vg.clone();

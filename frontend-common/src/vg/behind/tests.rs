@@ -1,3 +1,4 @@
+use lvshift_core::metadata::Name;
 use lvshift_core::units::PvIndex;
 
 use super::super::tests::{Disks, make_lv};
@@ -42,22 +43,23 @@ fn half_of_the_pvs_do_not_go_on_and_what_concerns_a_missing_pv_is_refused() {
     let error = vg.commit(|_| Ok(())).expect_err("half of them");
     assert_eq!(error.kind, Kind::Missing);
     assert!(error.what.starts_with("2 of the 4 PVs"), "{error}");
-    let remove = |vg: &mut Vg| {
+    let rename = |vg: &mut Vg| {
         let one = vg.lv_by_name("one").expect("it is there");
-        vg.remove_lv(one).map_err(|error| Error::new(Kind::State, error.to_string()))
+        let name = Name::new("other").expect("legal");
+        vg.rename_lv(one, name).map_err(|error| Error::new(Kind::State, error.to_string()))
     };
     let home = vg.vg().segments()[0].place.pv;
     assert_eq!(home, PvIndex(0));
     let mut vg = disks.open(&[1, 2, 3]).expect("opened");
-    let error = vg.commit(remove).expect_err("it lies on what is missing");
+    let error = vg.commit(rename).expect_err("it lies on what is missing");
     assert!(error.what.contains(&Uuid([1; 16]).to_string()), "{error}");
     vg.commit(|_| Ok(())).expect("three of four");
     let mut vg = disks.open(&[0, 1, 2, 3]).expect("opened");
-    let error = vg.commit(remove).expect_err("it does not hold the newest yet");
+    let error = vg.commit(rename).expect_err("it does not hold the newest yet");
     assert_eq!(error.kind, Kind::Stale);
     assert!(error.next.as_deref().is_some_and(|next| next.contains("vgck --updatemetadata vg")));
     vg.update_metadata().expect("brought back");
-    vg.commit(remove).expect("removed");
+    vg.commit(rename).expect("renamed");
 }
 
 #[test]
@@ -80,4 +82,52 @@ fn older_contents_than_were_left_behind_are_named_and_left_as_they_are() {
     let mut vg = disks.open(&[0, 1, 2]).expect("opened");
     vg.update_metadata().expect("asked for");
     assert_eq!(left(&vg), [false; 3]);
+}
+
+#[test]
+fn an_lv_on_a_missing_pv_is_removed_and_does_not_come_back_with_it() {
+    let disks = Disks::new(3);
+    let mut vg = disks.vg(&[0, 1, 2]);
+    make_lv(&mut vg, "one");
+    drop(vg);
+    let mut vg = disks.open(&[1, 2]).expect("opened");
+    let one = vg.vg().lvs()[0].uuid;
+    vg.commit(|vg| {
+        let at = vg.lv_by_uuid(one).expect("it is there");
+        vg.remove_lv(at).map_err(|error| Error::new(Kind::State, error.to_string()))
+    })
+    .expect("removed");
+    drop(vg);
+    let mut vg = disks.open(&[0, 1, 2]).expect("opened");
+    assert!(vg.vg().lvs().is_empty());
+    vg.commit(|_| Ok(())).expect("committed");
+    drop(vg);
+    assert!(disks.open(&[0]).expect("opened").vg().lvs().is_empty());
+}
+
+#[test]
+fn a_person_gives_up_one_of_two_and_two_that_gave_each_other_up_are_refused() {
+    let disks = Disks::new(2);
+    let mut vg = disks.vg(&[0, 1]);
+    make_lv(&mut vg, "one");
+    drop(vg);
+    let first = std::fs::read(disks.path(0)).expect("read");
+    for (stays, gone) in [(1, 0), (0, 1)] {
+        let mut vg = disks.open(&[stays]).expect("opened");
+        vg.commit(|_| Ok(())).expect_err("one of two");
+        let (pvs, lvs) = (vg.missing(), vg.vg().lvs().iter().map(|lv| lv.uuid).collect::<Vec<_>>());
+        let lost = if gone == 0 { &lvs[..] } else { &[] };
+        vg.give_up(&pvs, lost).expect("given up");
+        vg.commit(|_| Ok(())).expect("it is alone now");
+        if gone == 0 {
+            // What was given up is back: it does not win.
+            drop(vg);
+            let vg = disks.open(&[0, 1]).expect("opened");
+            assert!(vg.vg().lvs().is_empty() && vg.missing().is_empty());
+            assert!(!vg.health().is_sound(), "nothing is said of it");
+            assert!(std::fs::read(disks.path(0)).expect("read") == first, "it was written to");
+        }
+    }
+    let error = disks.open(&[0, 1]).expect_err("each went on without the other");
+    assert_eq!(error.kind, Kind::Inconsistent);
 }

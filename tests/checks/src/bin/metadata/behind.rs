@@ -116,7 +116,7 @@ enum Ask {
 
 impl Ask {
     fn concerns(self, pv: usize) -> bool {
-        matches!(self, Ask::Make { pv: of, .. } | Ask::Remove { pv: of, .. } if of == pv)
+        matches!(self, Ask::Make { pv: of, .. } if of == pv)
     }
 }
 
@@ -362,6 +362,8 @@ impl World<'_> {
         }
         if let Ask::Remove { lv, .. } = ask {
             self.oracle.there.remove(&lv);
+            // Its PV may not have been there.
+            self.oracle.ghosts.insert(lv);
         }
         let moves = matches!(ask, Ask::Step { .. });
         if !right || (!moves && !self.oracle.allows(read, &|_| true, false)) {

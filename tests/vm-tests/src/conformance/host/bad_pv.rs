@@ -101,6 +101,10 @@ fn bad_pv(guest: &mut Guest) -> Result<()> {
     guest.lvshift(&["lvcreate", "-n", "all", "-l", "100%FREE", VG])?.ok()?;
     guest.lvshift(&["lvremove", "-y", "vg/all"])?.ok()?;
 
+    // What lies on it can be removed, and does not come back with it.
+    guest.lvshift(&["lvchange", "-a", "n", "vg/on3"])?.ok()?;
+    guest.lvshift(&["lvremove", "-y", "vg/on3"])?.ok()?;
+
     // It is back: the next change brings it up to date.
     good()?;
     guest.lvshift(&["lvcreate", "-n", "next", "-l", "1", VG, &rig.pv(1)])?.ok()?;
@@ -109,6 +113,20 @@ fn bad_pv(guest: &mut Guest) -> Result<()> {
     rig.pvmove(&[&bad, &rig.pv(2)])?.ok()?;
     rig.at_rest()?;
     rig.reads_from_its_places("there")?;
+    ensure!(!lv_path("on3").exists(), "what was removed is back");
+
+    // Given up, with what lies on it: named, asked for, and the VG is whole without it.
+    guest.lvshift(&["lvcreate", "-n", "lost", "-l", "1", VG, &bad])?.ok()?;
+    guest.dm_reload("third", &format!("0 {SECTORS} error"))?;
+    let run = guest.lvshift(&["vgreduce", "--removemissing", VG])?.fails_with(5)?;
+    ensure!(said(&run).contains("vg/lost would be lost"), "does not name the LV: {run}");
+    guest
+        .lvshift(&["vgreduce", "--removemissing", "--force", VG])?
+        .fails_with(5)?
+        .stderr_has("--yes")?;
+    guest.lvshift(&["vgreduce", "--removemissing", "--force", "-y", VG])?.ok()?;
+    others.at_rest()?;
+    fixture::served(&writer)?;
     writer.stop()?.clean().map(drop)
 }
 
