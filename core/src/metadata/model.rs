@@ -230,6 +230,12 @@ impl<S: Store> Vg<S> {
         self.sequence = self.sequence.saturating_add(1);
     }
 
+    /// The same, above a number that stands elsewhere.
+    pub fn bump_above(&mut self, sequence: u64) {
+        self.sequence = self.sequence.max(sequence);
+        self.bump();
+    }
+
     /// The VG's name for ever.
     pub fn uuid(&self) -> Uuid {
         self.uuid

@@ -66,14 +66,17 @@ fn with_choices(error: Error, name: &str, rivals: &[Rival]) -> Error {
 
 fn question(name: &str, rival: &Rival) -> String {
     format!(
-        "Keep the metadata of VG {name} that {} holds, and drop the others, with what was changed in them?",
+        "Keep the metadata of VG {name} that {} holds, and drop the others, with what was changed in them, on whatever PV it is?",
         paths(rival)
     )
 }
 
 fn keep(context: &mut Context<'_>, name: &str, rival: &Rival) -> Result<()> {
-    OpenVg::keep(name, rival)?;
+    let dropped = OpenVg::keep(name, rival)?;
     context.say(format!("VG {name}: the metadata of {} were written to every PV", paths(rival)));
+    for path in dropped {
+        context.say(format!("  {} is a PV of no VG now", path.display()));
+    }
     Ok(())
 }
 

@@ -93,7 +93,9 @@ fn remove_missing(context: &mut Context<'_>, name: &str, force: bool) -> Result<
     for lv in &indices {
         check_idle(context, &open, *lv)?;
     }
-    let there = |pv: Uuid| open.members().by_uuid(pv).is_some();
+    let left: Vec<Uuid> =
+        open.unusable().iter().filter_map(|area| Some(vg.pv(area.pv)?.uuid)).collect();
+    let there = |pv: Uuid| !left.contains(&pv);
     if !names.is_empty() {
         context.ask(&format!(
             "Do you really want to give up PV {pvs} of VG {name} and to remove {} with all data in it?",

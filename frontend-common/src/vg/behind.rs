@@ -13,7 +13,7 @@ use super::read::decode;
 use super::{OpenVg, Vg};
 use crate::device::Aligned;
 use crate::error::{Error, Kind, Result};
-use crate::pv::Member;
+use crate::pv::{Member, probe};
 
 #[cfg(test)]
 mod tests;
@@ -25,9 +25,25 @@ impl OpenVg {
         behind.map(|pv| pv.uuid).collect()
     }
 
-    /// Whether a PV that fails does not need to hold the change to `new`.
+    /// Whether a PV that is missing or fails does not need to hold the change to `new`.
     pub(super) fn may_be_left(&self, new: &Vg, pv: Uuid) -> bool {
-        !self.vg.concerns(new, pv)
+        !self.vg.concerns(new, pv) && !self.lacks_what_concerns_it(new, pv)
+    }
+
+    /// Whether a PV that is there does not hold, since a commit was cut off, what concerns it: its LVs can be
+    /// in use as that commit made them, and it alone would not tell. Those on a missing one are not in use.
+    fn lacks_what_concerns_it(&self, new: &Vg, pv: Uuid) -> bool {
+        let there = self.vg.pv_by_uuid(pv).filter(|at| !self.vg.is_behind(*at));
+        let Some((at, member)) = there.zip(self.device_of(pv)) else { return false };
+        let Some((slot, behind @ 1..)) = self.newest_on(member) else { return false };
+        if self.vg.lag(at, self.vg.sequence().saturating_sub(behind)) != Lag::Known {
+            return false;
+        }
+        let Ok(bytes) = probe::read_slot(&member.pv.device, &member.pv.label, slot) else {
+            return true;
+        };
+        let mut held = Vg::empty();
+        held.decode_from(&bytes).map_or(true, |_| held.concerns(new, pv))
     }
 
     /// Records in `new` that it is made without these PVs.
@@ -84,6 +100,37 @@ impl OpenVg {
         Ok(missing)
     }
 
+    /// Brings those that were left behind up to date before a change, where too few can take it without them.
+    pub(super) fn bring_back_if_needed(&mut self, any: bool) {
+        let behind = self.behind();
+        if !behind.is_empty() && self.check_missing().is_err() {
+            self.bring_back(&behind, any);
+        }
+    }
+
+    /// Writes these metadata to every PV that is there, also to what was left behind, since a person chose them: no
+    /// number of PVs is asked for. What is missing is left behind.
+    ///
+    /// # Errors
+    /// `Kind::Missing` where a side of a move that has begun is; as [`OpenVg::commit`].
+    pub(super) fn write_as_chosen(&mut self, above: u64) -> Result<()> {
+        let mut new = self.vg.clone();
+        new.bump_above(above);
+        let mut lacking = Vec::new();
+        for (pv, at) in self.vg.pvs().iter().zip((0u16..).map(PvIndex)) {
+            let there = self.device_of(pv.uuid).is_some_and(|member| !member.pv.unread);
+            if !there && !self.may_be_left(&new, pv.uuid) {
+                lacking.push(pv.uuid);
+            }
+            let left = pv.behind.or(Some(self.vg.sequence()));
+            new.set_behind(at, left.filter(|_| !there));
+        }
+        if !lacking.is_empty() {
+            return Err(self.missing_error(&lacking));
+        }
+        self.write_out(new, &|_, _| false)
+    }
+
     fn is_behind(&self, member: &Member) -> Error {
         let name = self.vg.name();
         let what = format!("VG {name} was changed without this PV, which does not hold that yet");
@@ -103,7 +150,7 @@ impl OpenVg {
         };
         let nothing_left = new.pvs().iter().all(|pv| pv.behind.is_none());
         let old_too = self.vg.pvs().is_empty() || self.vg.is_majority(takes);
-        if nothing_left || (old_too && new.is_majority(takes)) {
+        if nothing_left || self.asked || (old_too && new.is_majority(takes)) {
             return Ok(());
         }
         let absent: Vec<Uuid> =
@@ -111,8 +158,10 @@ impl OpenVg {
         let (count, all) = (new.pvs().len() - absent.len(), new.pvs().len());
         let names: Vec<String> = absent.iter().map(ToString::to_string).collect();
         let name = self.vg.name();
+        let late = self.behind().into_iter().any(|pv| self.device_of(pv).is_some());
+        let late = if late { format!("vgck --updatemetadata {name}, or ") } else { String::new() };
         let mut error = self.missing_error(&absent).next(format!(
-            "attach the device, then try again; or give up what is missing: vgreduce --removemissing {name}"
+            "{late}attach the device, then try again; or give up what is missing: vgreduce --removemissing {name}"
         ));
         error.what = format!(
             "{count} of the {all} PVs of VG {name} can take the change, and more than half have to; not PV {}",
@@ -145,6 +194,11 @@ impl OpenVg {
             if let Some(at) = new.pv_by_uuid(*pv) {
                 new.set_behind(at, None);
             }
+        }
+        // Those that are back may be what makes more than half, where another is missing now.
+        if let Err(error) = self.leave_missing(&mut new, &|_, _| false) {
+            tracing::debug!(%error, "not brought up to date");
+            return;
         }
         for theirs in [false, true] {
             let those = |pv: &Pv| back.contains(&pv.uuid) == theirs;

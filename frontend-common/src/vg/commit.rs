@@ -31,6 +31,7 @@ impl OpenVg {
     pub fn commit<T>(&mut self, change: impl FnOnce(&mut Vg) -> Result<T>) -> Result<T> {
         let _lock = self.lock_unless_held()?;
         self.reread_locked()?;
+        self.bring_back_if_needed(false);
         let behind = self.behind();
         let result = self.write(change, &|_, _| false, false)?;
         self.bring_back(&behind, false);
@@ -45,6 +46,7 @@ impl OpenVg {
     pub fn update_metadata(&mut self) -> Result<()> {
         let _lock = self.lock_unless_held()?;
         self.reread_locked()?;
+        self.bring_back_if_needed(true);
         let behind = self.behind();
         self.write(|_| Ok(()), &|_, _| false, true)?;
         self.bring_back(&behind, true);
@@ -110,7 +112,7 @@ impl OpenVg {
     }
 
     /// Writes new metadata to every PV that is not left behind, and records what then has to be.
-    fn write_out(&mut self, mut new: Vg, may_lack: MayLack<'_>) -> Result<()> {
+    pub(super) fn write_out(&mut self, mut new: Vg, may_lack: MayLack<'_>) -> Result<()> {
         let ended = loop {
             let all = |_: &Pv| true;
             match self.write_everywhere(&new, &all, may_lack)? {

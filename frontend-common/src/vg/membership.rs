@@ -181,6 +181,7 @@ impl OpenVg {
     /// # Errors
     /// `Kind::State` when a move of such an LV, or to such a PV, is recorded; as [`OpenVg::commit`].
     pub(crate) fn give_up(&mut self, pvs: &[Uuid], lvs: &[Uuid]) -> Result<()> {
+        self.asked = true;
         self.commit(|vg| {
             for lv in lvs.iter().filter_map(|lv| vg.lv_by_uuid(*lv)).rev().collect::<Vec<_>>() {
                 vg.remove_lv(lv).map_err(|error| {
@@ -286,7 +287,7 @@ fn take_free(scan: &mut Scan, devices: &[&Path]) -> Result<Vec<FoundPv>> {
     Ok(taken)
 }
 
-fn wipe(member: &Member) -> Result<()> {
+pub(super) fn wipe(member: &Member) -> Result<()> {
     let zeros = Aligned::zeroed(4096);
     for index in SlotIndex::ALL {
         let start = member.pv.label.geometry().slot(index).start;

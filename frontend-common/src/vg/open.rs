@@ -39,6 +39,8 @@ pub struct OpenVg {
     pub(super) may_scan: bool,
     /// How long each PV is waited for in a commit; `None`: as long as it takes.
     pub(crate) patience: Option<Duration>,
+    /// A person was asked, and goes on though the PVs that are left are not more than half.
+    pub(super) asked: bool,
 }
 
 impl OpenVg {
@@ -103,8 +105,8 @@ impl OpenVg {
     /// What was read, as it is before anything is asked of it.
     pub(super) fn new(read: Read, refused: Vec<String>, held: Option<Lock>) -> OpenVg {
         let Read { vg, writable, members, spare, health } = read;
-        let (may_scan, patience) = (true, None);
-        OpenVg { vg, writable, members, spare, health, refused, held, may_scan, patience }
+        let (may_scan, patience, asked) = (true, None, false);
+        OpenVg { vg, writable, members, spare, health, refused, held, may_scan, patience, asked }
     }
 
     /// Opens the VG with this UUID over these devices and touches no other, now and later. It is for

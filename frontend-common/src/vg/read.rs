@@ -33,31 +33,31 @@ pub(super) fn read(uuid: Uuid, pool: Vec<Member>) -> Result<Read> {
 /// A PV that was given up is older, and does not count. Where it gave up the others in turn, two VGs have come of one.
 fn refuse_apart(read: &Read, sequence: u64) -> Result<()> {
     let uuid = read.vg.uuid();
+    let newest = read.members.iter().find(|(_, of)| {
+        newest_here(uuid, &of.pv.found).is_some_and(|(_, header)| header.sequence == sequence)
+    });
+    let Some((_, newest)) = newest else { return Ok(()) };
     for member in &read.spare {
-        let found = [member.pv.found];
-        let Ok(choice) = choose(uuid, &found) else { continue };
-        let bytes = probe::read_slot(&member.pv.device, &member.pv.label, choice.slot)?;
-        let mut theirs = Vg::empty();
-        if theirs.decode_from(&bytes).is_err() {
-            continue;
-        }
-        let newest = read.members.iter().find(|(_, of)| {
-            newest_here(uuid, &of.pv.found).is_some_and(|(_, header)| header.sequence == sequence)
-        });
-        if let Some((_, newest)) = newest
-            && theirs.pv_by_uuid(newest.uuid).is_none()
-        {
+        if apart(uuid, member, newest.uuid)?.is_some() {
             let (one, two) = (newest.path.display(), member.path.display());
-            let what = format!(
-                "VG {} was changed on {one} and on {two}, each without the other",
-                read.vg.name()
-            );
-            return Err(Error::new(Kind::Inconsistent, what)
-                .state("nothing was changed")
-                .next("detach the one that is not wanted"));
+            let name = read.vg.name();
+            let what =
+                format!("VG {name} was changed on {one} and on {two}, each without the other");
+            return Err(Error::new(Kind::Inconsistent, what).state("nothing was changed").next(
+                format!("detach the one that is not wanted, or vgck --choose {name} shows both and asks which to keep"),
+            ));
         }
     }
     Ok(())
+}
+
+/// The metadata of the VG on a device, if they know nothing of a PV that has given it up.
+pub(super) fn apart(uuid: Uuid, member: &Member, from: Uuid) -> Result<Option<Vg>> {
+    let Some((slot, _)) = newest_here(uuid, &member.pv.found) else { return Ok(None) };
+    let bytes = probe::read_slot(&member.pv.device, &member.pv.label, slot)?;
+    let mut theirs = Vg::empty();
+    let whole = theirs.decode_from(&bytes).is_ok();
+    Ok((whole && theirs.pv_by_uuid(from).is_none()).then_some(theirs))
 }
 
 fn explain(error: ChooseError, pool: &[Member]) -> Error {

@@ -6,11 +6,16 @@ use std::path::PathBuf;
 use lvshift_core::metadata::{Choice, Found, choose_on, newest_here, rivals};
 use lvshift_core::units::Uuid;
 
-use super::read::{Read, read_chosen};
+use super::membership::wipe;
+use super::read::{Read, apart, read_chosen};
 use super::{OpenVg, Vg};
 use crate::error::{Error, Kind, Result};
-use crate::lock;
+use crate::lock::{self, Lock};
 use crate::pv::{Member, Scan};
+use crate::system_id;
+
+#[cfg(test)]
+mod tests;
 
 /// One of the metadata.
 #[derive(Debug)]
@@ -36,7 +41,10 @@ impl OpenVg {
     /// # Errors
     /// As [`OpenVg::open`], except that they differ.
     pub fn rivals(name: &str) -> Result<Vec<Rival>> {
-        let scan = Scan::run()?;
+        OpenVg::rivals_in(Scan::run()?, name)
+    }
+
+    fn rivals_in(scan: Scan, name: &str) -> Result<Vec<Rival>> {
         let uuid = uuid(&scan, name)?;
         let _lock = lock::metadata_shared(uuid)?;
         let mut pool = pool(scan, uuid);
@@ -54,30 +62,69 @@ impl OpenVg {
             pool = back;
             told.push(Rival { on, vg, contents });
         }
+        let Some(holder) = told.first().and_then(|first| holder(&pool, first)) else {
+            return Ok(told);
+        };
+        // What gave that one up in turn may be older by its number.
+        for (member, at) in pool.iter().zip(&found) {
+            let Some(contents) = contents(uuid, at) else { continue };
+            match told.iter_mut().find(|rival| rival.contents == contents) {
+                Some(rival) if rival.on.contains(&member.path) => {}
+                Some(rival) => rival.on.push(member.path.clone()),
+                None => {
+                    if let Some(vg) = apart(uuid, member, holder)? {
+                        told.push(Rival { on: vec![member.path.clone()], vg, contents });
+                    }
+                }
+            }
+        }
         Ok(told)
     }
 
-    /// Writes these metadata to every PV that they list, under the next sequence number: the others are older
-    /// ones from then on. Until a PV holds them nothing has changed.
+    /// Writes these metadata to every PV that they list, under a sequence number above all: the others are older
+    /// ones from then on. Until a PV holds them nothing has changed. PVs that they do not list, and that hold others, lose these:
+    /// their paths are what is answered.
     ///
     /// # Errors
     /// `Kind::State` where the PVs hold something else by now; as [`OpenVg::commit`].
-    pub fn keep(name: &str, rival: &Rival) -> Result<()> {
+    pub fn keep(name: &str, rival: &Rival) -> Result<Vec<PathBuf>> {
+        let lock = lock::metadata(rival.vg.uuid())?;
+        OpenVg::keep_in(Scan::run()?, lock, name, rival)
+    }
+
+    fn keep_in(scan: Scan, lock: Lock, name: &str, rival: &Rival) -> Result<Vec<PathBuf>> {
         let uuid = rival.vg.uuid();
-        let lock = lock::metadata(uuid)?;
-        let scan = Scan::run()?;
         let refused = scan.refused.iter().map(|error| error.what.clone()).collect();
         let pool = pool(scan, uuid);
         let found = found(&pool);
-        let same = |at: &Found| contents(uuid, at) == Some(rival.contents);
-        let device = found
-            .iter()
-            .position(same)
-            .ok_or_else(|| Error::changed_meanwhile(format_args!("VG {name}")))?;
-        let choice = choose_on(uuid, &found, device).map_err(|error| none(name, error))?;
+        let chosen = |at: &Found| {
+            let of_it = contents(uuid, at).is_some_and(|contents| contents == rival.contents);
+            newest_here(uuid, at).filter(|_| of_it)
+        };
+        let choice = found.iter().enumerate().find_map(|(device, at)| {
+            let (slot, header) = chosen(at)?;
+            Some((at.pv, Choice { device, slot, sequence: header.sequence }))
+        });
+        let (holder, choice) =
+            choice.ok_or_else(|| Error::changed_meanwhile(format_args!("VG {name}")))?;
+        let highest = found.iter().filter_map(|at| contents(uuid, at)).map(|(of, ..)| of).max();
         let mut open = OpenVg::new(read_chosen(pool, choice)?, refused, Some(lock));
-        open.write(|_| Ok(()), &|_, _| false, true)
+        system_id::check(&open.vg)?;
+        open.write_as_chosen(highest.unwrap_or_default())?;
+        let mut dropped = Vec::new();
+        for member in &open.spare {
+            if apart(uuid, member, holder)?.is_some() {
+                wipe(member)?;
+                dropped.push(member.path.clone());
+            }
+        }
+        Ok(dropped)
     }
+}
+
+/// A PV that holds these metadata.
+fn holder(pool: &[Member], rival: &Rival) -> Option<Uuid> {
+    pool.iter().find(|member| rival.on.contains(&member.path)).map(|member| member.uuid)
 }
 
 /// Reads what was chosen, and hands the devices back in the order in which they came.

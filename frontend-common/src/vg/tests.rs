@@ -28,7 +28,7 @@ impl Disks {
         Disks { paths, _scratch: scratch }
     }
 
-    fn scan(&self, which: &[usize]) -> Scan {
+    pub(super) fn scan(&self, which: &[usize]) -> Scan {
         Scan::of(which.iter().map(|at| (BlockDevice::on_file(&self.paths[*at]), Vec::new())))
     }
 

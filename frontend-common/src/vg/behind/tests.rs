@@ -63,6 +63,29 @@ fn half_of_the_pvs_do_not_go_on_and_what_concerns_a_missing_pv_is_refused() {
 }
 
 #[test]
+fn a_pv_that_was_left_behind_is_brought_back_where_another_has_died_since() {
+    let disks = Disks::new(3);
+    let mut vg = disks.vg(&[0, 1, 2]);
+    make_lv(&mut vg, "one");
+    drop(vg);
+    disks.open(&[1, 2]).expect("opened").commit(|_| Ok(())).expect("without the first");
+    let mut vg = disks.open(&[0, 2]).expect("opened");
+    make_lv(&mut vg, "two");
+    assert_eq!(left(&vg), [false, true, false]);
+    drop(vg);
+    // Alone it is behind, and no two of it.
+    disks.open(&[1]).expect("opened").commit(|_| Ok(())).expect_err("one of three");
+    assert!(disks.open(&[0, 1]).expect("opened").vg().lv_by_name("two").is_some());
+    // Two of three are gone: a person gives them up, and the one that is left needs no other.
+    let mut vg = disks.open(&[0]).expect("opened");
+    let error = vg.commit(|_| Ok(())).expect_err("one of three");
+    assert!(error.next.is_some_and(|next| next.contains("vgreduce --removemissing vg")));
+    let gone = vg.missing();
+    vg.give_up(&gone, &[]).expect("given up");
+    vg.commit(|_| Ok(())).expect("it is alone now");
+}
+
+#[test]
 fn older_contents_than_were_left_behind_are_named_and_left_as_they_are() {
     let disks = Disks::new(3);
     let mut vg = disks.vg(&[0, 1, 2]);

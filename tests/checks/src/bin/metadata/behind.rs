@@ -53,35 +53,35 @@ struct Oracle {
     maybe_gone: BTreeSet<u8>,
     /// May have been moved there or not.
     maybe_moved: Lvs,
-    /// Made or removed by a command that failed: a PV that has not heard how that was settled may, alone, say
-    /// either. It is the data's only home, so no harm comes of it.
-    ghosts: BTreeSet<u8>,
+    /// Made on a PV, or removed from it, by a command that failed, or removed without it: the PV, which has not heard how that was
+    /// settled, may, alone, say either. It was not there since, so the LV was not in use.
+    ghosts: BTreeSet<(u8, usize)>,
 }
 
 impl Oracle {
     /// Whether these LVs are right, as far as they lie on these PVs.
     fn allows(&self, read: &Lvs, on: &dyn Fn(usize) -> bool, alone: bool) -> bool {
-        let ghost = |lv: &u8| alone && self.ghosts.contains(lv);
+        let ghost = |lv: u8, pv: usize| alone && self.ghosts.contains(&(lv, pv));
         let known = |lv: &u8, pv: &usize| {
             let homes = [&self.there, &self.maybe, &self.maybe_moved];
             let listed = homes.iter().any(|of| of.contains_key(lv));
-            homes.iter().any(|of| of.get(lv) == Some(pv)) || (!listed && ghost(lv))
+            homes.iter().any(|of| of.get(lv) == Some(pv)) || (!listed && ghost(*lv, *pv))
         };
-        let lacks = |lv: &u8| {
-            let open = self.maybe_gone.contains(lv) || self.maybe_moved.contains_key(lv);
-            !read.contains_key(lv) && !open && !ghost(lv)
+        let lacks = |lv: u8, pv: usize| {
+            let open = self.maybe_gone.contains(&lv) || self.maybe_moved.contains_key(&lv);
+            !read.contains_key(&lv) && !open && !ghost(lv, pv)
         };
         read.iter().filter(|(_, pv)| on(**pv)).all(|(lv, pv)| known(lv, pv))
-            && !self.there.iter().any(|(lv, pv)| on(*pv) && lacks(lv))
+            && !self.there.iter().any(|(lv, pv)| on(*pv) && lacks(*lv, *pv))
     }
 
-    /// A commit stands on this: what was open is settled.
-    fn settle(&mut self, read: &Lvs) {
+    /// A commit stands on this: what was open is settled, and these PVs have heard it.
+    fn settle(&mut self, read: &Lvs, heard: &[usize]) {
         self.maybe_moved.clear();
-        let maybe = std::mem::take(&mut self.maybe).into_keys();
-        for lv in maybe.chain(std::mem::take(&mut self.maybe_gone)) {
-            self.ghosts.insert(lv);
-        }
+        let gone = std::mem::take(&mut self.maybe_gone).into_iter();
+        let gone = gone.filter_map(|lv| Some((lv, *self.there.get(&lv)?)));
+        self.ghosts.extend(std::mem::take(&mut self.maybe).into_iter().chain(gone));
+        self.ghosts.retain(|(_, pv)| !heard.contains(pv));
         self.there = read.clone();
     }
 }
@@ -189,6 +189,13 @@ fn step(vg: &mut Vg, lv: u8, to: usize, back: bool) -> Result<(), Error> {
     Ok(())
 }
 
+/// What a PV says alone.
+struct Held {
+    sequence: u64,
+    lvs: Lvs,
+    moves: bool,
+}
+
 /// The sides of moves that have begun.
 fn moving(vg: &Vg) -> BTreeSet<usize> {
     let begun =
@@ -288,6 +295,8 @@ impl World<'_> {
         }
         let cut = self.rng.one_in(3).then(|| self.rng.below(5 * all as u64) as u32);
         let ask = self.ask();
+        let held: Vec<(usize, Held)> =
+            at.iter().filter_map(|pv| Some((*pv, self.held(*pv)?))).collect();
         disk::show_with(at.iter().map(|pv| self.pvs[*pv].shown()).collect(), trouble.clone(), cut);
         let opened = OpenVg::open("vg", Hold::Release);
         let mut vg = match opened {
@@ -302,6 +311,17 @@ impl World<'_> {
             **trouble == Trouble::None && !vg.vg().is_behind(PvIndex(**pv as u16))
         });
         let voters: Vec<usize> = voters.map(|(pv, _)| *pv).collect();
+        // PVs that are there and lack, since a commit was cut off, what concerns them.
+        let before = lvs(vg.vg());
+        let lacks = |(pv, held): &(usize, Held)| {
+            let on = before.iter().filter(|(_, of)| *of == pv);
+            let known = held.lvs.iter().filter(|(lv, of)| *of == pv && before.contains_key(lv));
+            let cut_off = held.sequence + 1 == vg.vg().sequence();
+            let late = cut_off && !vg.vg().is_behind(PvIndex(*pv as u16));
+            let lacks = !on.eq(known);
+            (late && (held.moves || lacks)).then_some((*pv, lacks))
+        };
+        let cut_off: Vec<(usize, bool)> = held.iter().filter_map(lacks).collect();
         let mut needed = moving(vg.vg());
         let mut moved = Lvs::new();
         let done = match ask {
@@ -316,6 +336,8 @@ impl World<'_> {
             }),
         };
         let read = lvs(vg.vg());
+        let left: Vec<usize> =
+            (0..all).filter(|pv| vg.vg().is_behind(PvIndex(*pv as u16))).collect();
         drop(vg);
         if std::env::var_os("LVSHIFT_TRACE").is_some() {
             let outcome = done.as_ref().map_err(ToString::to_string);
@@ -325,14 +347,18 @@ impl World<'_> {
         self.findings.add("metadata-behind-commits", 1);
         let needed_is_fine = !matches!(ask, Ask::Step { .. })
             && (0..all)
-                .all(|pv| !(ask.concerns(pv) || needed.contains(&pv)) || voters.contains(&pv));
+                .all(|pv| !(ask.concerns(pv) || needed.contains(&pv)) || voters.contains(&pv))
+            && cut_off.iter().all(|(pv, _)| voters.contains(pv));
         match done {
             Ok(()) => {
                 if at.len() < all {
                     self.findings.add("metadata-behind-without", 1);
                 }
+                if let Some(pv) = left.iter().find(|pv| cut_off.contains(&(**pv, true))) {
+                    self.broken(&format!("{ask:?} over {at:?}, {trouble:?}: {pv} was left behind"));
+                }
                 self.done_right(ask, &read);
-                self.oracle.settle(&read);
+                self.oracle.settle(&read, &voters);
             }
             // It makes no sense as things are.
             Err(error) if error.kind == Kind::State => {}
@@ -360,15 +386,22 @@ impl World<'_> {
         if let Ask::Make { lv, pv } = ask {
             self.oracle.there.insert(lv, pv);
         }
-        if let Ask::Remove { lv, .. } = ask {
+        if let Ask::Remove { lv, pv } = ask {
             self.oracle.there.remove(&lv);
-            // Its PV may not have been there.
-            self.oracle.ghosts.insert(lv);
+            self.oracle.ghosts.insert((lv, pv));
         }
         let moves = matches!(ask, Ask::Step { .. });
         if !right || (!moves && !self.oracle.allows(read, &|_| true, false)) {
             self.broken(&format!("{ask:?} went well, and {read:?} is there"));
         }
+    }
+
+    /// What a PV says alone.
+    fn held(&self, pv: usize) -> Option<Held> {
+        disk::show(vec![self.pvs[pv].shown()]);
+        let vg = OpenVg::open("vg", Hold::Release).ok()?;
+        let moves = !vg.vg().moves().is_empty();
+        Some(Held { sequence: vg.vg().sequence(), lvs: lvs(vg.vg()), moves })
     }
 
     /// What the command did to the disks.
