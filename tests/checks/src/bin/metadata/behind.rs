@@ -319,7 +319,8 @@ impl World<'_> {
             let cut_off = held.sequence + 1 == vg.vg().sequence();
             let late = cut_off && !vg.vg().is_behind(PvIndex(*pv as u16));
             let lacks = !on.eq(known);
-            (late && (held.moves || lacks)).then_some((*pv, lacks))
+            let moves = held.moves || !vg.vg().moves().is_empty();
+            (late && (moves || lacks)).then_some((*pv, lacks))
         };
         let cut_off: Vec<(usize, bool)> = held.iter().filter_map(lacks).collect();
         let mut needed = moving(vg.vg());
