@@ -296,7 +296,7 @@ impl World<'_> {
         let cut = self.rng.one_in(3).then(|| self.rng.below(5 * all as u64) as u32);
         let ask = self.ask();
         let held: Vec<(usize, Held)> =
-            at.iter().filter_map(|pv| Some((*pv, self.held(*pv)?))).collect();
+            at.iter().filter_map(|pv| Some((*pv, World::held(self.pvs[*pv].shown())?))).collect();
         disk::show_with(at.iter().map(|pv| self.pvs[*pv].shown()).collect(), trouble.clone(), cut);
         let opened = OpenVg::open("vg", Hold::Release);
         let mut vg = match opened {
@@ -323,6 +323,7 @@ impl World<'_> {
             (late && (moves || lacks)).then_some((*pv, lacks))
         };
         let cut_off: Vec<(usize, bool)> = held.iter().filter_map(lacks).collect();
+        let newest = vg.vg().sequence();
         let mut needed = moving(vg.vg());
         let mut moved = Lvs::new();
         let done = match ask {
@@ -355,7 +356,11 @@ impl World<'_> {
                 if at.len() < all {
                     self.findings.add("metadata-behind-without", 1);
                 }
-                if let Some(pv) = left.iter().find(|pv| cut_off.contains(&(**pv, true))) {
+                // What it lacked it got first, for ever.
+                let durable = |pv: usize| World::held(self.pvs[pv].durable.clone());
+                let heard = |pv| durable(pv).is_some_and(|held| held.sequence >= newest);
+                let unheard = |pv: &&usize| cut_off.contains(&(**pv, true)) && !heard(**pv);
+                if let Some(pv) = left.iter().find(unheard) {
                     self.broken(&format!("{ask:?} over {at:?}, {trouble:?}: {pv} was left behind"));
                 }
                 self.done_right(ask, &read);
@@ -398,8 +403,8 @@ impl World<'_> {
     }
 
     /// What a PV says alone.
-    fn held(&self, pv: usize) -> Option<Held> {
-        disk::show(vec![self.pvs[pv].shown()]);
+    fn held(disk: Disk) -> Option<Held> {
+        disk::show(vec![disk]);
         let vg = OpenVg::open("vg", Hold::Release).ok()?;
         let moves = !vg.vg().moves().is_empty();
         Some(Held { sequence: vg.vg().sequence(), lvs: lvs(vg.vg()), moves })
