@@ -10,6 +10,7 @@ use lvshift_frontend_common::cli::pv_args::WritePolicy;
 use lvshift_frontend_common::cli::values::OrNone;
 use lvshift_frontend_common::commands::is_driven;
 use lvshift_frontend_common::error::{Error, Kind, Result};
+use lvshift_frontend_common::front_end::FrontEnd as _;
 use lvshift_frontend_common::vg::{Hold, OpenVg};
 use lvshift_frontend_common::{lvm2, output, pause, systemd};
 
@@ -38,6 +39,7 @@ pub(crate) fn run(command: OwnCommand) -> ExitCode {
         OwnCommand::Upgrade(args) => Box::new(move || upgrade(args.vg.as_deref())),
         OwnCommand::Tables(args) => Box::new(move || tables(&args.lv)),
         OwnCommand::Tune(args) => Box::new(move || tune(&args)),
+        OwnCommand::HandOver(args) => Box::new(move || hand_over(&args.vg)),
         OwnCommand::Verify(args) => Box::new(move || verify::run(&args.name)),
     };
     match action() {
@@ -62,6 +64,15 @@ fn upgrade(only: Option<&str>) -> Result<()> {
             client.replace_daemon(vg.vg().uuid())?;
             output::out(&format!("  the daemon of VG {} was replaced\n", vg.vg().name()));
         }
+    }
+    Ok(())
+}
+
+/// Gives the kernel's mirror what the daemon mirrors in a VG of LVM2's.
+fn hand_over(name: &str) -> Result<()> {
+    let mut client = Ublk::default();
+    for mirror in lvm2::hand_over(name, client.lvm2()?)? {
+        output::out(&format!("  {mirror}: the kernel mirrors from now on\n"));
     }
     Ok(())
 }

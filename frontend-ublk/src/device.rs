@@ -401,8 +401,12 @@ impl Device {
     pub(crate) fn is_healthy(&self) -> bool {
         let table = self.quiesce.table();
         table.pass_on(check_destinations(&*table), self.quiesce.queues());
-        let verified = self.verified().is_none_or(|verified| verified.is_content);
-        verified && table.parts.iter().all(|part| part.tracker().fault().is_none())
+        self.verified().is_none_or(|verified| verified.is_content) && self.has_no_fault()
+    }
+
+    /// Whether no part has failed: then nothing was given up that may still land.
+    pub(crate) fn has_no_fault(&self) -> bool {
+        self.quiesce.table().parts.iter().all(|part| part.tracker().fault().is_none())
     }
 
     /// Whether it has something on one of the devices to which `other` copies.

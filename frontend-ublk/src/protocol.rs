@@ -9,7 +9,7 @@ use lvshift_frontend_common::pv::KnownPv;
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change that an older end would misread.
-pub(crate) const VERSION: u32 = 7;
+pub(crate) const VERSION: u32 = 8;
 /// The longest line either end accepts.
 pub(crate) const MAX_LINE: u64 = 16 << 20;
 
@@ -218,6 +218,9 @@ pub(crate) enum Request {
     Count,
     /// How copies are to be made from now on.
     Tune { lvs: Vec<[u8; 16]>, tuning: Tuning },
+    /// The kernel's mirror is to go on from the log (`over`), or not after all. Nothing is copied from now on and no bit
+    /// of the log becomes clean, in the next daemon, too; [`Answer::Sealed`]: all that was under way has ended, and well.
+    HandOver { lv: [u8; 16], over: bool },
     /// End if nothing is served, or (`leave`) even so: the devices wait for the next daemon.
     Shutdown { leave: bool },
 }
@@ -237,6 +240,9 @@ pub(crate) struct Tuning {
     pub(crate) min_rate: Option<u64>,
     /// Copies rest.
     pub(crate) paused: Option<bool>,
+    /// The kernel's mirror is about to go on from the log: nothing is copied, and no bit becomes clean.
+    #[serde(default)]
+    pub(crate) hands_over: Option<bool>,
     /// The write policy is source-first, not copy-first.
     pub(crate) source_first: Option<bool>,
     /// The copy is equal only once both sides were compared.
@@ -250,12 +256,26 @@ pub(crate) struct Tuning {
 
 impl From<Tuning> for mirror::Tuning {
     fn from(tuning: Tuning) -> mirror::Tuning {
-        let Tuning { max_rate, pace, min_rate, paused, source_first, verify, .. } = tuning;
+        let Tuning { max_rate, pace, min_rate, source_first, verify, .. } = tuning;
+        let hands_over = tuning.hands_over == Some(true);
+        let paused = if hands_over { Some(true) } else { tuning.paused };
+        // What was paused only for that goes on.
+        let paused = paused.or(tuning.hands_over);
         let deadline = Some(tuning.deadline());
         // Also after a boot, when nothing is kept of what was asked for.
         let usual = if max_rate.is_some_and(|rate| rate > 0) { 0 } else { USUAL_PACE };
         let pace = pace.or(Some(usual));
-        mirror::Tuning { max_rate, pace, min_rate, paused, source_first, verify, deadline }
+        let log_only_dirties = Some(hands_over);
+        mirror::Tuning {
+            max_rate,
+            pace,
+            min_rate,
+            paused,
+            log_only_dirties,
+            source_first,
+            verify,
+            deadline,
+        }
     }
 }
 
@@ -272,6 +292,7 @@ impl Tuning {
             pace: newer.pace.or(self.pace),
             min_rate: newer.min_rate.or(self.min_rate),
             paused: newer.paused.or(self.paused),
+            hands_over: newer.hands_over.or(self.hands_over),
             source_first: newer.source_first.or(self.source_first),
             verify: newer.verify.or(self.verify),
             deadline: newer.deadline.or(self.deadline),

@@ -46,6 +46,8 @@ pub struct Copier<P> {
     verify: Verify,
     seen: Seen,
     stops: bool,
+    /// No settle round begins, and no bit of a clean chunk is set.
+    log_only_dirties: bool,
     /// The parts are left to their sources: nothing is waited for.
     leaves: bool,
     /// How long a destination may take to answer.
@@ -113,6 +115,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
             verify: Verify::new(),
             seen: Seen::default(),
             stops: false,
+            log_only_dirties: false,
             leaves: false,
             deadline: DEADLINE,
             turn: 0,
@@ -132,6 +135,10 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         self.pacing.tune(tuning, WINDOW, &mut self.pacer, now);
         if let Some(paused) = tuning.paused {
             self.pacer.set_paused(paused);
+        }
+        if let Some(only) = tuning.log_only_dirties {
+            self.log_only_dirties = only;
+            self.parts.as_mut().iter_mut().for_each(|part| part.lane.set_only_dirties(only));
         }
         if let Some(verify) = tuning.verify {
             self.verify.set_wanted(verify);
@@ -434,6 +441,9 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
     ) -> (Option<Operation>, Step) {
         if let Some(flush) = self.settle.next_operation() {
             return (Some(flush), Step::Settle);
+        }
+        if self.log_only_dirties && self.settle.is_idle() {
+            return (None, Step::Begin);
         }
         let look = self.settle.begin(now, volume, self.parts.as_mut());
         if let Some(flush) = self.settle.next_operation() {

@@ -30,6 +30,8 @@ pub(crate) struct Lane {
     has_stale: bool,
     /// and this one has: it was taken out of the tracker.
     stale: Option<u32>,
+    /// They have to wait.
+    only_dirties: bool,
     /// When the write under way was asked for.
     asked: Nanos,
     doing: Doing,
@@ -58,6 +60,7 @@ impl Lane {
             marking: Vec::new(),
             has_stale: false,
             stale: None,
+            only_dirties: false,
             asked: Nanos(0),
             doing: Doing::Nothing,
         }
@@ -144,7 +147,7 @@ impl Lane {
 
     /// The next block with clean chunks whose bits are not set yet.
     fn next_stale<S: Cells>(&mut self, tracker: &Tracker<S>) -> Option<u64> {
-        if !self.has_stale {
+        if !self.has_stale || self.only_dirties {
             return None;
         }
         let first = self.stale.take().or_else(|| tracker.take_stale_group(0));
@@ -168,6 +171,11 @@ impl Lane {
     /// Chunks of the part have become clean: their bits are to be set, without hurry.
     pub(crate) const fn cleaned(&mut self) {
         self.has_stale = true;
+    }
+
+    /// Whether no bit of a chunk that has become clean is set for now.
+    pub(super) const fn set_only_dirties(&mut self, only: bool) {
+        self.only_dirties = only;
     }
 
     /// The write of a block has ended; says how many chunks it has marked.

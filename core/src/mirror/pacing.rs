@@ -15,6 +15,8 @@ pub struct Tuning {
     pub min_rate: Option<u64>,
     /// The copy rests.
     pub paused: Option<bool>,
+    /// Another mirror is about to go on from the dirty log: no bit of it becomes clean any more.
+    pub log_only_dirties: Option<bool>,
     /// Writes to chunks that are not copied yet go to the source alone, instead of waiting for the copy.
     pub source_first: Option<bool>,
     /// The copy counts as equal only once both legs were read, past all caches, and compared.

@@ -19,6 +19,8 @@ pub enum OwnCommand {
     Tune(Tune),
     /// Compare both sides of what is being moved, while it is in use.
     Verify(Verify),
+    /// Hand what the daemon mirrors in a VG of LVM2's over to the kernel's mirror, in use as it is.
+    HandOver(HandOver),
     /// Replace the daemon of VGs by this version, without a stop.
     Upgrade(Upgrade),
     /// Serve the LVs of one VG (systemd and the other commands start it).
@@ -77,6 +79,18 @@ pub struct Tune {
     /// Go on copying.
     #[arg(long, conflicts_with = "pause")]
     pub resume: bool,
+}
+
+/// `hand-over`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "lvshift-dm pvmove does this by itself where it carries on what lvshift-ublk has begun. The copy \
+goes on from where it is.\n\nExample: hand-over vg0"
+)]
+pub struct HandOver {
+    /// The VG.
+    #[arg(value_name = "VG")]
+    pub vg: String,
 }
 
 /// `upgrade`.

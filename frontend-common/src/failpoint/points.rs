@@ -17,6 +17,9 @@ const VARIABLE: &str = "LVSHIFT_FAIL_AT";
 /// How many slot writes of a commit are fail points of their own.
 const SLOT_WRITES: usize = 4;
 
+/// The steps in which a daemon's mirror goes to the kernel.
+const HAND_OVER: [&str; 3] = ["hand-over-hush", "hand-over-swap", "hand-over-end"];
+
 /// How long another thread of this process may take to see that it is to stop.
 const STOPPING: Duration = Duration::from_millis(300);
 
@@ -42,6 +45,7 @@ pub(crate) fn names() -> Vec<String> {
     for commit in Action::NAMES.iter().filter(|name| name.starts_with("commit-")) {
         names.extend((1..=SLOT_WRITES).map(|count| format!("{commit}-slot{count}")));
     }
+    names.extend(HAND_OVER.map(str::to_owned));
     names
 }
 

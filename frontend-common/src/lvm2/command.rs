@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use lvshift_core::mover::Outcome;
 use lvshift_core::units::Uuid;
 
+use super::hand_over::take_over;
 use super::host::{self, Means};
 use super::id;
 use super::mapper::Mapper;
@@ -24,8 +25,7 @@ pub fn run(
     moves: &[Uuid],
     options: Options<'_>,
 ) -> Result<Vec<MoveReport>> {
-    let _lock = lock::mover(vg.uuid(), "pvmove")?;
-    vg.reread()?;
+    let _lock = take_over(vg, mapper, moves, &|vg| lock::mover(vg.uuid(), "pvmove"))?;
     run_all(&mut Recorded { vg, mapper }, moves, options, false)
 }
 
@@ -40,8 +40,7 @@ pub fn abort(
     moves: &[Uuid],
     options: Options<'_>,
 ) -> Result<Vec<MoveReport>> {
-    let _lock = lock_to_abort(vg.uuid(), moves)?;
-    vg.reread()?;
+    let _lock = take_over(vg, mapper, moves, &|vg| lock_to_abort(vg.uuid(), moves))?;
     run_all(&mut Recorded { vg, mapper }, moves, options, true)
 }
 

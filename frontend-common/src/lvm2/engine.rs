@@ -111,6 +111,19 @@ pub trait Engine {
     /// When the daemon does not answer.
     fn decide(&mut self, vg: Uuid, of: Uuid, destination: bool) -> Result<()>;
 
+    /// The kernel's mirror is to go on from the log: nothing is copied any more and no bit of the log becomes clean,
+    /// whichever daemon serves. Whether all that was under way has ended, and well. Only where the record says Copying.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    fn hand_over(&mut self, vg: Uuid, of: Uuid) -> Result<bool>;
+
+    /// It is not to after all.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    fn keep(&mut self, vg: Uuid, of: Uuid) -> Result<()>;
+
     /// Ends it: its device is not in use any more. Nothing to do where none is served.
     ///
     /// # Errors

@@ -355,7 +355,7 @@ impl Names for LvmVg {
 
 /// Under LVM2's lock: no command of LVM2 reads the text or loads a table meanwhile, so what the devices show
 /// now they show until the change is committed.
-fn change_text(
+pub(super) fn change_text(
     locked: vg::Locked<'_>,
     mapper: &mut dyn Mapper,
     of: Uuid,

@@ -3,6 +3,7 @@
 
 mod command;
 pub mod engine;
+mod hand_over;
 mod host;
 pub mod id;
 pub mod lock;
@@ -30,6 +31,7 @@ use crate::error::{Error, Kind, Result};
 use crate::signature;
 
 pub use command::{abort, forget, run};
+pub use hand_over::hand_over;
 pub(crate) use unreadable::sector_on;
 
 /// LVM2, if it is here and there is a PV of its own. It looks at every device, also at such as block whoever

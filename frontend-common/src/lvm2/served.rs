@@ -20,7 +20,7 @@ impl Stack<'_> {
     }
 
     /// Asks the front end's own mirror; `None` where there is none.
-    fn ask<T>(
+    pub(super) fn ask<T>(
         &self,
         record: &Record,
         what: impl FnOnce(&mut dyn Engine, Uuid, Uuid) -> Result<T>,
@@ -47,8 +47,8 @@ impl Stack<'_> {
         }))
     }
 
-    /// The daemon's own way to an image: UUID and name.
-    fn private(&self, image: &str) -> Result<(String, String)> {
+    /// The daemon's own way to an image, or that of the log while it is handed over: UUID and name.
+    pub(super) fn private(&self, image: &str) -> Result<(String, String)> {
         let name = dm_name(self.text.name(), image);
         Ok((format!("{}{PRIVATE_UUID}", self.uuid(image)?), format!("{name}{PRIVATE_NAME}")))
     }
@@ -151,7 +151,9 @@ impl Stack<'_> {
     /// of this one.
     pub(super) fn end_served(&self, record: &Record) -> Result<()> {
         let ended = self.ask(record, |engine, vg, of| engine.end(vg, of))?;
-        for image in [&record.names.source, &record.names.destination] {
+        let names = &record.names;
+        let of_log = (!self.is_half_handed_over(record)?).then_some(&names.log);
+        for image in [&names.source, &names.destination].into_iter().chain(of_log) {
             let (uuid, _) = self.private(image)?;
             let Some(device) = self.mapper.borrow_mut().find(&uuid)? else { continue };
             if ended.is_none() && device.open_count > 0 {
@@ -173,22 +175,33 @@ impl Stack<'_> {
         )
     }
 
-    /// Refuses a move whose mirror is a daemon of another front end.
-    ///
-    /// # Errors
-    /// `Kind::State`.
-    pub fn refuse_another(&self, record: &Record) -> Result<()> {
+    /// Whether the mirror of a move is a daemon of another front end, be it alive or not.
+    pub(super) fn is_of_another(&self, record: &Record) -> Result<bool> {
         if self.ask(record, |_, _, _| Ok(()))?.is_some() {
-            return Ok(());
+            return Ok(false);
+        }
+        let live = self.live_table(&record.names.mirror)?.unwrap_or_default();
+        let on_served =
+            |line: &Line| line.kind == "linear" && line.params.ends_with(&format!(" {HEAD}"));
+        if live.iter().any(on_served) || self.is_half_handed_over(record)? {
+            return Ok(true);
         }
         for image in [&record.names.source, &record.names.destination] {
             let (uuid, _) = self.private(image)?;
             let found = self.mapper.borrow_mut().find(&uuid)?;
             if found.is_some_and(|device| device.open_count > 0) {
-                return Err(self.of_another());
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
+    }
+
+    /// Refuses a move whose mirror is a daemon of another front end.
+    ///
+    /// # Errors
+    /// `Kind::State`.
+    pub fn refuse_another(&self, record: &Record) -> Result<()> {
+        if self.is_of_another(record)? { Err(self.of_another()) } else { Ok(()) }
     }
 
     /// Whether `lvshiftN` is on the device of the front end's own mirror, whatever that does.

@@ -89,7 +89,7 @@ impl<'a> Stack<'a> {
     }
 
     /// LVM2's table of an LV as the text has it.
-    fn as_recorded(&self, lv: &str) -> Option<Vec<Line>> {
+    pub(super) fn as_recorded(&self, lv: &str) -> Option<Vec<Line>> {
         table::lines(self.text, lv, self)
     }
 
@@ -363,7 +363,7 @@ impl<'a> Stack<'a> {
         }
     }
 
-    fn load(&self, record: &Record, mapping: Mapping) -> Result<()> {
+    pub(super) fn load(&self, record: &Record, mapping: Mapping) -> Result<()> {
         self.prepare(record, mapping)?;
         self.load_prepared(record, mapping)
     }

@@ -154,6 +154,20 @@ impl Engine for Ublk {
         self.do_it(vg, &Request::Swap { lv })
     }
 
+    fn hand_over(&mut self, vg: Uuid, of: Uuid) -> Result<bool> {
+        // A mover that was killed may have left it sealed.
+        self.do_it(vg, &Request::Decide { lv: of.0, destination: false })?;
+        match self.ask(vg, &Request::HandOver { lv: of.0, over: true })? {
+            Answer::Sealed(still) => Ok(still),
+            _ => Err(not_understood()),
+        }
+    }
+
+    fn keep(&mut self, vg: Uuid, of: Uuid) -> Result<()> {
+        let request = Request::HandOver { lv: of.0, over: false };
+        self.ask_if_there(vg, &request, Start::ToTakeOver).map(drop)
+    }
+
     fn end(&mut self, vg: Uuid, of: Uuid) -> Result<()> {
         self.watched = false;
         let request = Request::Deactivate { lv: of.0 };

@@ -142,6 +142,15 @@ impl State {
             Request::Seal { lvs, commit } => {
                 return Ok(Answer::Sealed(self.seal(&lvs, commit)));
             }
+            Request::HandOver { lv, over } => {
+                self.tune(lv, Tuning { hands_over: Some(over), ..Tuning::default() })?;
+                let device = self.entries.get(&lv).and_then(|entry| entry.device.as_ref());
+                if !over {
+                    return Ok(Answer::Done);
+                }
+                let still = device.is_some_and(|one| one.answer_flushes() && one.has_no_fault());
+                return Ok(Answer::Sealed(still));
+            }
             Request::Verify { lv } => {
                 let device = self.entries.get(&lv).and_then(|entry| entry.device.as_ref());
                 let number = device.and_then(Device::compare);

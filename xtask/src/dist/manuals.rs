@@ -264,7 +264,7 @@ fn see_also(word: &str) -> String {
         &["pvscan", "vgscan", "lvscan", "pvs"],
         &["pvmove", "lvs", "metrics"],
         &["pvmove", "tune", "verify", "tables"],
-        &["daemon", "upgrade", "vgchange"],
+        &["daemon", "upgrade", "hand-over", "vgchange"],
     ];
     let mut pages: Vec<String> = Vec::new();
     for other in RELATED.iter().filter(|group| group.contains(&word)).copied().flatten() {

@@ -60,6 +60,40 @@ fn a_failing_log_write_fails_the_part_and_keeps_the_write_waiting() {
 }
 
 #[test]
+fn a_log_that_another_mirror_goes_on_from_gets_no_clean_bit_and_every_mark() {
+    let mut machine = Machine::new(3, Tuning::default());
+    machine.run_until(Machine::is_clean);
+    assert!(machine.admit(1, CHUNK + 5, 1).is_none());
+    machine.run();
+    let ticket = machine.admit(1, CHUNK + 5, 1).expect("it is marked");
+    machine.complete(1, ticket);
+    // A round is under way, and ends.
+    let flushes = machine.flushes();
+    while machine.flushes() == flushes {
+        machine.now = machine.ask().expect("not stopped");
+    }
+    let only = |only| Tuning { log_only_dirties: Some(only), ..Tuning::default() };
+    machine.copier.tune(only(true), &machine.shared, machine.now);
+    machine.copier.confirm(1);
+    machine.run();
+    assert!(machine.confirmed(1));
+    let flushes = machine.flushes();
+    for _ in 0..50 {
+        machine.now = Nanos(machine.now.0 + 100 * MS);
+        machine.run();
+    }
+    assert!(!machine.log_says_clean(1, 1), "its bit is set behind the other's back");
+    assert_eq!(machine.flushes(), flushes, "a round has begun");
+    assert!(machine.admit(0, 5, 1).is_none(), "its bit says clean");
+    machine.run();
+    assert!(!machine.log_says_clean(0, 0));
+    let ticket = machine.admit(0, 5, 1).expect("it is marked");
+    machine.complete(0, ticket);
+    machine.copier.tune(only(false), &machine.shared, machine.now);
+    machine.run_until(Machine::is_clean);
+}
+
+#[test]
 fn an_interrupted_log_write_is_made_again() {
     let mut machine = Machine::new(3, Tuning::default());
     machine.run_until(Machine::is_clean);

@@ -1,9 +1,10 @@
 //! Moves in an LVM2 VG whose mirror is a daemon of ours: it dies, and another front end takes over.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
-use super::rig::{self, Lvm2, TWO, VG};
-use crate::conformance::fixture::{self, HANG};
+use super::in_place::stopped;
+use super::rig::{Lvm2, TWO, VG};
+use crate::conformance::fixture::{self, FAIL, HANG};
 use crate::conformance::ublk::daemon::{self, Victims};
 use crate::guest::Guest;
 use crate::scenario::{Frontend, Scenario};
@@ -21,7 +22,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "lvm2-hand-over",
-        about: "in an LVM2 VG ublk carries on what dm began; dm refuses what a daemon of ublk mirrors",
+        about: "in an LVM2 VG each front end carries on what the other began, and what was killed in between",
         frontends: Frontend::UBLK,
         disks: TWO,
         timeout_s: 300,
@@ -70,7 +71,10 @@ fn hand_over(guest: &mut Guest) -> Result<()> {
     let slow = guest.faulty("pv2")?;
     let rig = Lvm2::over(guest, vec![guest.disk("pv1")?, slow.path()])?;
     let home = rig.lv("home", &[(1, 20)])?;
-    let writer = rig::writer(&home, 1011)?;
+    // Only where the copy begins, so that most of what is equal is not written to.
+    let config = Config { size: Some(2 << 20), ..Config::new(&home, 1011) };
+    let writer = Writer::start(config)?;
+    writer.wait_for_writes(10, HANG)?;
     rig.slow(&slow, 500)?;
     let words = ["pvmove", "-i1", &rig.pv(1), &rig.pv(2)];
     let moving = guest.spawn_env(&[], Frontend::Dm.binary(), &words)?;
@@ -82,16 +86,58 @@ fn hand_over(guest: &mut Guest) -> Result<()> {
     rig.at_rest()?;
     rig.is_on("home", 2)?;
     fixture::served(&writer)?;
-    // The other way: what a daemon mirrors is refused, and goes on.
-    let moving = rig.spawn_move("stop:flush-destination", &[&rig.pv(2), &rig.pv(1)])?;
-    guest.wait_for("a daemon mirrors", HANG * 3, || rig.is_served())?;
+    // The other way, as long as no mover is at work.
+    let moving = rig.spawn_move("", &["--max-rate=2m", &rig.pv(2), &rig.pv(1)])?;
+    let (mut before, mut all) = (0, 0);
+    guest.wait_for("half of it is equal", HANG * 3, || {
+        (before, all) = rig.regions()?.unwrap_or_default();
+        Ok(before >= 5)
+    })?;
+    ensure!(before < all, "it is too fast");
+    // What was equal cannot have been copied again in the time that this takes.
+    let throttle = "/sys/module/dm_mirror/parameters/raid1_resync_throttle";
+    std::fs::write(throttle, "1")?;
+    guest.lvshift_as(Frontend::Dm, &["pvmove"])?.fails_with(5)?.stderr_has("another mover")?;
     moving.kill()?;
-    let run = guest.lvshift_as(Frontend::Dm, &["pvmove"])?.fails_with(5)?;
-    ensure!(run.stderr.contains("lvshift-ublk pvmove"), "does not say what to type: {run}");
-    ensure!(rig.is_served()?, "it was switched");
-    fixture::served(&writer)?;
-    rig.pvmove(&["--abort"])?.ok()?;
-    rig.at_rest()?;
-    rig.is_on("home", 2)?;
+    hand_over_but(&rig, &writer, "hush", true)?;
+    // The next daemon, too, leaves the log alone.
+    daemon::kill(guest, Victims::Both)?;
+    hand_over_but(&rig, &writer, "swap", true)?;
+    ensure!(!rig.is_served()?, "it was not switched");
+    hand_over_but(&rig, &writer, "end", false)?;
+    let (after, _) = rig.regions()?.context("there is no mirror")?;
+    guest.log(format!("equal: {before} of {all} under the daemon, {after} after it"));
+    ensure!(after >= before, "the progress is lost: {after} after {before}");
+    std::fs::write(throttle, "100")?;
+    guest.lvshift_as(Frontend::Dm, &["pvmove"])?.ok()?;
+    is_over(&rig, &writer, 1)?;
+    // Killed before the switch, the first goes on with its daemon after all; behind it, with the kernel.
+    let moving = rig.spawn_move("", &["--max-rate=1m", &rig.pv(1), &rig.pv(2)])?;
+    rig.wait_for_mid_copy()?;
+    moving.kill()?;
+    hand_over_but(&rig, &writer, "hush", true)?;
+    let moving = rig.spawn_move("stop:flush-destination", &["--max-rate=1g"])?;
+    stopped(guest, moving.pid())?;
+    ensure!(rig.is_served()?, "the daemon was left");
+    // All is equal, and sealed.
+    moving.kill()?;
+    hand_over_but(&rig, &writer, "swap", true)?;
+    rig.pvmove(&[])?.ok()?;
+    is_over(&rig, &writer, 2)?;
     rig.end([writer], &["home"])
+}
+
+/// `lvshift-dm pvmove` has the daemon hand over, and that is killed before or after this step of it.
+fn hand_over_but(rig: &Lvm2<'_>, writer: &Writer, step: &str, after: bool) -> Result<()> {
+    let point = format!("{}:hand-over-{step}", if after { "after" } else { "before" });
+    let (program, fail) = (Frontend::Dm.binary(), [(FAIL, point.as_str())]);
+    let run = rig.guest.spawn_env(&fail, program, &["pvmove"])?.wait(HANG * 3)?.fails_with(5)?;
+    ensure!(run.stderr.contains("lvshift-ublk pvmove"), "does not say what to type: {run}");
+    fixture::served(writer)
+}
+
+fn is_over(rig: &Lvm2<'_>, writer: &Writer, on: usize) -> Result<()> {
+    rig.at_rest()?;
+    rig.is_on("home", on)?;
+    fixture::served(writer)
 }
