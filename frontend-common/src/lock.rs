@@ -1,7 +1,7 @@
 //! Two locks for each VG: the metadata lock, held for one read-modify-write, and the mover lock,
 //! held as long as a mover runs. Both are `flock`s, so a dead process holds none.
 
-mod holder;
+pub(crate) mod holder;
 
 use std::cell::Cell;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -105,7 +105,7 @@ fn cannot_lock(error: std::io::Error) -> Error {
 /// How long a lock is waited for that is held for one read-modify-write.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// After that long whoever waits is told for whom.
-const TELL: Duration = Duration::from_secs(3);
+pub(crate) const TELL: Duration = Duration::from_secs(3);
 /// How long a mover may take to end what it was asked to end.
 const MOVER_PATIENCE: Duration = Duration::from_secs(600);
 
@@ -134,7 +134,7 @@ fn held_too_long(what: &str, file: &File, waited: Duration) -> Error {
         .next("let that process go on, or end it; then try again")
 }
 
-fn who(file: &File) -> String {
+pub(crate) fn who(file: &File) -> String {
     holder::of(file).map_or_else(|| "another process".to_owned(), |holder| holder.to_string())
 }
 

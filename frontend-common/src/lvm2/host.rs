@@ -164,7 +164,15 @@ impl Host for LvmHost<'_> {
         self.means.vg.reread()?;
         let (stack, record) = self.stack()?;
         stack.refuse_another(&record)?;
-        let distrusted = record.state == State::Copying && stack.distrust(&record)?;
+        let distrusted = record.state == State::Copying && stack.is_unattended(&record)?;
+        if distrusted {
+            // A refresh would make it once more, on the log that is not to be believed.
+            let _lock = self.lock_for(Mapping::Source)?;
+            let (stack, record) = self.stack()?;
+            stack.distrust(&record)?;
+            self.write_log()?;
+        }
+        let (stack, record) = self.stack()?;
         let mut shown = Vec::new();
         for lv in record.lvs() {
             let live = stack.observe(&record, lv)?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::OFlags;
 
 use crate::error::{Error, Kind, Result};
+use crate::lock::{self, TELL};
 
 /// How long a command of LVM2 that has the lock is waited for. One that hangs holds it for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,14 +27,17 @@ impl VgLock {
     /// # Errors
     /// `Kind::Locked` when another process holds it too long.
     pub fn take(directory: &Path, vg: &str) -> Result<VgLock> {
-        VgLock::take_within(directory, vg, PATIENCE)?.ok_or_else(|| {
-            Error::new(
-                Kind::Locked,
-                format!("a command of LVM2 has held the lock of VG {vg} for a minute"),
-            )
-            .because(path(directory, vg).display().to_string())
-            .next("see what it waits for (`fuser` on that file), then try again")
-        })
+        VgLock::take_or_name(directory, vg, PATIENCE)
+    }
+
+    fn take_or_name(directory: &Path, vg: &str, patience: Duration) -> Result<VgLock> {
+        if let Some(lock) = VgLock::take_within(directory, vg, patience)? {
+            return Ok(lock);
+        }
+        let who = lock::who(&open(&path(directory, vg))?);
+        Err(Error::new(Kind::Locked, format!("{who} holds LVM2's lock of VG {vg}"))
+            .because(format!("it was waited for {} s", patience.as_secs()))
+            .next("let that process go on (it may wait for an answer), or end it; then try again"))
     }
 
     /// The same; none when another process holds it longer than this.
@@ -43,8 +47,13 @@ impl VgLock {
     pub fn take_within(directory: &Path, vg: &str, patience: Duration) -> Result<Option<VgLock>> {
         let path = path(directory, vg);
         let start = Instant::now();
+        let mut told = false;
         loop {
             let file = open(&path)?;
+            if !told && start.elapsed() >= TELL {
+                told = true;
+                tracing::warn!(vg, holder = lock::who(&file), "waiting for LVM2's lock");
+            }
             match file.try_lock() {
                 Ok(()) if is_at(&file, &path) => return Ok(Some(VgLock { file })),
                 // LVM2 unlinks the file when it lets go: what we have is no lock any more.
@@ -100,6 +109,18 @@ fn unusable(path: &Path, error: std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_holds_it_too_long_is_named() {
+        let directory = std::env::temp_dir().join(format!("lvshift-held-{}", std::process::id()));
+        let held = VgLock::take(&directory, "vg").expect("it is free");
+        let error = VgLock::take_or_name(&directory, "vg", Duration::ZERO).expect_err("it is held");
+        assert_eq!(error.kind, Kind::Locked);
+        let said = error.to_string();
+        assert!(said.contains(&format!("process {}", std::process::id())), "{said}");
+        drop(held);
+        std::fs::remove_dir_all(directory).expect("it was made here");
+    }
 
     #[test]
     fn a_file_that_was_unlinked_is_no_lock() {

@@ -146,13 +146,11 @@ impl<'a> Stack<'a> {
         })
     }
 
-    /// Takes a mirror away that does not handle errors: LVM2 makes such a one when it is told not to monitor. What
-    /// its log calls clean may have been lost on the destination, and there is no trace of it; the source has it all, so the
-    /// LV is put back onto that, and the copy begins anew. Whether there was one.
+    /// Whether the mirror is one that does not handle errors: LVM2 makes such a one when it is told not to monitor.
     ///
     /// # Errors
     /// `Kind::Kernel`.
-    pub fn distrust(&self, record: &Record) -> Result<bool> {
+    pub fn is_unattended(&self, record: &Record) -> Result<bool> {
         let mirror = &record.names.mirror;
         let Some(live) = self.live_table(mirror)? else { return Ok(false) };
         let mut meant = match self.of_kernel(record, Mapping::Mirrored) {
@@ -162,12 +160,20 @@ impl<'a> Stack<'a> {
         for line in &mut meant {
             line.params = line.params.trim_end_matches(" 1 handle_errors").to_owned();
         }
-        if live != meant {
-            return Ok(false);
+        Ok(live == meant)
+    }
+
+    /// Takes such a mirror away. What its log calls clean may have been lost on the destination, and there is no trace of
+    /// it; the source has it all, so the LV is put back onto that, and the copy begins anew.
+    ///
+    /// # Errors
+    /// `Kind::Kernel`.
+    pub fn distrust(&self, record: &Record) -> Result<()> {
+        if !self.is_unattended(record)? {
+            return Ok(());
         }
         self.load(record, Mapping::Source)?;
-        self.swap(record, Mapping::Source)?;
-        Ok(true)
+        self.swap(record, Mapping::Source)
     }
 
     /// What an LV shows with respect to a move.

@@ -13,11 +13,15 @@ use serde::Deserialize;
 
 use super::patience;
 use crate::error::{Error, Kind, Result};
+use crate::lock::holder;
 
 /// The versions that were tried, first and last: (2.03.16 and 2.03.31 of Debian 12 and 13). Since 2.03.36
 /// hidden LVs have other dm UUIDs, which was not tried here.
 const FIRST: [u32; 3] = [2, 3, 11];
 const END: [u32; 3] = [2, 3, 36];
+
+/// How long a command of LVM2 that only reads is waited for: who holds its lock may be waiting for a person's answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A PV as LVM2 reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +40,8 @@ pub struct FoundPv {
 #[derive(Clone, Debug)]
 pub struct Lvm {
     program: PathBuf,
-    /// How long a command may take; none: as long as it likes.
+    /// How long a command may take; none: one that only reads [`PATIENCE`], one that works under the VG's lock
+    /// as long as it likes.
     limit: Option<Duration>,
 }
 
@@ -75,14 +80,21 @@ impl Lvm {
         };
         let mut command = Command::new(&self.program);
         command.args(args).env("LC_ALL", "C").env("LVM_SUPPRESS_FD_WARNINGS", "1").stdin(stdin);
-        let output = match self.limit {
+        let limit = self.limit.or_else(|| held.is_none().then_some(PATIENCE));
+        let output = match limit {
             None => command.output(),
             Some(limit) => patience::output(&mut command, limit),
         };
         let output = output.map_err(|error| match error.kind() {
-            ErrorKind::TimedOut => Error { kind: Kind::Locked, ..failed(error.to_string()) }.next(
-                "another process may hold LVM2's lock, or a device that it looks at may not answer",
-            ),
+            ErrorKind::TimedOut => {
+                let late = Error { kind: Kind::Locked, ..failed(error.to_string()) };
+                match self.holders() {
+                    None => late.next("a device that LVM2 looks at may not answer"),
+                    Some(who) => late.because(format!("LVM2's lock is held by {who}")).next(
+                        "let that process go on (it may wait for an answer), or end it; then try again",
+                    ),
+                }
+            }
             _ => failed(error.to_string()),
         })?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -92,6 +104,15 @@ impl Lvm {
             return Err(failed(format!("{}: {said}", output.status)));
         }
         String::from_utf8(output.stdout).map_err(|_| failed("it does not write UTF-8".to_owned()))
+    }
+
+    /// Who holds the lock of a VG of LVM2's.
+    fn holders(&self) -> Option<String> {
+        let files = std::fs::read_dir(self.locking_dir().ok()?).ok()?.flatten();
+        let locks = files.filter(|file| file.file_name().as_encoded_bytes().starts_with(b"V_"));
+        let held = locks.filter_map(|lock| holder::of(&File::open(lock.path()).ok()?));
+        let all: Vec<String> = held.map(|holder| holder.to_string()).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// Refuses a version that was not tried.

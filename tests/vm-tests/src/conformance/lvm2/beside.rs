@@ -115,6 +115,17 @@ fn services(guest: &mut Guest) -> Result<()> {
         refused(&rig, &args)?;
         ensure!(moving.is_running()?, "the move ended: it was too fast, or {args:?} ended it");
     }
+    // A question that is not answered holds the VG's lock: the copy goes on, and what has to wait is not lost by it.
+    rig.lv("ask", &[(3, 1)])?;
+    let ask = "mkfifo /run/answer; exec 3<>/run/answer; exec lvm lvremove lvg/ask <&3";
+    let asks = guest.spawn_env(&[], "sh", &["-c", ask])?;
+    let question = || Ok(format!("{}{}", asks.stdout(), asks.stderr()).contains("[y/n]"));
+    guest.wait_for("LVM2 asks, and has the lock", HANG, question)?;
+    let begins = rig.spawn_move("", &["-n", "opt", &three, &four])?;
+    writers.iter().try_for_each(|writer| writer.wait_for_writes(10, HANG))?;
+    ensure!(moving.is_running()?, "the move ended: it was too fast, or the question ended it");
+    asks.kill()?;
+    begins.wait(HANG * 3)?.fails_with(5)?.stderr_has("moved by")?;
     // It undoes no move of ours, either: it knows of none.
     rig.lvm_may_fail(&[&["pvmove", "--abort"][..], POLLD].concat())?;
     ensure!(moving.is_running()?, "LVM2's own `pvmove --abort` ended the move");

@@ -93,6 +93,7 @@ fn hand_over(guest: &mut Guest) -> Result<()> {
         (before, all) = rig.regions()?.unwrap_or_default();
         Ok(before >= 5)
     })?;
+    rig.hold_copy()?;
     ensure!(before < all, "it is too fast");
     // What was equal cannot have been copied again in the time that this takes.
     let throttle = "/sys/module/dm_mirror/parameters/raid1_resync_throttle";
@@ -112,7 +113,7 @@ fn hand_over(guest: &mut Guest) -> Result<()> {
     guest.lvshift_as(Frontend::Dm, &["pvmove"])?.ok()?;
     is_over(&rig, &writer, 1)?;
     // Killed before the switch, the first goes on with its daemon after all; behind it, with the kernel.
-    let moving = rig.spawn_move("", &["--max-rate=1m", &rig.pv(1), &rig.pv(2)])?;
+    let moving = rig.spawn_move("", &["--max-rate=512k", &rig.pv(1), &rig.pv(2)])?;
     rig.wait_for_mid_copy()?;
     moving.kill()?;
     hand_over_but(&rig, &writer, "hush", true)?;
