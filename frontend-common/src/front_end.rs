@@ -294,22 +294,31 @@ pub trait FrontEnd {
     /// # Errors
     /// `Kind::Unsupported` where something is asked for and the kernel makes the copy.
     fn set_pace(&mut self, pace: Pace) -> Result<()> {
-        // Whatever it costs: that is the kernel's way.
-        if (Pace { felt: pace.felt.filter(|&felt| felt != Felt::Any), ..pace }) == Pace::default() {
-            return Ok(());
-        }
-        let what = format!("{} cannot pace the copy: the kernel makes it", self.name());
-        let mut error = Error::new(Kind::Unsupported, what).state("nothing was changed");
-        if matches!(pace.felt, Some(Felt::Within(_))) {
-            // Said in full: that the kernel has a throttle is known, and that it does harm is not.
-            error = error.because(
-                "the kernel's one throttle (dm_mirror's raid1_resync_throttle) sleeps while it holds a \
-                 chunk, so that the application's writes to it wait longer, not shorter (measured: \
-                 docs/benchmarks.md); and it is for all mirrors of the machine at once",
-            );
-        }
-        Err(error.next(
-            "use lvshift-ublk, or leave --pace, --max-rate, --min-rate, --write-policy and --deadline out",
-        ))
+        by_the_kernel(self.name(), pace)
     }
+}
+
+/// What of a pace can be had where the kernel makes the copy: nothing that is asked for, but that it may cost
+/// what it costs.
+///
+/// # Errors
+/// `Kind::Unsupported` for the rest.
+pub fn by_the_kernel(name: &str, pace: Pace) -> Result<()> {
+    // Whatever it costs: that is the kernel's way.
+    if (Pace { felt: pace.felt.filter(|&felt| felt != Felt::Any), ..pace }) == Pace::default() {
+        return Ok(());
+    }
+    let what = format!("{name} cannot pace the copy: the kernel makes it");
+    let mut error = Error::new(Kind::Unsupported, what).state("nothing was changed");
+    if matches!(pace.felt, Some(Felt::Within(_))) {
+        // Said in full: that the kernel has a throttle is known, and that it does harm is not.
+        error = error.because(
+            "the kernel's one throttle (dm_mirror's raid1_resync_throttle) sleeps while it holds a \
+             chunk, so that the application's writes to it wait longer, not shorter (measured: \
+             docs/benchmarks.md); and it is for all mirrors of the machine at once",
+        );
+    }
+    Err(error.next(
+        "use lvshift-ublk, or leave --pace, --max-rate, --min-rate, --write-policy and --deadline out",
+    ))
 }

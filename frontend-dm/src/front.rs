@@ -1,7 +1,7 @@
 //! [`FrontEnd`] on device-mapper.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::table;
@@ -9,14 +9,18 @@ use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex};
 use lvshift_frontend_common::cli::spec::split_dm_name;
 use lvshift_frontend_common::device::{OWN_DM_PREFIX, sysfs};
 use lvshift_frontend_common::error::{Error, Kind, Result};
-use lvshift_frontend_common::front_end::{ActiveLv, CopyStatus, FrontEnd, View, Wake};
-use lvshift_frontend_common::links;
+use lvshift_frontend_common::front_end::{
+    self, ActiveLv, CopyStatus, Felt, FrontEnd, Pace, View, Wake,
+};
 use lvshift_frontend_common::lvm2::mapper::Mapper;
+use lvshift_frontend_common::{drive, links};
 
 use crate::kernel::{Info, Kernel};
 use crate::names::{self, Role};
+use crate::reach::Reach;
+use crate::stages::{Look, Next, Stage, Stages};
 use crate::tables::{self, Numbers};
-use crate::{events, nodes, shadow, status};
+use crate::{events, nodes, reach, shadow, status};
 use lvshift_frontend_common::vg::Vg;
 
 /// The device-mapper front end. The kernel is asked only when something needs it.
@@ -25,6 +29,12 @@ pub(crate) struct Dm {
     kernel: Option<Kernel>,
     /// For a report: what an administrator has suspended stays so.
     look_only: bool,
+    /// How the copy is given to the kernel.
+    stages: Stages,
+    /// All of it at once.
+    unpaced: bool,
+    /// This process waits for the copy, so it is the one that gives more.
+    waits: bool,
 }
 
 impl Dm {
@@ -56,6 +66,61 @@ fn active_lv(info: &Info) -> ActiveLv {
 }
 
 impl Dm {
+    /// The requests to the LVs of a move so far.
+    fn requests(&mut self, view: View<'_>, of: MoveIndex) -> Result<Look> {
+        let kernel = self.kernel()?;
+        let mut requests = 0;
+        for lv in view.vg.lvs_of_move(of) {
+            let (_, uuid) = identity(view.vg, lv)?;
+            if let Some(info) = kernel.find(&uuid)? {
+                requests += sysfs::requests(info.number).unwrap_or(0);
+            }
+        }
+        Ok(Look { at: Instant::now(), requests })
+    }
+
+    /// How far the mirrors reach in a table that is loaded for the first time; `None`: as far as the move does.
+    fn first_reach(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex) -> Result<Option<Reach>> {
+        if self.unpaced || self.observe(view, of, lv)? == Live::Is(Mapping::Mirrored) {
+            return Ok(None);
+        }
+        for (_, part) in tables::parts(view, of, lv) {
+            // What a log calls equal was under a mirror, and must not be written past it.
+            if !drive::log_is_all_dirty(view, &part)? {
+                return Ok(None);
+            }
+        }
+        let look = self.requests(view, of)?;
+        let chunk = view.vg.move_at(of).map_or(1, |record| u64::from(record.chunk_sectors));
+        let stage = self.stages.first(look, chunk * 512);
+        Ok(reach::grown(view, of, lv, &Reach::new(), stage))
+    }
+
+    /// The mirrors have done all that they were given: gives them more, or not yet.
+    fn give_more(&mut self, view: View<'_>, of: MoveIndex) -> Result<()> {
+        let look = self.requests(view, of)?;
+        let stage = match self.stages.next(look) {
+            Next::Rest(_) => return Ok(()),
+            Next::Give(_) if self.unpaced => Stage { chunks: u64::MAX, one_part: false },
+            Next::Give(stage) => stage,
+        };
+        let kernel = self.kernel()?;
+        for lv in view.vg.lvs_of_move(of) {
+            let (name, uuid) = identity(view.vg, lv)?;
+            let live: Vec<_> = kernel.table(&uuid, false)?.into_iter().flatten().collect();
+            let now = reach::in_table(view, of, lv, &live).unwrap_or_default();
+            let Some(grown) = reach::grown(view, of, lv, &now, stage) else { continue };
+            let numbers = Numbers::look_up(kernel, view, Some(of), lv)?.reaching(Some(grown));
+            let table = tables::table(&numbers, Some((of, Mapping::Mirrored)))?;
+            kernel.load(&uuid, &name, &table)?;
+            kernel.swap(&uuid, &name, &table)?;
+            if stage.one_part {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// A report asks no module to be loaded; without device-mapper nothing is active.
     fn nothing_there(&self) -> bool {
         self.look_only && self.kernel.is_none() && !Kernel::is_there()
@@ -210,8 +275,14 @@ impl FrontEnd for Dm {
         let Some(loaded) = loaded.into_iter().collect::<Option<Vec<_>>>() else {
             return Ok(Live::Foreign);
         };
-        let numbers = Numbers::look_up(kernel, view, Some(of), lv)?;
-        Ok(table::observe(view.vg, lv, of, &numbers, &loaded))
+        let reach = reach::in_table(view, of, lv, &loaded);
+        let numbers = Numbers::look_up(kernel, view, Some(of), lv)?.reaching(reach);
+        let live = table::observe(view.vg, lv, of, &numbers, &loaded);
+        if !look_only {
+            let look = self.requests(view, of)?;
+            self.stages.watch(look);
+        }
+        Ok(live)
     }
 
     fn create_shadow(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex) -> Result<()> {
@@ -220,8 +291,12 @@ impl FrontEnd for Dm {
 
     fn load(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex, mapping: Mapping) -> Result<()> {
         let (name, uuid) = identity(view.vg, lv)?;
+        let reach = match mapping {
+            Mapping::Mirrored => self.first_reach(view, of, lv)?,
+            _ => None,
+        };
         let kernel = self.kernel()?;
-        let numbers = Numbers::look_up(kernel, view, Some(of), lv)?;
+        let numbers = Numbers::look_up(kernel, view, Some(of), lv)?.reaching(reach);
         let table = tables::table(&numbers, Some((of, mapping)))?;
         if kernel.find(&uuid)?.is_none() {
             kernel.create(&name, &uuid)?;
@@ -232,7 +307,9 @@ impl FrontEnd for Dm {
     fn swap(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex, mapping: Mapping) -> Result<()> {
         let (name, uuid) = identity(view.vg, lv)?;
         let kernel = self.kernel()?;
-        let numbers = Numbers::look_up(kernel, view, Some(of), lv)?;
+        let loaded: Vec<_> = kernel.table(&uuid, true)?.into_iter().flatten().collect();
+        let reach = reach::in_table(view, of, lv, &loaded);
+        let numbers = Numbers::look_up(kernel, view, Some(of), lv)?.reaching(reach);
         let table = tables::table(&numbers, Some((of, mapping)))?;
         kernel.swap(&uuid, &name, &table)?;
         match kernel.find(&uuid)? {
@@ -249,10 +326,25 @@ impl FrontEnd for Dm {
         let kernel = self.kernel()?;
         // First armed, then read: a change after this reading wakes the next wait.
         kernel.arm()?;
-        status::copy_status(kernel, view, of)
+        let found = status::copy_status(kernel, view, of)?;
+        if self.waits && found.wants_more() {
+            self.give_more(view, of)?;
+        }
+        Ok(found.status)
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<Wake> {
-        events::wait(self.kernel()?, timeout)
+        self.waits = true;
+        let rest = self.stages.rest(Instant::now());
+        let shorter = rest.filter(|rest| timeout.is_none_or(|timeout| *rest < timeout));
+        match events::wait(self.kernel()?, shorter.or(timeout))? {
+            Wake::Timeout if shorter.is_some() => Ok(Wake::Changed),
+            woken => Ok(woken),
+        }
+    }
+
+    fn set_pace(&mut self, pace: Pace) -> Result<()> {
+        self.unpaced = pace.felt == Some(Felt::Any);
+        front_end::by_the_kernel(self.name(), pace)
     }
 }

@@ -8,6 +8,7 @@ use lvshift_frontend_common::front_end::View;
 
 use crate::kernel::Kernel;
 use crate::names::{self, Role};
+use crate::reach::Reach;
 
 /// The devices that the tables of one LV name.
 pub(crate) struct Numbers<'a> {
@@ -16,6 +17,7 @@ pub(crate) struct Numbers<'a> {
     shadow: Option<DeviceNumber>,
     /// The log of each part of the LV, by its index among all parts.
     logs: Vec<(usize, DeviceNumber)>,
+    reach: Option<Reach>,
 }
 
 impl<'a> Numbers<'a> {
@@ -26,7 +28,7 @@ impl<'a> Numbers<'a> {
         of: Option<MoveIndex>,
         lv: LvIndex,
     ) -> Result<Numbers<'a>> {
-        let mut numbers = Numbers { view, lv, shadow: None, logs: Vec::new() };
+        let mut numbers = Numbers { view, lv, shadow: None, logs: Vec::new(), reach: None };
         let Some(of) = of else { return Ok(numbers) };
         let (vg_uuid, lv_uuid) = (view.vg.uuid(), view.lv(lv)?.uuid);
         let find = |role| kernel.find(&names::uuid(vg_uuid, lv_uuid, role));
@@ -37,6 +39,11 @@ impl<'a> Numbers<'a> {
             }
         }
         Ok(numbers)
+    }
+
+    /// The mirror reaches that far; all of each part without it.
+    pub(crate) fn reaching(self, reach: Option<Reach>) -> Numbers<'a> {
+        Numbers { reach, ..self }
     }
 }
 
@@ -53,6 +60,12 @@ impl Devices for Numbers<'_> {
 
     fn log(&self, part: usize) -> Option<Log> {
         self.logs.iter().find(|(index, _)| *index == part).map(|(_, number)| Log::Disk(*number))
+    }
+
+    fn mirrored(&self, part: usize) -> Option<Sectors> {
+        let reach = self.reach.as_ref()?;
+        let found = reach.iter().find(|(index, _)| *index == part);
+        Some(found.map_or(Sectors(0), |(_, sectors)| *sectors))
     }
 }
 

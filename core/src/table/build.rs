@@ -31,6 +31,15 @@ pub trait Devices {
     fn shadow(&self, lv: LvIndex) -> Option<Shadow<Self::Device>>;
     /// The dirty log of a part, by its index in [`Vg::parts`].
     fn log(&self, part: usize) -> Option<Log<Self::Device>>;
+    /// How many sectors of a part, counted from its first, [`Mapping::Mirrored`] puts under the mirror; what
+    /// comes after them is read and written at the source. `None`: all of it.
+    ///
+    /// What was once under the mirror stays so until the mirror goes: its log calls chunks equal that a
+    /// write past the mirror would make different.
+    fn mirrored(&self, part: usize) -> Option<Sectors> {
+        let _ = part;
+        None
+    }
 }
 
 /// Why a table cannot be built.
@@ -63,7 +72,7 @@ pub fn build<'a, R: Devices, S: Store>(
     devices: &'a R,
 ) -> Build<'a, R, S> {
     let pieces = vg.pieces(lv, view);
-    Build(merge(Lines { vg, lv, view, pieces, devices }))
+    Build(merge(Lines { vg, lv, view, pieces, devices, rest: None }))
 }
 
 impl<R: Devices, S: Store> Iterator for Build<'_, R, S> {
@@ -81,32 +90,58 @@ struct Lines<'a, R, S: Store> {
     view: Option<(MoveIndex, Mapping)>,
     pieces: Pieces<'a>,
     devices: &'a R,
+    /// The piece whose mirror came last, and how much of it that was.
+    rest: Option<(Piece, Sectors)>,
 }
 
 impl<R: Devices, S: Store> Iterator for Lines<'_, R, S> {
     type Item = Result<Segment<R::Device>, BuildError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some((piece, from)) = self.rest.take() {
+            return Some(self.not_mirrored(piece, from));
+        }
         let piece = self.pieces.next()?;
         Some(self.line(piece))
     }
 }
 
 impl<R: Devices, S: Store> Lines<'_, R, S> {
-    fn line(&self, piece: Piece) -> Result<Segment<R::Device>, BuildError> {
-        let extent_size = self.vg.extent_size();
-        let start = extent_size.span(Extents(piece.first.0));
-        let len = extent_size.span(piece.count);
+    fn line(&mut self, piece: Piece) -> Result<Segment<R::Device>, BuildError> {
+        let (start, len) = self.span(piece);
         let target = match (self.view, piece.part) {
             (Some((of, Mapping::Mirrored)), Some(part)) => {
-                Target::Mirror(self.mirror(of, part, start, piece.place)?)
+                let mirrored = self.devices.mirrored(part).filter(|mirrored| *mirrored < len);
+                match mirrored {
+                    Some(Sectors(0)) => return self.not_mirrored(piece, Sectors(0)),
+                    Some(mirrored) => {
+                        let target = Target::Mirror(self.mirror(of, part, start, piece.place)?);
+                        self.rest = Some((piece, mirrored));
+                        return Ok(Segment { start, len: mirrored, target });
+                    }
+                    None => Target::Mirror(self.mirror(of, part, start, piece.place)?),
+                }
             }
-            (Some((_, Mapping::Mirrored)), None) => {
-                Target::Linear(self.through_shadow(start, piece.place)?)
-            }
+            (Some((_, Mapping::Mirrored)), None) => return self.not_mirrored(piece, Sectors(0)),
             _ => Target::Linear(self.area(piece.place)?),
         };
         Ok(Segment { start, len, target })
+    }
+
+    /// The first sector of a piece and how many there are.
+    fn span(&self, piece: Piece) -> (Sectors, Sectors) {
+        let extent_size = self.vg.extent_size();
+        (extent_size.span(Extents(piece.first.0)), extent_size.span(piece.count))
+    }
+
+    /// A piece from some sector of it on, beside a mirror.
+    fn not_mirrored(&self, piece: Piece, from: Sectors) -> Result<Segment<R::Device>, BuildError> {
+        let (start, len) = self.span(piece);
+        let area = self.through_shadow(start, piece.place)?;
+        let area = area.after(from).ok_or(BuildError::Inconsistent)?;
+        let start = start.checked_add(from).ok_or(BuildError::Inconsistent)?;
+        let len = len.0.checked_sub(from.0).map(Sectors).ok_or(BuildError::Inconsistent)?;
+        Ok(Segment { start, len, target: Target::Linear(area) })
     }
 
     fn mirror(

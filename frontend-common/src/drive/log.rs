@@ -17,6 +17,15 @@ pub(crate) fn read(view: View<'_>, part: &MovePart) -> Result<Aligned> {
     Ok(image)
 }
 
+/// Whether the log on the device calls no chunk of a part equal.
+///
+/// # Errors
+/// The PV's, where it cannot be read.
+pub fn log_is_all_dirty(view: View<'_>, part: &MovePart) -> Result<bool> {
+    let (_, place) = view.log_image(part)?;
+    Ok(dirty_log::count_clean(&read(view, part)?, place.chunks) == 0)
+}
+
 fn bytes(place: LogImage) -> usize {
     place.sectors.bytes().and_then(|bytes| bytes.try_into().ok()).unwrap_or(dirty_log::BLOCK_SIZE)
 }

@@ -24,6 +24,7 @@ pub(crate) use account::Account;
 pub use command::{abort, carry_on, run};
 pub(crate) use compare::{Piece, Watch};
 pub(crate) use facts::Facts;
+pub use log::log_is_all_dirty;
 pub use read_check::read_check;
 pub(crate) use read_check::unreadable;
 pub use report::{MoveReport, Options, Progress, Report};

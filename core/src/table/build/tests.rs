@@ -228,6 +228,44 @@ fn what_is_loaded_is_recognised_in_every_state_of_the_record() {
 }
 
 #[test]
+fn a_part_is_mirrored_as_far_as_the_devices_say_and_the_rest_is_the_source() {
+    /// So many sectors of each part.
+    struct Upto(u64);
+    impl Devices for Upto {
+        type Device = DeviceNumber;
+        fn pv(&self, pv: PvIndex) -> Option<DeviceNumber> {
+            Numbers.pv(pv)
+        }
+        fn shadow(&self, lv: LvIndex) -> Option<Shadow> {
+            Numbers.shadow(lv)
+        }
+        fn log(&self, part: usize) -> Option<Log> {
+            Numbers.log(part)
+        }
+        fn mirrored(&self, _: usize) -> Option<Sectors> {
+            Some(Sectors(self.0))
+        }
+    }
+    let vg = outline();
+    let lines = |upto| -> Vec<String> {
+        let upto = Upto(upto);
+        let built = build(&vg, LV, Some((MOVE, Mapping::Mirrored)), &upto);
+        built.map(|line| line.unwrap().to_string()).collect()
+    };
+    let mirror = "16384 4096 mirror disk 2 254:200 4096 2 254:100 16384 8:3 16384 1 handle_errors";
+    let half = ["0 16384 linear 254:100 0", mirror, "20480 28672 linear 254:100 20480"];
+    assert_eq!(lines(4096), half);
+    assert_eq!(lines(0), ["0 49152 linear 254:100 0"]);
+    let whole: Vec<String> = self::lines(&vg, Some(Mapping::Mirrored));
+    assert_eq!((lines(8192), lines(u64::MAX)), (whole.clone(), whole));
+    // A table is taken for mirrored by those alone who know how far.
+    let loaded: Vec<Segment> = half.iter().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(observe(&vg, LV, MOVE, &Upto(4096), &loaded), Live::Is(Mapping::Mirrored));
+    assert_eq!(observe(&vg, LV, MOVE, &Upto(2048), &loaded), Live::Foreign);
+    assert_eq!(observe(&vg, LV, MOVE, &Numbers, &loaded), Live::Foreign);
+}
+
+#[test]
 fn what_is_missing_is_named() {
     struct Without(u8);
     impl Devices for Without {

@@ -1,0 +1,88 @@
+//! Tests with a clock of their own.
+
+use super::*;
+
+/// An LV with users who make `quiet` requests a second, or `beside` while something is copied.
+struct Lv {
+    look: Look,
+    quiet: f64,
+    beside: f64,
+    /// Chunks a second.
+    speed: f64,
+    stages: Stages,
+}
+
+impl Lv {
+    fn new(quiet: f64, beside: f64) -> Lv {
+        let look = Look { at: Instant::now(), requests: 0 };
+        let mut stages = Stages::default();
+        stages.watch(look);
+        Lv { look, quiet, beside, speed: 50.0, stages }
+    }
+
+    fn pass(&mut self, time: Duration, rate: f64) {
+        self.look.at += time;
+        self.look.requests += (rate * time.as_secs_f64()).round() as u64;
+    }
+
+    /// Copies for that long; how long something was copied, and what the users had of their requests.
+    fn run(&mut self, time: Duration) -> (Duration, f64) {
+        self.pass(Duration::from_millis(200), self.quiet);
+        let (start, mut copied) = (self.look, Duration::ZERO);
+        let mut stage = self.stages.first(self.look, 2 << 20);
+        while self.look.at - start.at < time {
+            let takes = Duration::from_secs_f64(stage.chunks as f64 / self.speed);
+            self.pass(takes, self.beside);
+            copied += takes;
+            stage = loop {
+                match self.stages.next(self.look) {
+                    Next::Give(stage) => break stage,
+                    Next::Rest(until) => self.pass(until - self.look.at, self.quiet),
+                }
+            };
+        }
+        let had = (self.look.requests - start.requests) as f64;
+        (copied, had / (self.quiet * (self.look.at - start.at).as_secs_f64()))
+    }
+}
+
+const LONG: Duration = Duration::from_secs(100);
+
+#[test]
+fn nobody_there_means_no_pause() {
+    let mut lv = Lv::new(0.0, 0.0);
+    let (copied, _) = lv.run(LONG);
+    assert!(copied >= LONG, "{copied:?}");
+    // A stage of a second.
+    assert!((25..=100).contains(&lv.stages.chunks), "{}", lv.stages.chunks);
+}
+
+#[test]
+fn users_keep_nine_tenths_of_their_requests_and_the_copy_gets_on() {
+    for (quiet, beside) in [(150.0, 30.0), (2000.0, 400.0), (300.0, 30.0)] {
+        let mut lv = Lv::new(quiet, beside);
+        let (copied, kept) = lv.run(LONG);
+        assert!(kept > 0.9, "{quiet} {beside}: {kept}");
+        assert!(copied > LONG / 20, "{quiet} {beside}: {copied:?}");
+    }
+}
+
+#[test]
+fn users_who_feel_nothing_cost_the_copy_little() {
+    let (copied, kept) = Lv::new(2000.0, 1950.0).run(LONG);
+    assert!(kept > 0.95, "{kept}");
+    assert!(copied > LONG / 2, "{copied:?}");
+}
+
+#[test]
+fn users_who_come_in_the_middle_are_made_way_for() {
+    let mut lv = Lv::new(0.0, 0.0);
+    lv.run(LONG);
+    (lv.quiet, lv.beside) = (1000.0, 200.0);
+    let mut rested = false;
+    for _ in 0..3 {
+        lv.pass(Duration::from_secs(1), 200.0);
+        rested |= matches!(lv.stages.next(lv.look), Next::Rest(_));
+    }
+    assert!(rested);
+}
