@@ -313,9 +313,9 @@ pub fn by_the_kernel(name: &str, pace: Pace) -> Result<()> {
     if matches!(pace.felt, Some(Felt::Within(_))) {
         // Said in full: that the kernel has a throttle is known, and that it does harm is not.
         error = error.because(
-            "the kernel's one throttle (dm_mirror's raid1_resync_throttle) sleeps while it holds a \
-             chunk, so that the application's writes to it wait longer, not shorter (measured: \
-             docs/benchmarks.md); and it is for all mirrors of the machine at once",
+            "the kernel gets its copy in stages, with pauses for the LV's users between, unless --pace=none; \
+             within a stage it cannot be slowed: its one throttle (dm_mirror's raid1_resync_throttle) sleeps \
+             while it holds a chunk, and is for all mirrors of the machine at once (docs/ublk.md)",
         );
     }
     Err(error.next(

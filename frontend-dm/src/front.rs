@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::table;
-use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex};
+use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
 use lvshift_frontend_common::cli::spec::split_dm_name;
 use lvshift_frontend_common::device::{OWN_DM_PREFIX, sysfs};
 use lvshift_frontend_common::error::{Error, Kind, Result};
@@ -29,8 +29,8 @@ pub(crate) struct Dm {
     kernel: Option<Kernel>,
     /// For a report: what an administrator has suspended stays so.
     look_only: bool,
-    /// How the copy is given to the kernel.
-    stages: Stages,
+    /// How the copy of this move is given to the kernel.
+    stages: (Option<Uuid>, Stages),
     /// All of it at once.
     unpaced: bool,
     /// This process waits for the copy, so it is the one that gives more.
@@ -79,6 +79,17 @@ impl Dm {
         Ok(Look { at: Instant::now(), requests })
     }
 
+    /// Begins to watch what the LVs of a move are used for.
+    fn watch(&mut self, view: View<'_>, of: MoveIndex) -> Result<()> {
+        let Some(record) = view.vg.move_at(of) else { return Ok(()) };
+        if self.stages.0 != Some(record.uuid) {
+            self.stages = (Some(record.uuid), Stages::default());
+        }
+        let look = self.requests(view, of)?;
+        self.stages.1.watch(look, u64::from(record.chunk_sectors) * 512);
+        Ok(())
+    }
+
     /// How far the mirrors reach in a table that is loaded for the first time; `None`: as far as the move does.
     fn first_reach(&mut self, view: View<'_>, of: MoveIndex, lv: LvIndex) -> Result<Option<Reach>> {
         if self.unpaced || self.observe(view, of, lv)? == Live::Is(Mapping::Mirrored) {
@@ -91,15 +102,14 @@ impl Dm {
             }
         }
         let look = self.requests(view, of)?;
-        let chunk = view.vg.move_at(of).map_or(1, |record| u64::from(record.chunk_sectors));
-        let stage = self.stages.first(look, chunk * 512);
+        let stage = self.stages.1.first(look);
         Ok(reach::grown(view, of, lv, &Reach::new(), stage))
     }
 
     /// The mirrors have done all that they were given: gives them more, or not yet.
     fn give_more(&mut self, view: View<'_>, of: MoveIndex) -> Result<()> {
         let look = self.requests(view, of)?;
-        let stage = match self.stages.next(look) {
+        let stage = match self.stages.1.next(look) {
             Next::Rest(_) => return Ok(()),
             Next::Give(_) if self.unpaced => Stage { chunks: u64::MAX, one_part: false },
             Next::Give(stage) => stage,
@@ -279,8 +289,7 @@ impl FrontEnd for Dm {
         let numbers = Numbers::look_up(kernel, view, Some(of), lv)?.reaching(reach);
         let live = table::observe(view.vg, lv, of, &numbers, &loaded);
         if !look_only {
-            let look = self.requests(view, of)?;
-            self.stages.watch(look);
+            self.watch(view, of)?;
         }
         Ok(live)
     }
@@ -335,7 +344,7 @@ impl FrontEnd for Dm {
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<Wake> {
         self.waits = true;
-        let rest = self.stages.rest(Instant::now());
+        let rest = self.stages.1.rest(Instant::now());
         let shorter = rest.filter(|rest| timeout.is_none_or(|timeout| *rest < timeout));
         match events::wait(self.kernel()?, shorter.or(timeout))? {
             Wake::Timeout if shorter.is_some() => Ok(Wake::Changed),

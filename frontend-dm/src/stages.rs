@@ -23,8 +23,9 @@ const PROBES: u64 = 24;
 const KEPT: f64 = 0.92;
 /// The least pause, to know what they have without the copy.
 const SHORTEST: Duration = Duration::from_millis(50);
-/// A pause is at most so many times as long as the stage before it: the copy gets on in any case.
-const LONGEST: f64 = 19.0;
+/// Bytes a second below which no pause makes the copy, so that it gets on in any case: lvshift-ublk's default of
+/// --min-rate.
+const MIN_RATE: u64 = 1 << 20;
 
 /// A count of an LV's requests at a time.
 #[derive(Clone, Copy, Debug)]
@@ -65,22 +66,24 @@ pub(crate) struct Stages {
     quiet: Option<f64>,
     /// The size of the next stage.
     chunks: u64,
+    chunk_bytes: u64,
     /// Somebody uses the LV.
     used: bool,
 }
 
 impl Stages {
     /// The LV is looked at before anything is copied.
-    pub(crate) fn watch(&mut self, look: Look) {
+    pub(crate) fn watch(&mut self, look: Look, chunk_bytes: u64) {
+        self.chunk_bytes = chunk_bytes.max(1);
         self.since.get_or_insert(look);
     }
 
     /// The first stage.
-    pub(crate) fn first(&mut self, look: Look, chunk_bytes: u64) -> Stage {
+    pub(crate) fn first(&mut self, look: Look) -> Stage {
         let before = self.since.unwrap_or(look);
         self.used = is_used(before, look);
         self.quiet = rate(before, look).filter(|_| self.used);
-        self.chunks = if self.used { 1 } else { (FIRST_BYTES / chunk_bytes.max(1)).max(1) };
+        self.chunks = if self.used { 1 } else { (FIRST_BYTES / self.chunk_bytes.max(1)).max(1) };
         self.give(look)
     }
 
@@ -103,7 +106,9 @@ impl Stages {
             return Next::Give(self.give(look));
         }
         // The first stage beside somebody who has just come may have been a large one.
-        let until = look.at + pause(took.min(ALONE), rate(since, look), self.quiet);
+        let polite = pause(took.min(ALONE), rate(since, look), self.quiet);
+        let slowest = given.chunks.saturating_mul(self.chunk_bytes) as f64 / MIN_RATE as f64;
+        let until = look.at + polite.min(Duration::from_secs_f64(slowest).saturating_sub(took));
         (self.since, self.cycle, self.given, self.until) =
             (Some(look), Some(look), None, Some(until));
         Next::Rest(until)
@@ -151,6 +156,6 @@ fn pause(took: Duration, beside: Option<f64>, quiet: Option<f64>) -> Duration {
         // Not known yet: as much as dm-mirror is known to take.
         _ => 0.8,
     };
-    let factor = (lost / (1.0 - KEPT) - 1.0).clamp(0.0, LONGEST);
+    let factor = (lost / (1.0 - KEPT) - 1.0).max(0.0);
     took.mul_f64(factor).max(SHORTEST)
 }

@@ -37,7 +37,7 @@ pub enum DirtyLogError {
         /// What is there.
         found: u32,
     },
-    /// The log describes another number of chunks.
+    /// The log describes more chunks than there are.
     WrongChunks {
         /// What the move record implies.
         expected: u32,
@@ -46,11 +46,14 @@ pub enum DirtyLogError {
     },
 }
 
-/// Checks the header at the start of an image that should describe `chunks` chunks.
+/// Checks the header at the start of an image for `chunks` chunks, and says how many of them, from the first,
+/// it describes: the kernel writes there how many its mirror has, and a mirror may not reach to the end of what
+/// is to move yet. What is not described is dirty, whatever its bit says, as it is for the kernel
+/// (`disk_resume` in drivers/md/dm-log.c).
 ///
 /// # Errors
 /// [`DirtyLogError`]; such a log must be taken as all dirty.
-pub fn check_header(header: &[u8; at::HEADER_SIZE], chunks: u32) -> Result<(), DirtyLogError> {
+pub fn check_header(header: &[u8; at::HEADER_SIZE], chunks: u32) -> Result<u32, DirtyLogError> {
     let magic = u32::from_le_bytes(at::MAGIC.get(header));
     if magic != at::MAGIC_VALUE {
         return Err(DirtyLogError::BadMagic { found: magic });
@@ -60,10 +63,10 @@ pub fn check_header(header: &[u8; at::HEADER_SIZE], chunks: u32) -> Result<(), D
         return Err(DirtyLogError::BadVersion { found: version });
     }
     let found = u64::from_le_bytes(at::CHUNKS.get(header));
-    if found != u64::from(chunks) {
-        return Err(DirtyLogError::WrongChunks { expected: chunks, found });
+    match u32::try_from(found) {
+        Ok(described) if described <= chunks => Ok(described),
+        _ => Err(DirtyLogError::WrongChunks { expected: chunks, found }),
     }
-    Ok(())
 }
 
 /// The header of an image for this many chunks.

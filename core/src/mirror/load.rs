@@ -13,6 +13,8 @@ use crate::{Leg, LegFault};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLoad {
     chunks: u32,
+    /// As many of them the log describes; the others are dirty.
+    described: u32,
     log: Area<DeviceIndex>,
     at: u64,
     end: u64,
@@ -26,7 +28,7 @@ impl LogLoad {
         let block = dirty_log::BLOCK_SIZE as u64;
         let piece = (piece as u64 / block).max(1).saturating_mul(block);
         let end = dirty_log::image_size(chunks);
-        LogLoad { chunks, log: part.place().log, at: 0, end, piece }
+        LogLoad { chunks, described: 0, log: part.place().log, at: 0, end, piece }
     }
 
     /// What to read next, from where and how many bytes; `None`: all of it is loaded.
@@ -52,13 +54,21 @@ impl LogLoad {
                 Some(header) => dirty_log::check_header(header, self.chunks),
                 None => Err(DirtyLogError::BadMagic { found: 0 }),
             };
-            if let Err(error) = checked {
-                self.at = self.end;
-                return Err(error);
+            match checked {
+                Ok(described) => self.described = described,
+                Err(error) => {
+                    self.at = self.end;
+                    return Err(error);
+                }
             }
             bits = bytes.get(BITSET_OFFSET as usize..).unwrap_or(&[]);
         }
         let first = self.at.saturating_sub(BITSET_OFFSET).saturating_mul(8);
+        // Up to seven chunks that are equal are copied again where the last byte is not whole.
+        let described = u64::from(self.described).saturating_sub(first);
+        let whole = described == u64::from(self.chunks).saturating_sub(first);
+        let most = if whole { bits.len() } else { usize::try_from(described / 8).unwrap_or(0) };
+        let bits = bits.get(..most).unwrap_or(bits);
         part.tracker().load_log_bits(ChunkIndex(u32::try_from(first).unwrap_or(u32::MAX)), bits);
         self.at = self.at.saturating_add(len as u64);
         Ok(())

@@ -2,6 +2,8 @@
 
 use super::*;
 
+const CHUNK: u64 = 2 << 20;
+
 /// An LV with users who make `quiet` requests a second, or `beside` while something is copied.
 struct Lv {
     look: Look,
@@ -16,7 +18,7 @@ impl Lv {
     fn new(quiet: f64, beside: f64) -> Lv {
         let look = Look { at: Instant::now(), requests: 0 };
         let mut stages = Stages::default();
-        stages.watch(look);
+        stages.watch(look, CHUNK);
         Lv { look, quiet, beside, speed: 50.0, stages }
     }
 
@@ -29,7 +31,7 @@ impl Lv {
     fn run(&mut self, time: Duration) -> (Duration, f64) {
         self.pass(Duration::from_millis(200), self.quiet);
         let (start, mut copied) = (self.look, Duration::ZERO);
-        let mut stage = self.stages.first(self.look, 2 << 20);
+        let mut stage = self.stages.first(self.look);
         while self.look.at - start.at < time {
             let takes = Duration::from_secs_f64(stage.chunks as f64 / self.speed);
             self.pass(takes, self.beside);
@@ -72,6 +74,16 @@ fn users_who_feel_nothing_cost_the_copy_little() {
     let (copied, kept) = Lv::new(2000.0, 1950.0).run(LONG);
     assert!(kept > 0.95, "{kept}");
     assert!(copied > LONG / 2, "{copied:?}");
+}
+
+#[test]
+fn a_disk_that_is_very_slow_is_left_all_the_same() {
+    // A chunk takes 0.8 s, and the users have next to nothing meanwhile.
+    let mut lv = Lv::new(100.0, 1.0);
+    lv.speed = 1.25;
+    let (copied, _) = lv.run(LONG);
+    let bytes = copied.as_secs_f64() * lv.speed * CHUNK as f64;
+    assert!(bytes / LONG.as_secs_f64() > 0.9 * MIN_RATE as f64, "{bytes}");
 }
 
 #[test]

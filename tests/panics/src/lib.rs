@@ -74,7 +74,7 @@ roots! {
         MoveRecord::decode;
     ROOT_PART_RECORD: fn(&[u8; PartRecord::SIZE]) -> Result<PartRecord, RecordError> =
         PartRecord::decode;
-    ROOT_LOG_HEADER: fn(&[u8; 16], u32) -> Result<(), DirtyLogError> = dirty_log::check_header;
+    ROOT_LOG_HEADER: fn(&[u8; 16], u32) -> Result<u32, DirtyLogError> = dirty_log::check_header;
     ROOT_LOG_IS_CLEAN: fn(&[u8], u32) -> Option<bool> = dirty_log::is_clean;
     ROOT_LOG_SET_CLEAN: fn(&mut [u8], u32, bool) -> Option<()> = dirty_log::set_clean;
     ROOT_LOG_COUNT: fn(&mut CleanCounter, &[u8]) = CleanCounter::feed;

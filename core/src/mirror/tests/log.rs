@@ -1,5 +1,7 @@
 //! The dirty log: marks before writes, settle rounds, what a crash would find.
 
+use lvshift_on_disk_format::dirty_log;
+
 use super::super::*;
 use super::machine::*;
 use crate::chunk::{Fault, Phase};
@@ -15,6 +17,18 @@ fn what_is_copied_settles_and_the_log_says_so() {
     for part in 0..2 {
         let loaded = machine.loaded(part);
         assert_eq!(loaded.tracker().left(), 0);
+    }
+}
+
+#[test]
+fn what_a_log_does_not_describe_is_dirty_whatever_its_bit_says() {
+    let mut machine = Machine::new(20, Tuning::default());
+    machine.run_until(Machine::is_clean);
+    let at = machine.log_at(0);
+    for (described, left) in [(20, 0), (13, 12), (8, 12), (0, 20)] {
+        let header = dirty_log::header(described);
+        machine.disks[1][at..at + header.len()].copy_from_slice(&header);
+        assert_eq!(machine.loaded(0).tracker().left(), left, "{described}");
     }
 }
 
@@ -163,7 +177,7 @@ fn a_log_of_another_part_counts_as_all_dirty() {
     let part = machine.loaded(0);
     assert_eq!(part.tracker().left(), 0);
     let at = machine.log_at(0);
-    machine.disks[1][at + 8] ^= 1;
+    machine.disks[1][at + 8] ^= 4;
     let fresh = Machine::new(3, Tuning::default());
     let part = &fresh.shared.parts[0];
     let mut load = LogLoad::new(part, 4096);

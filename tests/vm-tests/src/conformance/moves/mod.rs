@@ -7,6 +7,7 @@ mod liveness;
 mod outline;
 mod placement;
 mod pressure;
+mod stages;
 
 use crate::scenario::Scenario;
 
@@ -19,4 +20,5 @@ pub(super) const LISTS: &[&[Scenario]] = &[
     handover::SCENARIOS,
     pressure::SCENARIOS,
     liveness::SCENARIOS,
+    stages::SCENARIOS,
 ];
