@@ -74,19 +74,19 @@ fn more(parts: &[Part], reach: &Reach, stage: Stage, chunk: u64) -> Option<Reach
         known.map_or(0, |(_, sectors)| sectors.0.min(part.len))
     };
     let short = parts.iter().filter(|part| now(part) < part.len).count() as u64;
-    let (mut takers, share) = match (short, stage.one_part) {
-        (0, _) => return None,
-        (_, true) => (1, stage.chunks),
-        (_, false) => (short, stage.chunks.div_ceil(short)),
-    };
+    if short == 0 {
+        return None;
+    }
+    let mut left = stage.chunks.max(1);
+    let share = if stage.one_part { left } else { left.div_ceil(short) };
     let mut grown = Reach::new();
     for part in parts {
         let mut sectors = now(part);
-        if sectors < part.len && takers > 0 {
-            takers -= 1;
-            let chunks = (sectors / chunk).saturating_add(share.max(1));
-            sectors = chunks.saturating_mul(chunk).min(part.len);
-        }
+        let chunks = (part.len - sectors).div_ceil(chunk).min(share);
+        // Side by side every part gets its share, at least a chunk.
+        let chunks = if stage.one_part { chunks.min(left) } else { chunks };
+        left = left.saturating_sub(chunks);
+        sectors = sectors.saturating_add(chunks.saturating_mul(chunk)).min(part.len);
         if sectors > 0 {
             grown.push((part.index, Sectors(sectors)));
         }

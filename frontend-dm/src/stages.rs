@@ -25,7 +25,7 @@ const KEPT: f64 = 0.92;
 const SHORTEST: Duration = Duration::from_millis(50);
 /// Bytes a second below which no pause makes the copy, so that it gets on in any case: lvshift-ublk's default of
 /// --min-rate.
-const MIN_RATE: u64 = 1 << 20;
+const MIN_RATE: f64 = (1 << 20) as f64;
 
 /// A count of an LV's requests at a time.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,7 @@ pub(crate) struct Look {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stage {
     pub(crate) chunks: u64,
-    /// All of one part instead of some of each.
+    /// Of one part and then of the next, instead of some of each.
     pub(crate) one_part: bool,
 }
 
@@ -69,6 +69,8 @@ pub(crate) struct Stages {
     chunk_bytes: u64,
     /// Somebody uses the LV.
     used: bool,
+    /// The last stage was copied at less than [`MIN_RATE`].
+    slow: bool,
 }
 
 impl Stages {
@@ -100,6 +102,14 @@ impl Stages {
         };
         let took = look.at.saturating_duration_since(since.at);
         self.used = is_used(self.cycle.unwrap_or(since), look);
+        let least = Duration::from_secs_f64(self.bytes(given.chunks) / MIN_RATE);
+        if took >= least {
+            // The disks are so slow that no pause is to be had.
+            self.chunks = given.chunks.saturating_mul(2);
+            self.slow = true;
+            return Next::Give(self.give(look));
+        }
+        self.slow = false;
         self.chunks = sized(given.chunks, took, if self.used { BESIDE } else { ALONE });
         if !self.used {
             self.cycle = None;
@@ -107,8 +117,7 @@ impl Stages {
         }
         // The first stage beside somebody who has just come may have been a large one.
         let polite = pause(took.min(ALONE), rate(since, look), self.quiet);
-        let slowest = given.chunks.saturating_mul(self.chunk_bytes) as f64 / MIN_RATE as f64;
-        let until = look.at + polite.min(Duration::from_secs_f64(slowest).saturating_sub(took));
+        let until = look.at + polite.min(least - took);
         (self.since, self.cycle, self.given, self.until) =
             (Some(look), Some(look), None, Some(until));
         Next::Rest(until)
@@ -119,8 +128,13 @@ impl Stages {
         Some(self.until?.saturating_duration_since(now))
     }
 
+    fn bytes(&self, chunks: u64) -> f64 {
+        chunks as f64 * self.chunk_bytes as f64
+    }
+
     fn give(&mut self, look: Look) -> Stage {
-        let stage = Stage { chunks: self.chunks.max(1), one_part: self.used };
+        let one_part = self.used && !self.slow;
+        let stage = Stage { chunks: self.chunks.max(1), one_part };
         (self.since, self.given, self.until) = (Some(look), Some(stage), None);
         if !self.used {
             self.cycle = Some(look);

@@ -16,7 +16,7 @@ fn chunks(reach: &Reach) -> Vec<(usize, u64)> {
 }
 
 #[test]
-fn one_part_grows_to_its_end_before_the_next_begins() {
+fn one_part_grows_after_the_other() {
     let stage = Stage { chunks: 2, one_part: true };
     let mut reach = Reach::new();
     let mut seen = Vec::new();
@@ -24,7 +24,7 @@ fn one_part_grows_to_its_end_before_the_next_begins() {
         seen.push(chunks(&grown));
         reach = grown;
     }
-    assert_eq!(seen, [vec![(3, 2)], vec![(3, 3)], vec![(3, 3), (4, 2)], vec![(3, 3), (4, 3)]]);
+    assert_eq!(seen, [vec![(3, 2)], vec![(3, 3), (4, 1)], vec![(3, 3), (4, 3)]]);
     assert_eq!(reach, [(3, Sectors(3 * CHUNK)), (4, Sectors(2 * CHUNK + 8))]);
 }
 

@@ -83,7 +83,7 @@ fn a_disk_that_is_very_slow_is_left_all_the_same() {
     lv.speed = 1.25;
     let (copied, _) = lv.run(LONG);
     let bytes = copied.as_secs_f64() * lv.speed * CHUNK as f64;
-    assert!(bytes / LONG.as_secs_f64() > 0.9 * MIN_RATE as f64, "{bytes}");
+    assert!(bytes / LONG.as_secs_f64() > 0.9 * MIN_RATE, "{bytes}");
 }
 
 #[test]
@@ -97,4 +97,13 @@ fn users_who_come_in_the_middle_are_made_way_for() {
         rested |= matches!(lv.stages.next(lv.look), Next::Rest(_));
     }
     assert!(rested);
+}
+
+#[test]
+fn disks_that_cannot_keep_the_least_rate_get_more_and_more_and_no_pause() {
+    let mut lv = Lv::new(100.0, 1.0);
+    lv.speed = 0.1;
+    let (copied, _) = lv.run(LONG);
+    assert!(copied >= LONG, "{copied:?}");
+    assert!(lv.stages.chunks > 4, "{}", lv.stages.chunks);
 }

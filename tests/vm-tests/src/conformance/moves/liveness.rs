@@ -28,7 +28,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "liveness-copy-progress",
         about: "a copy gets on in every 5 s under an application that writes all it can",
-        disks: &[Disk::new("pv1", 64), Disk::new("pv2", 64)],
+        disks: &[Disk::new("pv1", 112), Disk::new("pv2", 112)],
         timeout_s: 360,
         run: copy_progress,
         cpus: 2,
@@ -85,9 +85,9 @@ fn gap(guest: &Guest, writer: &Writer) -> Result<Duration> {
 
 /// In no time of this length may nothing have become equal.
 const WINDOW: Duration = Duration::from_secs(5);
-const MOVED: u32 = 48;
+const MOVED: u32 = 96;
 /// How long each write to the destination takes, so that the copy lasts several such windows.
-const SLOW_MS: u32 = 300;
+const SLOW_MS: u32 = 150;
 
 fn copy_progress(guest: &mut Guest) -> Result<()> {
     let destination = guest.faulty("pv2")?;
