@@ -23,6 +23,8 @@ const PROBES: u64 = 24;
 const KEPT: f64 = 0.92;
 /// The least pause, to know what they have without the copy.
 const SHORTEST: Duration = Duration::from_millis(50);
+/// And the longest: a copy that is watched should be seen to get on.
+const LONGEST: Duration = Duration::from_secs(1);
 /// Bytes a second below which no pause makes the copy, so that it gets on in any case: lvshift-ublk's default of
 /// --min-rate.
 const MIN_RATE: f64 = (1 << 20) as f64;
@@ -171,5 +173,5 @@ fn pause(took: Duration, beside: Option<f64>, quiet: Option<f64>) -> Duration {
         _ => 0.8,
     };
     let factor = (lost / (1.0 - KEPT) - 1.0).max(0.0);
-    took.mul_f64(factor).max(SHORTEST)
+    took.mul_f64(factor).clamp(SHORTEST, LONGEST)
 }
