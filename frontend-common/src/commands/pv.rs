@@ -57,7 +57,7 @@ pub(super) fn check(context: &mut Context<'_>, path: &Path, force: bool) -> Resu
     if force {
         return Ok(Plan { path: path.to_owned(), force });
     }
-    let found = signature::find(&exclusive)?;
+    let found = signature::find_any(&exclusive)?;
     drop(exclusive);
     // One of our own labels is for `pv::create` to judge: it knows whether a VG has it, and then
     // no --yes makes up for a missing --force.

@@ -138,6 +138,15 @@ impl BlockDevice {
         &self.file
     }
 
+    /// The same, where it is one of this host.
+    pub(crate) fn real_file(&self) -> Option<&File> {
+        #[cfg(feature = "sim")]
+        if self.medium.is_some() {
+            return None;
+        }
+        Some(&self.file)
+    }
+
     /// Its number.
     #[must_use]
     pub fn number(&self) -> DeviceNumber {

@@ -89,7 +89,7 @@ fn refuse_ours(scan: &Scan, path: &Path) -> Result<()> {
 }
 
 fn refuse_foreign(device: &BlockDevice, force: bool) -> Result<()> {
-    let found = signature::find(device)?;
+    let found = signature::find_any(device)?;
     let foreign = found.iter().find(|found| !found.name.starts_with("lvshift"));
     match foreign {
         Some(found) if !force => Err(Error::new(
@@ -118,7 +118,7 @@ pub(crate) fn write_label(device: &BlockDevice, uuid: Uuid) -> Result<()> {
     }
     let label = Label::new(uuid, geometry)
         .ok_or_else(|| Error::new(Kind::Usage, "the UUID of a PV must not be zero"))?;
-    for found in signature::find(device)? {
+    for found in signature::find_any(device)? {
         let block = Aligned::zeroed(4096);
         let start = (found.offset & !4095) / 512;
         let len = (device.size().0.saturating_sub(start) * 512).min(4096);

@@ -1,5 +1,6 @@
 //! Signatures of others on a device, for the refusal of `pvcreate`.
 
+mod blkid;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,32 @@ pub struct Signature {
     pub offset: u64,
 }
 
-/// Every known signature on the device.
+/// Every signature on the device that this program knows, and what libblkid finds besides, where it is installed.
+///
+/// # Errors
+/// `Kind::Io` when the device cannot be read.
+pub fn find_any(device: &BlockDevice) -> Result<Vec<Signature>> {
+    let found = find(device)?;
+    Ok(with_blkid(found, device, 0, device.size().bytes().unwrap_or(u64::MAX)))
+}
+
+/// These, and what libblkid finds in that part of the device where there is none of them.
+pub(crate) fn with_blkid(
+    mut found: Vec<Signature>,
+    device: &BlockDevice,
+    start: u64,
+    size: u64,
+) -> Vec<Signature> {
+    for other in device.real_file().map(|file| blkid::find(file, start, size)).unwrap_or_default() {
+        let block = |signature: &Signature| signature.offset / 4096;
+        if !found.iter().any(|known| block(known) == block(&other)) {
+            found.push(other);
+        }
+    }
+    found
+}
+
+/// Every signature on the device that this program knows.
 ///
 /// # Errors
 /// `Kind::Io` when the device cannot be read.

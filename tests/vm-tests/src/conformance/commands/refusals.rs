@@ -62,6 +62,8 @@ fn signatures(guest: &mut Guest) -> Result<()> {
         ("xfs", &big, format!("mkfs.xfs -q -f {big_path}")),
         ("swap", &disk, format!("mkswap {path}")),
         ("lvm2", &disk, format!("lvm pvcreate -ff -y {path}")),
+        // Nothing that is built in knows this.
+        ("ubi", &disk, format!("printf 'UBI#' | dd of={path} conv=notrunc,fsync")),
         ("gpt", &disk, format!("printf 'label: gpt\\n' | sfdisk -q {path}")),
     ];
     for (name, device, line) in make {
