@@ -1,7 +1,7 @@
 //! What util-linux's libblkid finds on a device: it knows some eighty kinds and checks more of each than a magic
 //! number. It is taken where it is, at run time: a system without it, as an initramfs may be, has what is built in.
 
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
