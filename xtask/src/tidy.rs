@@ -34,6 +34,7 @@ const UNSAFE_FILES: &[&str] = &[
     "frontend-common/src/device/answers.rs",
     "frontend-common/src/device/answers/ring.rs",
     "frontend-common/src/device/loops.rs",
+    "frontend-common/src/signature/blkid.rs",
     "frontend-dm/src/ioctl.rs",
     "frontend-dm/src/udev.rs",
     "frontend-ublk/src/platform/linux/ring/command.rs",

@@ -93,7 +93,7 @@ pub(super) fn find(file: &File, start: u64, size: u64) -> Vec<Signature> {
             && (library.set_partitions_flags)(probe, PARTITIONS) == 0
     };
     let mut found = Vec::new();
-    // One after the other, until there is none any more, or it fails. Nobody has a hundred.
+    // One after the other, until there is none any more, or it fails; so many that no device has more.
     // SAFETY: the probe was made above.
     while ready && found.len() < 100 && unsafe { (library.probe)(probe) } == 0 {
         let of = |name: &CStr| value(library, probe, name);

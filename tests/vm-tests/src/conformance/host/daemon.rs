@@ -250,7 +250,7 @@ fn swap(guest: &mut Guest) -> Result<()> {
     guest.log(format!("served after {:.2?}", start.elapsed()));
     ensure!(start.elapsed() < Duration::from_secs(10), "it took too long");
     churn.kill()?;
-    guest.sh("for p in $(pidof cat); do kill -9 $p; done; umount /tmp/full; echo 0 > /proc/sys/vm/nr_hugepages")?;
+    guest.sh("for p in $(pidof cat); do kill -9 $p; done; umount -l /tmp/full; echo 0 > /proc/sys/vm/nr_hugepages")?;
     guest.sh(&format!("swapoff {}", swap.display()))?.ok()?;
     Ok(())
 }
