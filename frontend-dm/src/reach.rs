@@ -1,7 +1,7 @@
 //! How far the mirrors of a move reach, and how they are given more.
 //!
 //! The kernel's table knows it, so a mover that comes later does, too. What is under a mirror stays there: the
-//! table of an LV that is activated amid a move, and has nobody yet who gives it more, mirrors all of each part.
+//! table of an LV that is activated amid a move, and has no mover yet that gives it more, mirrors all of each part.
 
 use lvshift_core::metadata::MovePart;
 use lvshift_core::table::{Segment, Target};

@@ -69,7 +69,7 @@ pub(crate) struct Stages {
     /// The size of the next stage.
     chunks: u64,
     chunk_bytes: u64,
-    /// Somebody uses the LV.
+    /// The LV is used.
     used: bool,
     /// The last stage was copied at less than [`MIN_RATE`].
     slow: bool,
@@ -117,7 +117,7 @@ impl Stages {
             self.cycle = None;
             return Next::Give(self.give(look));
         }
-        // The first stage beside somebody who has just come may have been a large one.
+        // The first stage beside users who have just come may have been a large one.
         let polite = pause(took.min(ALONE), rate(since, look), self.quiet);
         let until = look.at + polite.min(least - took);
         (self.since, self.cycle, self.given, self.until) =

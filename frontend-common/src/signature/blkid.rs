@@ -40,20 +40,24 @@ impl Library {
         // SAFETY: its initialisation is that of a library that is in half the programs of the system.
         let library = unsafe { libc::dlopen(LIBRARY.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
         let library = NonNull::new(library)?;
-        // SAFETY: each is declared so in blkid.h, since util-linux 2.15, under this soname.
-        unsafe {
-            Some(Library {
-                new: function(library, c"blkid_new_probe")?,
-                free: function(library, c"blkid_free_probe")?,
-                set_device: function(library, c"blkid_probe_set_device")?,
-                enable_superblocks: function(library, c"blkid_probe_enable_superblocks")?,
-                set_superblocks_flags: function(library, c"blkid_probe_set_superblocks_flags")?,
-                enable_partitions: function(library, c"blkid_probe_enable_partitions")?,
-                set_partitions_flags: function(library, c"blkid_probe_set_partitions_flags")?,
-                probe: function(library, c"blkid_do_probe")?,
-                value: function(library, c"blkid_probe_lookup_value")?,
-            })
+        // Each is declared so in blkid.h, since util-linux 2.15, under this soname.
+        macro_rules! function {
+            ($name:literal) => {
+                // SAFETY: the field it goes to has the type that blkid.h declares.
+                unsafe { function(library, $name) }?
+            };
         }
+        Some(Library {
+            new: function!(c"blkid_new_probe"),
+            free: function!(c"blkid_free_probe"),
+            set_device: function!(c"blkid_probe_set_device"),
+            enable_superblocks: function!(c"blkid_probe_enable_superblocks"),
+            set_superblocks_flags: function!(c"blkid_probe_set_superblocks_flags"),
+            enable_partitions: function!(c"blkid_probe_enable_partitions"),
+            set_partitions_flags: function!(c"blkid_probe_set_partitions_flags"),
+            probe: function!(c"blkid_do_probe"),
+            value: function!(c"blkid_probe_lookup_value"),
+        })
     }
 }
 
@@ -85,13 +89,15 @@ pub(super) fn find(file: &File, start: u64, size: u64) -> Vec<Signature> {
         return Vec::new();
     }
     // SAFETY: the probe is a new one, and the file is open until it is freed.
-    let ready = unsafe {
-        (library.set_device)(probe, file.as_raw_fd(), start, size) == 0
-            && (library.enable_superblocks)(probe, 1) == 0
-            && (library.set_superblocks_flags)(probe, SUPERBLOCKS) == 0
-            && (library.enable_partitions)(probe, 1) == 0
-            && (library.set_partitions_flags)(probe, PARTITIONS) == 0
-    };
+    let set = unsafe { (library.set_device)(probe, file.as_raw_fd(), start, size) };
+    let asked = [
+        (library.enable_superblocks, 1),
+        (library.set_superblocks_flags, SUPERBLOCKS),
+        (library.enable_partitions, 1),
+        (library.set_partitions_flags, PARTITIONS),
+    ];
+    // SAFETY: as above.
+    let ready = set == 0 && asked.iter().all(|(ask, what)| unsafe { ask(probe, *what) } == 0);
     let mut found = Vec::new();
     // One after the other, until there is none any more, or it fails; so many that no device has more.
     // SAFETY: the probe was made above.

@@ -29,7 +29,7 @@ fn one_part_grows_after_the_other() {
 }
 
 #[test]
-fn all_parts_grow_alike_where_nobody_is_there() {
+fn all_parts_grow_alike_where_the_lv_is_not_used() {
     let stage = Stage { chunks: 3, one_part: false };
     let reach = more(&parts(), &Reach::new(), stage, CHUNK).expect("more");
     assert_eq!(chunks(&reach), [(3, 2), (4, 2)]);

@@ -51,7 +51,7 @@ impl Lv {
 const LONG: Duration = Duration::from_secs(100);
 
 #[test]
-fn nobody_there_means_no_pause() {
+fn an_lv_that_is_not_used_means_no_pause() {
     let mut lv = Lv::new(0.0, 0.0);
     let (copied, _) = lv.run(LONG);
     assert!(copied >= LONG, "{copied:?}");
