@@ -122,7 +122,7 @@ fn services(guest: &mut Guest) -> Result<()> {
     let question = || Ok(format!("{}{}", asks.stdout(), asks.stderr()).contains("[y/n]"));
     guest.wait_for("LVM2 asks, and has the lock", HANG, question)?;
     let begins = rig.spawn_move("", &["-n", "opt", &three, &four])?;
-    writers.iter().try_for_each(|writer| writer.wait_for_writes(10, HANG))?;
+    writers.iter().try_for_each(|writer| writer.wait_for_writes(1, HANG))?;
     ensure!(moving.is_running()?, "the move ended: it was too fast, or the question ended it");
     asks.kill()?;
     begins.wait(HANG * 3)?.fails_with(5)?.stderr_has("moved by")?;
