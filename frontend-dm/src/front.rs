@@ -73,18 +73,19 @@ impl Dm {
         for lv in view.vg.lvs_of_move(of) {
             let (_, uuid) = identity(view.vg, lv)?;
             if let Some(info) = kernel.find(&uuid)? {
-                requests += sysfs::requests(info.number).unwrap_or(0);
+                requests += sysfs::stat(info.number).unwrap_or_default().requests();
             }
         }
         Ok(Look { at: Instant::now(), requests })
     }
 
-    /// Begins to watch what the LVs of a move are used for.
+    /// Begins to watch what the LVs of a move are used for, once for all of them.
     fn watch(&mut self, view: View<'_>, of: MoveIndex) -> Result<()> {
         let Some(record) = view.vg.move_at(of) else { return Ok(()) };
-        if self.stages.0 != Some(record.uuid) {
-            self.stages = (Some(record.uuid), Stages::default());
+        if self.stages.0 == Some(record.uuid) {
+            return Ok(());
         }
+        self.stages = (Some(record.uuid), Stages::default());
         let look = self.requests(view, of)?;
         self.stages.1.watch(look, u64::from(record.chunk_sectors) * 512);
         Ok(())

@@ -19,16 +19,6 @@ pub(crate) fn attribute(number: DeviceNumber, name: &str) -> Option<String> {
     Some(text.trim_end().to_owned())
 }
 
-/// The reads and writes of the device that have ended so far; `None` where the kernel does not count them.
-#[must_use]
-pub fn requests(number: DeviceNumber) -> Option<u64> {
-    // Reads are the first field and writes the fifth (Documentation/block/stat.rst).
-    let text = attribute(number, "stat")?;
-    let mut fields = text.split_whitespace().map(str::parse::<u64>);
-    let reads = fields.next()?.ok()?;
-    Some(reads.saturating_add(fields.nth(3)?.ok()?))
-}
-
 /// The number that the kernel gives each disk once and never again; tells a device from another
 /// that got its number later.
 #[must_use]
@@ -47,6 +37,14 @@ pub struct Stat {
     pub writes: u64,
     /// What they took together, in milliseconds.
     pub write_ms: u64,
+}
+
+impl Stat {
+    /// All of them.
+    #[must_use]
+    pub fn requests(self) -> u64 {
+        self.reads.saturating_add(self.writes)
+    }
 }
 
 /// Those of this device.
