@@ -81,6 +81,14 @@ pub struct Pace {
     pub deadline: Option<u32>,
 }
 
+impl Pace {
+    /// Whether the LV's users are made way for: they are unless it was said that they need not.
+    #[must_use]
+    pub fn is_polite(self) -> bool {
+        self.felt != Some(Felt::Any)
+    }
+}
+
 /// What the users of an LV may feel of its copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Felt {

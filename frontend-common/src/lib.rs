@@ -30,6 +30,7 @@ pub mod signature;
 #[cfg(feature = "sim")]
 pub mod simulation;
 pub mod size;
+pub mod stages;
 pub mod system_id;
 pub mod systemd;
 pub mod vg;

@@ -5,20 +5,18 @@ use std::time::{Duration, Instant};
 
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::table;
-use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
+use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, SECTOR_SIZE, Uuid};
 use lvshift_frontend_common::cli::spec::split_dm_name;
 use lvshift_frontend_common::device::{OWN_DM_PREFIX, sysfs};
 use lvshift_frontend_common::error::{Error, Kind, Result};
-use lvshift_frontend_common::front_end::{
-    self, ActiveLv, CopyStatus, Felt, FrontEnd, Pace, View, Wake,
-};
+use lvshift_frontend_common::front_end::{self, ActiveLv, CopyStatus, FrontEnd, Pace, View, Wake};
 use lvshift_frontend_common::lvm2::mapper::Mapper;
+use lvshift_frontend_common::stages::{Look, Next, Stage, Stages};
 use lvshift_frontend_common::{drive, links};
 
 use crate::kernel::{Info, Kernel};
 use crate::names::{self, Role};
 use crate::reach::Reach;
-use crate::stages::{Look, Next, Stage, Stages};
 use crate::tables::{self, Numbers};
 use crate::{events, nodes, reach, shadow, status};
 use lvshift_frontend_common::vg::Vg;
@@ -29,8 +27,8 @@ pub(crate) struct Dm {
     kernel: Option<Kernel>,
     /// For a report: what an administrator has suspended stays so.
     look_only: bool,
-    /// How the copy of this move is given to the kernel.
-    stages: (Option<Uuid>, Stages),
+    /// How the copy of the move that is driven is given to the kernel.
+    stages: Option<(Uuid, Stages)>,
     /// All of it at once.
     unpaced: bool,
     /// This process waits for the copy, so it is the one that gives more.
@@ -82,12 +80,12 @@ impl Dm {
     /// Begins to watch what the LVs of a move are used for, once for all of them.
     fn watch(&mut self, view: View<'_>, of: MoveIndex) -> Result<()> {
         let Some(record) = view.vg.move_at(of) else { return Ok(()) };
-        if self.stages.0 == Some(record.uuid) {
+        if self.stages.as_ref().is_some_and(|(watched, _)| *watched == record.uuid) {
             return Ok(());
         }
-        self.stages = (Some(record.uuid), Stages::default());
-        let look = self.requests(view, of)?;
-        self.stages.1.watch(look, u64::from(record.chunk_sectors) * 512);
+        let mut stages = Stages::with_exchanges(u64::from(record.chunk_sectors) * SECTOR_SIZE);
+        stages.watch(self.requests(view, of)?);
+        self.stages = Some((record.uuid, stages));
         Ok(())
     }
 
@@ -103,16 +101,18 @@ impl Dm {
             }
         }
         let look = self.requests(view, of)?;
-        let stage = self.stages.1.first(look);
-        Ok(reach::grown(view, of, lv, &Reach::new(), stage))
+        let Some((_, stages)) = &mut self.stages else { return Ok(None) };
+        Ok(reach::grown(view, of, lv, &Reach::new(), stages.first(look)))
     }
 
     /// The mirrors have done all that they were given: gives them more, or not yet.
     fn give_more(&mut self, view: View<'_>, of: MoveIndex) -> Result<()> {
+        self.watch(view, of)?;
         let look = self.requests(view, of)?;
-        let stage = match self.stages.1.next(look) {
+        let Some((_, stages)) = &mut self.stages else { return Ok(()) };
+        let stage = match stages.next(look) {
             Next::Rest(_) => return Ok(()),
-            Next::Give(_) if self.unpaced => Stage { chunks: u64::MAX, one_part: false },
+            Next::Give(_) if self.unpaced => Stage { chunks: u64::MAX, one_by_one: false },
             Next::Give(stage) => stage,
         };
         let kernel = self.kernel()?;
@@ -125,7 +125,7 @@ impl Dm {
             let table = tables::table(&numbers, Some((of, Mapping::Mirrored)))?;
             kernel.load(&uuid, &name, &table)?;
             kernel.swap(&uuid, &name, &table)?;
-            if stage.one_part {
+            if stage.one_by_one {
                 break;
             }
         }
@@ -345,7 +345,7 @@ impl FrontEnd for Dm {
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<Wake> {
         self.waits = true;
-        let rest = self.stages.1.rest(Instant::now());
+        let rest = self.stages.as_ref().and_then(|(_, stages)| stages.rest(Instant::now()));
         let shorter = rest.filter(|rest| timeout.is_none_or(|timeout| *rest < timeout));
         match events::wait(self.kernel()?, shorter.or(timeout))? {
             Wake::Timeout if shorter.is_some() => Ok(Wake::Changed),
@@ -354,7 +354,7 @@ impl FrontEnd for Dm {
     }
 
     fn set_pace(&mut self, pace: Pace) -> Result<()> {
-        self.unpaced = pace.felt == Some(Felt::Any);
+        self.unpaced = !pace.is_polite();
         front_end::by_the_kernel(self.name(), pace)
     }
 }

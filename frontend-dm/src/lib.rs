@@ -13,7 +13,6 @@ mod names;
 mod nodes;
 mod reach;
 mod shadow;
-mod stages;
 mod status;
 mod tables;
 mod udev;

@@ -7,8 +7,8 @@ use lvshift_core::metadata::MovePart;
 use lvshift_core::table::{Segment, Target};
 use lvshift_core::units::{Extents, LvIndex, MoveIndex, Sectors};
 use lvshift_frontend_common::front_end::View;
+use lvshift_frontend_common::stages::Stage;
 
-use crate::stages::Stage;
 use crate::tables::parts;
 
 #[cfg(test)]
@@ -78,13 +78,13 @@ fn more(parts: &[Part], reach: &Reach, stage: Stage, chunk: u64) -> Option<Reach
         return None;
     }
     let mut left = stage.chunks.max(1);
-    let share = if stage.one_part { left } else { left.div_ceil(short) };
+    let share = if stage.one_by_one { left } else { left.div_ceil(short) };
     let mut grown = Reach::new();
     for part in parts {
         let mut sectors = now(part);
         let chunks = (part.len - sectors).div_ceil(chunk).min(share);
         // Side by side every part gets its share, at least a chunk.
-        let chunks = if stage.one_part { chunks.min(left) } else { chunks };
+        let chunks = if stage.one_by_one { chunks.min(left) } else { chunks };
         left = left.saturating_sub(chunks);
         sectors = sectors.saturating_add(chunks.saturating_mul(chunk)).min(part.len);
         if sectors > 0 {

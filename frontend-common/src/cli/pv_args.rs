@@ -136,7 +136,8 @@ pub struct Pvmove {
     /// The 99th percentile of their latencies stays within FACTOR of what it is without the copy. While the LV is
     /// not in use, the copy takes all that the disks have. none: whatever it costs them. The default is 1.5 with
     /// lvshift-ublk unless there is a --max-rate. lvshift-dm, with which the kernel copies, has no factor: it gives the
-    /// kernel a little at a time, and pauses between, unless it is told none.
+    /// kernel a little at a time, and pauses between, unless it is told none; in VGs of LVM2's the kernel has all at once.
+    /// The source is read before the move (see --read-check) in the same way in both kinds of VG, whoever copies.
     #[arg(long, value_name = "FACTOR|none", value_parser = factor_or_none, num_args = 0..=1,
         require_equals = true, default_missing_value = factor::DEFAULT, conflicts_with = "abort")]
     pub pace: Option<OrNone<Factor>>,

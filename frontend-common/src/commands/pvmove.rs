@@ -135,7 +135,7 @@ impl Rounds for OpenVg {
 
     fn look_again(
         &self,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
         Asked { args, source }: Asked<'_>,
         around: &mut Around,
     ) -> Result<bool> {

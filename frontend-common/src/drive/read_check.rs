@@ -4,7 +4,7 @@
 //! not yet copied (`do_reads` in the kernel's `dm-raid1.c`), until the mirror is taken away again. A
 //! failing disk is the common reason to move; so its sectors are read once before the mirror is
 //! put under the application, and a bad one is named while nothing has been changed yet. The price
-//! is that the source is read twice.
+//! is that the source is read twice; a [`Gate`] says how fast.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -15,23 +15,27 @@ use lvshift_core::metadata::Segment;
 use lvshift_core::units::{SECTOR_SIZE, Sectors};
 
 use super::bisect::{Bad, Bisect, note};
+use super::gate::Gate;
 use crate::device::{Aligned, BlockDevice};
 use crate::front_end::{BadPlace, View};
 use crate::vg::Vg;
 
 /// Sectors in one read.
 const STRIDE: u64 = 4096;
+/// The same in bytes.
+pub(crate) const READ_BYTES: u64 = STRIDE * SECTOR_SIZE;
 /// Reads in flight.
 const READERS: usize = 4;
 /// Bad runs that are named one by one; past that the disk as a whole is the news.
 const MAX_BAD: usize = 64;
 
-/// Reads all of `pieces` once; tells `progress` the bytes read so far and in all. Answers the
+/// Reads all of `pieces` once, each read when the gate lets it; tells `progress` the bytes read so far and in all. Answers the
 /// places that cannot be read, at most 64 for each piece, and stops early when `progress`
 /// answers `false`.
-pub fn read_check(
+pub(crate) fn read_check(
     view: View<'_>,
     pieces: &[Segment],
+    gate: &Gate,
     progress: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Vec<BadPlace> {
     let extent = view.vg.extent_size();
@@ -42,7 +46,7 @@ pub fn read_check(
         let Some(range) = on_device(view.vg, piece) else { continue };
         let Some(member) = view.members.get(piece.place.pv) else { continue };
         let mut go_on = true;
-        let runs = unreadable(&member.pv.device, range.clone(), &mut |sectors| {
+        let runs = unreadable(&member.pv.device, range.clone(), gate, &mut |sectors| {
             go_on = progress(done + sectors * SECTOR_SIZE, total);
             go_on
         });
@@ -77,6 +81,7 @@ fn on_device(vg: &Vg, piece: &Segment) -> Option<Range<u64>> {
 pub(crate) fn unreadable(
     device: &BlockDevice,
     range: Range<u64>,
+    gate: &Gate,
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> Bad {
     let next = AtomicU64::new(range.start);
@@ -88,15 +93,16 @@ pub(crate) fn unreadable(
             let (tell, next, stop, found, range) =
                 (tell.clone(), &next, &stop, &found, range.clone());
             scope.spawn(move || {
-                let mut buffer =
-                    Aligned::zeroed(usize::try_from(STRIDE * SECTOR_SIZE).expect("2 MiB"));
+                let mut buffer = Aligned::zeroed(usize::try_from(READ_BYTES).expect("2 MiB"));
                 while !stop.load(Ordering::Relaxed) {
                     let start = next.fetch_add(STRIDE, Ordering::Relaxed);
                     if start >= range.end {
                         break;
                     }
                     let end = range.end.min(start + STRIDE);
+                    let pass = gate.enter();
                     let mut runs = narrow(device, start..end, &mut buffer);
+                    drop(pass);
                     if !runs.is_empty() {
                         let mut found = found.lock().expect("no reader panics holding it");
                         found.append(&mut runs);
@@ -166,7 +172,7 @@ mod tests {
     fn a_sound_device_has_no_bad_sectors_and_all_of_it_is_read() {
         let device = truncated("sound", 20_000);
         let mut done = 0;
-        let bad = unreadable(&device, 100..20_000, &mut |sectors| {
+        let bad = unreadable(&device, 100..20_000, &Gate::open(), &mut |sectors| {
             done = sectors;
             true
         });
@@ -177,7 +183,7 @@ mod tests {
     #[test]
     fn unreadable_sectors_are_named_exactly() {
         let device = truncated("bad", 9_001);
-        let bad = unreadable(&device, 0..9_010, &mut |_| true);
+        let bad = unreadable(&device, 0..9_010, &Gate::open(), &mut |_| true);
         assert_eq!(bad.len(), 1, "{bad:?}");
         assert_eq!(bad[0].0, 9_001..9_010);
     }
@@ -186,7 +192,7 @@ mod tests {
     fn it_stops_when_told_to() {
         let device = truncated("stop", STRIDE * 400);
         let mut calls = 0;
-        unreadable(&device, 0..STRIDE * 400, &mut |_| {
+        unreadable(&device, 0..STRIDE * 400, &Gate::open(), &mut |_| {
             calls += 1;
             false
         });

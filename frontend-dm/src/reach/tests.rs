@@ -17,7 +17,7 @@ fn chunks(reach: &Reach) -> Vec<(usize, u64)> {
 
 #[test]
 fn one_part_grows_after_the_other() {
-    let stage = Stage { chunks: 2, one_part: true };
+    let stage = Stage { chunks: 2, one_by_one: true };
     let mut reach = Reach::new();
     let mut seen = Vec::new();
     while let Some(grown) = more(&parts(), &reach, stage, CHUNK) {
@@ -30,10 +30,10 @@ fn one_part_grows_after_the_other() {
 
 #[test]
 fn all_parts_grow_alike_where_the_lv_is_not_used() {
-    let stage = Stage { chunks: 3, one_part: false };
+    let stage = Stage { chunks: 3, one_by_one: false };
     let reach = more(&parts(), &Reach::new(), stage, CHUNK).expect("more");
     assert_eq!(chunks(&reach), [(3, 2), (4, 2)]);
-    let huge = Stage { chunks: u64::MAX, one_part: false };
+    let huge = Stage { chunks: u64::MAX, one_by_one: false };
     let reach = more(&parts(), &reach, huge, CHUNK).expect("more");
     assert_eq!(chunks(&reach), [(3, 3), (4, 3)]);
     assert_eq!(more(&parts(), &reach, huge, CHUNK), None);

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
-use lvshift_core::units::{SECTOR_SIZE, Sectors, Uuid};
+use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors, Uuid};
 
 use super::super::Context;
 use super::super::driven::{driver, is_driven};
@@ -14,14 +14,17 @@ use super::super::sights::Seen;
 use super::around::{Around, Unreadable};
 use super::file::{self, FileSystem};
 use super::rounds::{Asked, Rounds, in_rounds};
-use super::{Ended, Telling, Way, background, estimate, tell};
+use super::{Ended, Telling, Way, background, estimate, readable, tell};
 use crate::cli::pv_args::Pvmove;
 use crate::cli::spec::PvSpec;
 use crate::cli::values::AllocPolicy;
 use crate::device::{Access, Aligned, BlockDevice};
 use crate::drive::unreadable;
 use crate::error::{Error, Kind, Result};
+use crate::lvm2::mapper::Mapper;
 use crate::lvm2::plan::{Model, Planned, Wanted};
+use crate::lvm2::stack::Stack;
+use crate::lvm2::table::Numbers as _;
 use crate::lvm2::text::roles::Uses;
 use crate::lvm2::text::{Metadata, Part, Shape};
 use crate::lvm2::tools::Lvm;
@@ -177,7 +180,7 @@ impl Rounds for OfKey<'_> {
 
     fn look_again(
         &self,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
         Asked { args, source }: Asked<'_>,
         around: &mut Around,
     ) -> Result<bool> {
@@ -300,7 +303,7 @@ fn record(
     let check_unless_told = !context.front_end.isolates_read_errors();
     let wanted = args.read_check || (check_unless_told && !args.skip_read_check);
     if wanted && around.is_empty() {
-        around.add(unreadable_of(context, vg, &everything));
+        around.add(unreadable_of(context, args, vg, &everything));
     }
     let planned = if around.is_empty() {
         everything
@@ -409,7 +412,7 @@ fn rest(source: &PvSpec, vg: &LvmVg, key: &str, around: &Around) -> Result<PvSpe
 
 /// Reads what is to be moved, but for what stays; adds what cannot be read, and answers whether that is news.
 fn look_again(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     args: &Pvmove,
     source: &PvSpec,
     vg: &LvmVg,
@@ -417,24 +420,42 @@ fn look_again(
     around: &mut Around,
 ) -> Result<bool> {
     let planned = plan(args, &rest(source, vg, key, around)?, vg, key)?;
-    Ok(around.add(unreadable_of(context, vg, &planned)))
+    Ok(around.add(unreadable_of(context, args, vg, &planned)))
 }
 
 /// Reads every sector that is to move, once: dm-mirror would fail the reads of whole regions around one that
-/// it cannot copy. What cannot be read.
-fn unreadable_of(context: &Context<'_>, vg: &LvmVg, planned: &[Planned]) -> Vec<Unreadable> {
+/// it cannot copy. The LVs' users are made way for, unless they need none. What cannot be read.
+fn unreadable_of(
+    context: &mut Context<'_>,
+    args: &Pvmove,
+    vg: &LvmVg,
+    planned: &[Planned],
+) -> Vec<Unreadable> {
+    let lvs = lvm2::each(planned.iter().flat_map(|one| &one.parts).map(|part| part.lv.clone()));
+    let extents: u64 = planned.iter().flat_map(|one| &one.parts).map(|p| u64::from(p.count)).sum();
+    let bytes = extents.saturating_mul(u64::from(vg.text().extent_size()) * SECTOR_SIZE);
+    let gate = readable::gate(args, bytes, || match context.front_end.lvm2() {
+        Ok(mapper) => devices(mapper, vg, &lvs),
+        Err(_) => Vec::new(),
+    });
     let begun = Instant::now();
     let mut bad = Vec::new();
     for part in planned.iter().flat_map(|planned| &planned.parts) {
         let Some(member) = vg.members().get(&part.source.of) else { continue };
         let Some(start) = vg.text().sector_of(&part.source) else { continue };
         let end = start + u64::from(part.count) * u64::from(vg.text().extent_size());
-        for (sectors, error) in unreadable(&member.device, start..end, &mut |_| true) {
+        for (sectors, error) in unreadable(&member.device, start..end, &gate, &mut |_| true) {
             bad.extend(runs(vg, part, start, sectors, &error));
         }
     }
     context.detail(format!("the source was read once in {:.2} s", begun.elapsed().as_secs_f64()));
     bad
+}
+
+/// The devices of these LVs that are active.
+fn devices(mapper: &mut dyn Mapper, vg: &LvmVg, lvs: &[String]) -> Vec<DeviceNumber> {
+    let stack = Stack::new(mapper, vg.text(), vg.moves(), vg.members());
+    lvs.iter().filter_map(|lv| stack.lv(lv)).collect()
 }
 
 /// Unreadable sectors of a part that starts at this sector of its PV; in pieces where it is a stripe.

@@ -34,7 +34,7 @@ pub(super) fn record(
     let wanted = args.read_check || (check_unless_told && !args.skip_read_check);
     if wanted
         && around.is_empty()
-        && around.add(readable::check(context, open, &asked.sources, asked.only_lv))
+        && around.add(readable::check(context, args, open, &asked.sources, asked.only_lv))
     {
         asked = Asked::of(args, &rest(source, open, around)?, open)?;
         asked.holds_something(args, source, open, around)?;
@@ -70,14 +70,14 @@ fn rest(source: &PvSpec, open: &OpenVg, around: &Around) -> Result<PvSpec> {
 /// Reads what is to be moved of `source`, but for what stays; adds what cannot be read, and answers whether
 /// that is news.
 pub(super) fn look_again(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     args: &Pvmove,
     source: &PvSpec,
     open: &OpenVg,
     around: &mut Around,
 ) -> Result<bool> {
     let asked = Asked::of(args, &rest(source, open, around)?, open)?;
-    Ok(around.add(readable::check(context, open, &asked.sources, asked.only_lv)))
+    Ok(around.add(readable::check(context, args, open, &asked.sources, asked.only_lv)))
 }
 
 /// What the arguments name, looked up.

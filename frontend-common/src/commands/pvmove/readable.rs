@@ -1,34 +1,42 @@
 //! Which sectors of the source cannot be read?
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lvshift_core::metadata::{Area, Segment};
-use lvshift_core::units::{LvIndex, Uuid};
+use lvshift_core::units::{DeviceNumber, LvIndex, SECTOR_SIZE, Uuid};
 
 use super::super::Context;
 use super::around::Unreadable;
 use super::file::{self, FileSystem};
+use super::pace;
+use crate::cli::pv_args::Pvmove;
 use crate::device::Aligned;
-use crate::drive::{self, Names as _};
+use crate::drive::{self, Gate, Names as _, READ_BYTES};
 use crate::front_end::BadPlace;
 use crate::output;
 use crate::progress::{Event, Style};
 use crate::vg::OpenVg;
 
-/// Reads every sector that is to move, once; what cannot be read.
+/// Reads every sector that is to move, once, and makes way for the LVs' users unless they need none; what cannot
+/// be read.
 pub(super) fn check(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
+    args: &Pvmove,
     open: &OpenVg,
     sources: &[Area],
     only_lv: Option<LvIndex>,
 ) -> Vec<Unreadable> {
     let pieces: Vec<Segment> = open.vg().moving_pieces(sources, only_lv).collect();
+    let sectors = |piece: &Segment| open.vg().extent_size().span(piece.count).0;
+    let bytes = pieces.iter().map(sectors).sum::<u64>().saturating_mul(SECTOR_SIZE);
+    let gate = gate(args, bytes, || devices(context, open, &pieces));
     let style = Style::choose(context.json, context.common.quiet > 0);
     let bar = (style == Style::Bar).then(bar);
     let begun = Instant::now();
     let mut bytes_total = 0;
-    let bad = drive::read_check(open.view(), &pieces, &mut |done, total| {
+    let bad = drive::read_check(open.view(), &pieces, &gate, &mut |done, total| {
         bytes_total = total;
         if let Some(bar) = &bar {
             bar.set_length(total);
@@ -50,6 +58,18 @@ pub(super) fn check(
         ));
     }
     bad.iter().filter_map(|place| unreadable(open, place)).collect()
+}
+
+/// How fast so many bytes of the source may be read; `lvs` finds the devices whose users may feel it.
+pub(super) fn gate(args: &Pvmove, bytes: u64, lvs: impl FnOnce() -> Vec<DeviceNumber>) -> Gate {
+    if pace(args).is_polite() { Gate::polite(lvs(), READ_BYTES, bytes) } else { Gate::open() }
+}
+
+/// The devices of the LVs that lie there. One that cannot be found is told of by the move itself.
+fn devices(context: &mut Context<'_>, open: &OpenVg, pieces: &[Segment]) -> Vec<DeviceNumber> {
+    let lvs: BTreeSet<u16> = pieces.iter().map(|piece| piece.lv.0).collect();
+    let device = |lv| context.front_end.active(open.vg(), LvIndex(lv)).ok().flatten();
+    lvs.into_iter().filter_map(device).map(|active| active.number).collect()
 }
 
 fn bar() -> ProgressBar {

@@ -42,7 +42,7 @@ pub(super) trait Rounds {
     /// Reads what is to be moved, but for what stays; adds what cannot be read, and answers whether that is news.
     fn look_again(
         &self,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
         asked: Asked<'_>,
         around: &mut Around,
     ) -> Result<bool>;

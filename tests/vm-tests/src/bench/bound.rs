@@ -28,6 +28,7 @@ const IDLE: &[Way] = &[
 const BESIDE: &[Case] = &[
     ("pvmove", Tool::Lvm, &["-i1"], None),
     ("lvshift-dm", Tool::Dm, &[], None),
+    ("lvshift-dm, unpaced", Tool::Dm, &["--pace=none"], None),
     ("lvshift-ublk", Tool::Ublk, &[], None),
     ("lvshift-ublk, paced", Tool::Ublk, &["--pace"], None),
 ];

@@ -9,6 +9,7 @@ mod faults;
 mod in_place;
 mod kinds;
 mod options;
+mod read_check;
 mod report;
 mod rig;
 mod strange;
@@ -26,6 +27,7 @@ pub(super) const LISTS: &[&[Scenario]] = &[
     daemon::SCENARIOS,
     in_place::SCENARIOS,
     options::SCENARIOS,
+    read_check::SCENARIOS,
     report::SCENARIOS,
     strange::SCENARIOS,
     kinds::SCENARIOS,

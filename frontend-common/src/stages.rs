@@ -1,9 +1,10 @@
-//! How much of a move the kernel's mirror is given at a time, and what pause comes before the next.
+//! How much of a disk's work is given out at a time, and what pause comes before the next.
 //!
-//! The mirror copies as fast as it can, several parts side by side, and cannot be told to make way. So it is
-//! given a stage of the copy: where the LV is not in use, a second's worth of every part; where it is, a few
-//! chunks of one part, and then the LV's users have the disks for themselves until they have had most of what
-//! they had without the copy.
+//! Two kinds of it take all that a disk has: the kernel's mirror, which copies several parts side by side and
+//! cannot be told to make way, and the reading of the source before it. So they are given a stage at a time:
+//! where the LV is not in use, a second's worth of everything at once; where it is, a few chunks one after
+//! another, and then the LV's users have the disks for themselves until they have had most of what they had
+//! without.
 
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,12 @@ const ALONE: Duration = Duration::from_secs(1);
 const BESIDE: Duration = Duration::from_millis(100);
 /// As many requests of an LV in a stage are what udev makes, which looks at a device whose table was exchanged.
 const PROBES: u64 = 24;
+/// As many where no table is exchanged are no use that would feel anything: a file system's own, now and then.
+const STRAY: u64 = 2;
 /// What the LV's users are left of their requests.
 const KEPT: f64 = 0.92;
+/// So much of what the users had without the copy is believed still when a pause shows less.
+const STILL: f64 = 0.9;
 /// The least pause, to know what they have without the copy.
 const SHORTEST: Duration = Duration::from_millis(50);
 /// And the longest: a copy that is watched should be seen to get on.
@@ -31,22 +36,25 @@ const MIN_RATE: f64 = (1 << 20) as f64;
 
 /// A count of an LV's requests at a time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
-    pub(crate) at: Instant,
-    pub(crate) requests: u64,
+pub struct Look {
+    /// When they were counted.
+    pub at: Instant,
+    /// How many have ended since the LV became active.
+    pub requests: u64,
 }
 
-/// What the kernel is to be given.
+/// What is to be given out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stage {
-    pub(crate) chunks: u64,
-    /// Of one part and then of the next, instead of some of each.
-    pub(crate) one_part: bool,
+pub struct Stage {
+    /// How many chunks, at least one.
+    pub chunks: u64,
+    /// One after another, instead of some of each part side by side.
+    pub one_by_one: bool,
 }
 
 /// What comes after a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub enum Next {
     /// Another stage.
     Give(Stage),
     /// Nothing before that time.
@@ -54,8 +62,10 @@ pub(crate) enum Next {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
-pub(crate) struct Stages {
+#[derive(Debug)]
+pub struct Stages {
+    /// More requests than so many between two looks are the LV's users'.
+    others: u64,
     /// Where the present stage or pause began, or the time before the first.
     since: Option<Look>,
     /// Where the pause before the present stage began, or the stage if there was none: a stage beside users is
@@ -76,35 +86,65 @@ pub(crate) struct Stages {
 }
 
 impl Stages {
-    /// The LV is looked at before anything is copied.
-    pub(crate) fn watch(&mut self, look: Look, chunk_bytes: u64) {
-        self.chunk_bytes = chunk_bytes.max(1);
+    /// For stages each of which exchanges the LV's table.
+    #[must_use]
+    pub fn with_exchanges(chunk_bytes: u64) -> Stages {
+        Stages::new(PROBES, chunk_bytes)
+    }
+
+    /// For stages that the LV's table knows nothing of.
+    #[must_use]
+    pub fn without_exchanges(chunk_bytes: u64) -> Stages {
+        Stages::new(STRAY, chunk_bytes)
+    }
+
+    fn new(others: u64, chunk_bytes: u64) -> Stages {
+        Stages {
+            others,
+            chunk_bytes: chunk_bytes.max(1),
+            since: None,
+            cycle: None,
+            given: None,
+            until: None,
+            quiet: None,
+            chunks: 0,
+            used: false,
+            slow: false,
+        }
+    }
+
+    /// The LV is looked at before anything is given out.
+    pub fn watch(&mut self, look: Look) {
         self.since.get_or_insert(look);
     }
 
-    /// The first stage.
-    pub(crate) fn first(&mut self, look: Look) -> Stage {
+    /// The first stage, after the LV was watched for a while.
+    pub fn first(&mut self, look: Look) -> Stage {
+        let alone = (FIRST_BYTES / self.chunk_bytes).max(1);
         let before = self.since.unwrap_or(look);
-        self.used = is_used(before, look);
+        self.used = self.is_used(before, look);
         self.quiet = rate(before, look).filter(|_| self.used);
-        self.chunks = if self.used { 1 } else { (FIRST_BYTES / self.chunk_bytes.max(1)).max(1) };
-        self.give(look)
+        self.chunks = if self.used { 1 } else { alone };
+        let stage = self.give(look);
+        self.cycle = Some(if self.used { before } else { look });
+        stage
     }
 
-    /// The kernel has done all that it was given.
-    pub(crate) fn next(&mut self, look: Look) -> Next {
+    /// All that was given out is done.
+    pub fn next(&mut self, look: Look) -> Next {
         let since = *self.since.get_or_insert(look);
         let Some(given) = self.given else {
             if let Some(until) = self.until.filter(|until| look.at < *until) {
                 return Next::Rest(until);
             }
             // A pause has ended, or another mover gave what is done.
-            self.quiet = rate(since, look).or(self.quiet);
+            self.quiet = still_quiet(self.quiet, rate(since, look));
             return Next::Give(self.give(look));
         };
         let took = look.at.saturating_duration_since(since.at);
-        self.used = is_used(self.cycle.unwrap_or(since), look);
-        let least = Duration::from_secs_f64(self.bytes(given.chunks) / MIN_RATE);
+        self.used = self.is_used(self.cycle.unwrap_or(since), look);
+        let least = Duration::try_from_secs_f64(self.bytes(given.chunks) / MIN_RATE);
+        let least = least.unwrap_or(Duration::MAX);
         if took >= least {
             // The disks are so slow that no pause is to be had.
             self.chunks = given.chunks.saturating_mul(2);
@@ -125,9 +165,15 @@ impl Stages {
         Next::Rest(until)
     }
 
-    /// How long the present pause still is.
-    pub(crate) fn rest(&self, now: Instant) -> Option<Duration> {
+    /// How long the present pause still is; `None` in a stage.
+    #[must_use]
+    pub fn rest(&self, now: Instant) -> Option<Duration> {
         Some(self.until?.saturating_duration_since(now))
+    }
+
+    /// More was asked of the LV between two looks than others than its users ask.
+    fn is_used(&self, from: Look, to: Look) -> bool {
+        to.requests.saturating_sub(from.requests) > self.others
     }
 
     fn bytes(&self, chunks: u64) -> f64 {
@@ -135,8 +181,8 @@ impl Stages {
     }
 
     fn give(&mut self, look: Look) -> Stage {
-        let one_part = self.used && !self.slow;
-        let stage = Stage { chunks: self.chunks.max(1), one_part };
+        let one_by_one = self.used && !self.slow;
+        let stage = Stage { chunks: self.chunks.max(1), one_by_one };
         (self.since, self.given, self.until) = (Some(look), Some(stage), None);
         if !self.used {
             self.cycle = Some(look);
@@ -145,16 +191,18 @@ impl Stages {
     }
 }
 
-/// More was asked of the LV between two looks than udev asks.
-fn is_used(from: Look, to: Look) -> bool {
-    to.requests.saturating_sub(from.requests) > PROBES
-}
-
 /// Requests a second between two looks.
 fn rate(from: Look, to: Look) -> Option<f64> {
     let seconds = to.at.saturating_duration_since(from.at).as_secs_f64();
     let requests = to.requests.saturating_sub(from.requests);
     (seconds > 0.0).then(|| requests as f64 / seconds)
+}
+
+/// What users have without, after a pause in which they had that. A disk that is held back, or has a cache, may
+/// work off a stage in the pause after it, so less than before is believed only by and by.
+fn still_quiet(before: Option<f64>, now: Option<f64>) -> Option<f64> {
+    let (Some(before), Some(now)) = (before, now) else { return now.or(before) };
+    Some(now.max(before * STILL))
 }
 
 /// The next stage's chunks, after one that took so long and should take `target`. At most twice as many: a

@@ -17,8 +17,8 @@ struct Lv {
 impl Lv {
     fn new(quiet: f64, beside: f64) -> Lv {
         let look = Look { at: Instant::now(), requests: 0 };
-        let mut stages = Stages::default();
-        stages.watch(look, CHUNK);
+        let mut stages = Stages::with_exchanges(CHUNK);
+        stages.watch(look);
         Lv { look, quiet, beside, speed: 50.0, stages }
     }
 
@@ -106,4 +106,38 @@ fn disks_that_cannot_keep_the_least_rate_get_more_and_more_and_no_pause() {
     let (copied, _) = lv.run(LONG);
     assert!(copied >= LONG, "{copied:?}");
     assert!(lv.stages.chunks > 4, "{}", lv.stages.chunks);
+}
+
+#[test]
+fn a_disk_that_works_off_a_stage_in_the_pause_after_it_does_not_shorten_the_pauses() {
+    let mut lv = Lv::new(200.0, 20.0);
+    lv.pass(Duration::from_millis(200), lv.quiet);
+    let mut next = Next::Give(lv.stages.first(lv.look));
+    let (mut pauses, mut rested) = (0, Duration::ZERO);
+    while pauses < 20 {
+        match next {
+            Next::Give(_) => lv.pass(Duration::from_millis(100), lv.beside),
+            Next::Rest(until) => {
+                let rest = until - lv.look.at;
+                let owed = rest.min(Duration::from_millis(120));
+                lv.pass(owed, lv.beside);
+                lv.pass(rest - owed, lv.quiet);
+                (pauses, rested) = (pauses + 1, rested + rest);
+            }
+        }
+        next = lv.stages.next(lv.look);
+    }
+    assert!(rested > Duration::from_millis(800) * pauses, "{rested:?}");
+}
+
+#[test]
+fn few_users_are_seen_where_no_table_is_exchanged() {
+    for (stages, used) in
+        [(Stages::without_exchanges(CHUNK), true), (Stages::with_exchanges(CHUNK), false)]
+    {
+        let mut lv = Lv { stages, ..Lv::new(50.0, 1.0) };
+        lv.stages.watch(lv.look);
+        lv.pass(Duration::from_millis(100), lv.quiet);
+        assert_eq!(lv.stages.first(lv.look).one_by_one, used);
+    }
 }
