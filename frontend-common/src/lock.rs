@@ -1,6 +1,7 @@
 //! Two locks for each VG: the metadata lock, held for one read-modify-write, and the mover lock,
 //! held as long as a mover runs. Both are `flock`s, so a dead process holds none.
 
+mod fence;
 pub(crate) mod holder;
 
 use std::cell::Cell;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use lvshift_core::units::Uuid;
 use rustix::fs::OFlags;
 
+pub(crate) use self::fence::{fence, note_late, pass_fence};
 use crate::error::{Error, Kind, Result};
 
 /// Where locks and sockets live.
@@ -82,7 +84,12 @@ fn open(vg: Uuid, purpose: Purpose) -> Result<File> {
         Purpose::Metadata => "metadata",
         Purpose::Mover => "mover",
     };
-    let path = run_directory()?.join(format!("{vg}.{ending}"));
+    open_in_run(&format!("{vg}.{ending}"))
+}
+
+/// A file in the directory of the locks, made if need be.
+fn open_in_run(name: &str) -> Result<File> {
+    let path = run_directory()?.join(name);
     OpenOptions::new()
         .read(true)
         .write(true)

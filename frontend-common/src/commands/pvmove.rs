@@ -13,6 +13,8 @@ mod rounds;
 mod select;
 mod watch;
 
+use std::time::Duration;
+
 use lvshift_core::units::{Extents, Uuid};
 
 use self::around::Around;
@@ -273,6 +275,9 @@ fn drive(
     around: &Around,
     moves: &[Uuid],
 ) -> Result<Ended> {
+    if let Some(OrNone(seconds)) = args.deadline {
+        open.patience = seconds.map(|seconds| Duration::from_secs(seconds.into()));
+    }
     if !args.detached {
         pause::forget(open.vg().name().as_str())?;
     }

@@ -4,10 +4,10 @@
 //! Each read is made by a child of its own. A process cannot end while the kernel holds a read of it, however
 //! it was asked for: so it is the child that stays with a device that hangs, and no command waits for the child.
 
+mod errand;
 mod ring;
 
 use std::collections::HashSet;
-use std::io;
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
@@ -18,6 +18,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ReadWriteFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+pub(crate) use self::errand::Errand;
+pub(super) use self::errand::Job;
 use self::ring::SIZE;
 use super::{Aligned, BlockDevice};
 use crate::lock;
@@ -136,86 +138,21 @@ fn hear(reader: &OwnedFd, ended: &mut [bool], limit: Duration) {
 
 /// Takes leave of the children that have ended.
 fn reap(children: &mut Vec<libc::pid_t>) {
-    children.retain(|child| {
-        // SAFETY: no status is asked for.
-        let waited = unsafe { libc::waitpid(*child, std::ptr::null_mut(), libc::WNOHANG) };
-        waited == 0
-    });
+    children.retain(|child| !reap_one(*child));
 }
 
-/// What a device is asked to do by a process that does not wait for ever.
-pub(super) enum Job<'a> {
-    Write { offset: u64, bytes: &'a [u8] },
-    Flush,
+/// Whether it has ended.
+fn reap_one(child: libc::pid_t) -> bool {
+    // SAFETY: no status is asked for.
+    let waited = unsafe { libc::waitpid(child, std::ptr::null_mut(), libc::WNOHANG) };
+    waited != 0
 }
 
-/// Has a child do it, and waits so long at most. Who has not answered by then is not asked for anything any
-/// more by this process; what it was asked for may still be done.
-///
-/// # Errors
-/// The device's own error, or `TimedOut`.
-pub(super) fn in_time(
-    device: &BlockDevice,
-    file: BorrowedFd<'_>,
-    job: &Job<'_>,
-    limit: Duration,
-) -> io::Result<()> {
-    if is_silent(device.number()) {
-        return Err(io::ErrorKind::TimedOut.into());
-    }
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-    // SAFETY: as in `ask`; `do_and_tell` calls nothing else, and never returns.
-    let child = match unsafe { libc::fork() } {
-        0 => do_and_tell(file, job, &writer),
-        -1 => return Err(io::Error::last_os_error()),
-        child => child,
-    };
-    drop(writer);
-    let word = hear_word(&reader, limit);
+/// Leaves a child to itself: it ends when the device that it asks answers.
+fn leave(child: libc::pid_t) {
     let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
     left.push(child);
     reap(&mut left);
-    match word {
-        Some(0) => Ok(()),
-        Some(error) => Err(io::Error::from_raw_os_error(error)),
-        None => {
-            remember(device.number());
-            Err(io::ErrorKind::TimedOut.into())
-        }
-    }
-}
-
-/// What the child says: 0, or the number of an error.
-fn hear_word(reader: &OwnedFd, limit: Duration) -> Option<i32> {
-    let start = Instant::now();
-    loop {
-        let left = Timespec::try_from(limit.checked_sub(start.elapsed())?).ok()?;
-        match poll(&mut [PollFd::new(reader, PollFlags::IN)], Some(&left)) {
-            Ok(0) => return None,
-            Err(rustix::io::Errno::INTR) => continue,
-            Ok(_) | Err(_) => {}
-        }
-        let mut word = [0; 4];
-        return match rustix::io::read(reader, &mut word) {
-            Err(rustix::io::Errno::INTR) => continue,
-            Ok(4) => Some(i32::from_le_bytes(word)),
-            // It was killed.
-            Ok(_) | Err(_) => Some(libc::EINTR),
-        };
-    }
-}
-
-fn do_and_tell(device: BorrowedFd<'_>, job: &Job<'_>, pipe: &OwnedFd) -> ! {
-    alone_with(device, pipe);
-    let (device, pipe) = (rustix::stdio::stdin(), rustix::stdio::stdout());
-    let done = match job {
-        Job::Flush => rustix::fs::fdatasync(device),
-        Job::Write { offset, bytes } => write_all(device, *offset, bytes),
-    };
-    let word = done.err().map_or(0, rustix::io::Errno::raw_os_error);
-    let _ = rustix::io::write(pipe, &word.to_le_bytes());
-    // SAFETY: nothing of the parent's is tidied up, flushed or run on the way.
-    unsafe { libc::_exit(0) }
 }
 
 fn write_all(device: BorrowedFd<'_>, mut offset: u64, mut bytes: &[u8]) -> rustix::io::Result<()> {
@@ -234,13 +171,13 @@ fn write_all(device: BorrowedFd<'_>, mut offset: u64, mut bytes: &[u8]) -> rusti
 }
 
 /// The child keeps nothing of the process that it was made from, no lock, no output, no directory, since it
-/// may outlive it: but these two, as its standard input and output.
-fn alone_with(device: BorrowedFd<'_>, pipe: &OwnedFd) {
+/// may outlive it: but these two, as its standard input and output, and what has a lower number than `rest`.
+fn alone_with(device: BorrowedFd<'_>, pipe: BorrowedFd<'_>, rest: libc::c_int) {
     let _ = rustix::stdio::dup2_stdin(device);
     let _ = rustix::stdio::dup2_stdout(pipe);
     // SAFETY: what is behind these descriptors is not used any more in this process.
-    if unsafe { libc::syscall(libc::SYS_close_range, 2, u32::MAX, 0) } != 0 {
-        for other in 2..1024 {
+    if unsafe { libc::syscall(libc::SYS_close_range, rest, u32::MAX, 0) } != 0 {
+        for other in rest..1024 {
             // SAFETY: as above.
             unsafe { libc::close(other) };
         }
@@ -256,7 +193,7 @@ fn read_and_tell(
     pipe: &OwnedFd,
     at: u16,
 ) -> ! {
-    alone_with(device, pipe);
+    alone_with(device, pipe.as_fd(), 2);
     let (device, pipe) = (rustix::stdio::stdin(), rustix::stdio::stdout());
     let mut into = [IoSliceMut::new(buffer)];
     let _ = rustix::io::preadv2(device, &mut into, offset, ReadWriteFlags::empty());

@@ -7,13 +7,13 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 #[cfg(feature = "sim")]
 use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors};
 use rustix::fs::OFlags;
 
-use super::answers::{Job, in_time};
+use super::answers::{Errand, Job, remember};
 #[cfg(feature = "sim")]
 use super::medium::Medium;
 use super::number::number_of;
@@ -41,6 +41,8 @@ pub struct BlockDevice {
     file: File,
     exclusive: bool,
     writer: OnceLock<File>,
+    /// Who does what is asked of it, where that has a limit.
+    errand: Mutex<Option<Errand>>,
     #[cfg(feature = "sim")]
     medium: Option<Arc<dyn Medium>>,
 }
@@ -79,6 +81,7 @@ impl BlockDevice {
             file,
             exclusive,
             writer: OnceLock::new(),
+            errand: Mutex::new(None),
             #[cfg(feature = "sim")]
             medium: None,
         };
@@ -104,6 +107,7 @@ impl BlockDevice {
             file,
             exclusive: true,
             writer: OnceLock::new(),
+            errand: Mutex::new(None),
             #[cfg(feature = "sim")]
             medium: None,
         }
@@ -123,6 +127,7 @@ impl BlockDevice {
             file: File::open("/dev/null").expect("every host has it"),
             exclusive: true,
             writer: OnceLock::new(),
+            errand: Mutex::new(None),
             medium: Some(medium),
         }
     }
@@ -199,9 +204,10 @@ impl BlockDevice {
                 .read(start, buffer)
                 .map_err(|error| self.failed("reading failed", range, error));
         }
-        self.file
-            .read_exact_at(buffer, offset)
-            .map_err(|error| self.failed("reading failed", range, error))
+        let read = self
+            .by_errand(&mut Job::Read { offset, into: &mut *buffer })
+            .unwrap_or_else(|| self.file.read_exact_at(buffer, offset));
+        read.map_err(|error| self.failed("reading failed", range, error))
     }
 
     /// Writes all of `buffer` from `start` on. Not durable before [`BlockDevice::flush`].
@@ -217,29 +223,11 @@ impl BlockDevice {
                 .write(start, buffer)
                 .map_err(|error| self.failed("writing failed", range, error));
         }
-        self.writer()?
-            .write_all_at(buffer, offset)
-            .map_err(|error| self.failed("writing failed", range, error))
-    }
-
-    /// As [`BlockDevice::write`], and fails where it takes longer than the limit.
-    ///
-    /// # Errors
-    /// As [`BlockDevice::write`]. It may still be written.
-    pub(crate) fn write_in_time(
-        &self,
-        start: Sectors,
-        buffer: &[u8],
-        limit: Duration,
-    ) -> Result<()> {
-        #[cfg(feature = "sim")]
-        if self.medium.is_some() {
-            return self.write(start, buffer);
-        }
-        let range = sector_range(start, buffer.len());
-        let job = Job::Write { offset: self.offset(start)?, bytes: buffer };
-        in_time(self, self.writer()?.as_fd(), &job, limit)
-            .map_err(|error| self.failed("writing failed", range, error))
+        let writer = self.writer()?;
+        let written = self
+            .by_errand(&mut Job::Write { offset, bytes: buffer })
+            .unwrap_or_else(|| writer.write_all_at(buffer, offset));
+        written.map_err(|error| self.failed("writing failed", range, error))
     }
 
     /// As [`BlockDevice::flush`], and fails where it takes longer than the limit.
@@ -251,8 +239,10 @@ impl BlockDevice {
         if self.medium.is_some() {
             return self.flush();
         }
-        in_time(self, self.writer()?.as_fd(), &Job::Flush, limit)
-            .map_err(|error| self.failed("flushing failed", 0..0, error))
+        self.attend(true, None, Some(limit));
+        let flushed = self.flush();
+        self.dismiss();
+        flushed
     }
 
     /// Makes everything written durable.
@@ -264,7 +254,53 @@ impl BlockDevice {
         if let Some(medium) = &self.medium {
             return medium.flush().map_err(|error| self.failed("flushing failed", 0..0, error));
         }
-        self.writer()?.sync_data().map_err(|error| self.failed("flushing failed", 0..0, error))
+        let writer = self.writer()?;
+        let flushed = self.by_errand(&mut Job::Flush).unwrap_or_else(|| writer.sync_data());
+        flushed.map_err(|error| self.failed("flushing failed", 0..0, error))
+    }
+
+    /// From now on until [`BlockDevice::dismiss`] each read, write and flush is done by a child and fails past the limit
+    /// (none: it is done here, and takes as long as it takes); past it the device is not asked again by this
+    /// process. `fence` is the PV's lock, for what writes metadata.
+    pub(crate) fn attend(&self, writes: bool, fence: Option<File>, limit: Option<Duration>) {
+        #[cfg(feature = "sim")]
+        if self.medium.is_some() {
+            return;
+        }
+        // A write says what is wrong where it cannot be opened for that.
+        let file = Some(&self.file)
+            .filter(|_| !writes)
+            .or_else(|| self.writer().ok())
+            .unwrap_or(&self.file);
+        let mut errand = self.errand.lock().unwrap_or_else(PoisonError::into_inner);
+        *errand = None;
+        *errand = Some(Errand::begin(file.as_fd(), fence, limit));
+    }
+
+    /// Ends what [`BlockDevice::attend`] began.
+    pub(crate) fn dismiss(&self) {
+        *self.errand.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What the present errand is made of, if there is one.
+    pub(crate) fn with_errand<T>(&self, look: impl FnOnce(&mut Errand) -> T) -> Option<T> {
+        let mut errand = self.errand.lock().unwrap_or_else(PoisonError::into_inner);
+        errand.as_mut().map(look)
+    }
+
+    fn by_errand(&self, job: &mut Job<'_>) -> Option<io::Result<()>> {
+        let (done, limit) =
+            self.with_errand(|errand| Some((errand.run(job)?, errand.limit()))).flatten()?;
+        let late = matches!(&done, Err(error) if error.kind() == io::ErrorKind::TimedOut);
+        if late {
+            remember(self.number);
+            let waited = limit.unwrap_or_default().as_secs_f32();
+            let what = format!(
+                "it has not answered in {waited:.0} s, and may still do what it was asked for"
+            );
+            return Some(Err(io::Error::new(io::ErrorKind::TimedOut, what)));
+        }
+        Some(done)
     }
 
     /// The descriptor for writing, opened from the one already there, so that it cannot be another

@@ -217,6 +217,10 @@ impl Host for VgHost<'_> {
 
     fn seal(&mut self, for_commit: bool) -> Result<bool> {
         let (of, _) = self.record()?;
+        if for_commit {
+            // What is sealed may be the swap.
+            self.means.vg.prepare();
+        }
         self.means.front_end.seal(self.means.vg.view(), of, for_commit)
     }
 

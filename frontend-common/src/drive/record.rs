@@ -24,8 +24,11 @@ pub(super) fn commit(
     change: Change,
 ) -> Result<()> {
     let lacks = MayLack::new(change);
-    // One that can do without a PV does not wait for it for ever.
-    vg.patience = (change == Change::Aborting).then_some(WAY_BACK);
+    let patience = vg.patience;
+    // What can do without a PV does not wait for it for long.
+    if change == Change::Aborting {
+        vg.patience = Some(WAY_BACK);
+    }
     let committed = vg.commit_without(
         |vg| {
             let may_commit = change != Change::Moved
@@ -42,7 +45,7 @@ pub(super) fn commit(
         },
         &|vg, pv| may_lack(&lacks, vg, of, pv),
     );
-    vg.patience = None;
+    vg.patience = patience;
     committed
 }
 

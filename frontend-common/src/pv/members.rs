@@ -86,6 +86,11 @@ impl Members {
         members.filter(|member| member.uuid == uuid).for_each(|member| member.pv.label = label);
     }
 
+    /// All that are present, in no order.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Member> {
+        self.slots.iter_mut().flatten()
+    }
+
     /// All that are present.
     pub fn iter(&self) -> impl Iterator<Item = (PvIndex, &Member)> {
         self.slots

@@ -1,5 +1,6 @@
 //! Physical volumes: finding, opening, making and wiping them.
 
+mod attend;
 mod create;
 mod members;
 pub(crate) mod online;

@@ -252,6 +252,9 @@ impl FoundPv {
         let Slots { found, vg, .. } = probe::slots(&self.device, &self.label);
         self.found = found;
         self.vg = vg;
+        if is_silent(self.number) {
+            self.refresh();
+        }
     }
 
     fn check_size(&self) -> Result<()> {

@@ -30,12 +30,14 @@ impl OpenVg {
     /// whatever `change` returned.
     pub fn commit<T>(&mut self, change: impl FnOnce(&mut Vg) -> Result<T>) -> Result<T> {
         let _lock = self.lock_unless_held()?;
-        self.reread_locked()?;
-        self.bring_back_if_needed(false);
-        let behind = self.behind();
-        let result = self.write(change, &|_, _| false, false)?;
-        self.bring_back(&behind, false);
-        Ok(result)
+        self.attended(true, |vg| {
+            vg.reread_locked()?;
+            vg.bring_back_if_needed(false);
+            let behind = vg.behind();
+            let result = vg.write(change, &|_, _| false, false)?;
+            vg.bring_back(&behind, false);
+            Ok(result)
+        })
     }
 
     /// Writes the present metadata once more everywhere: after this every PV holds them, also one
@@ -45,12 +47,14 @@ impl OpenVg {
     /// As [`OpenVg::commit`], except `Kind::Stale`.
     pub fn update_metadata(&mut self) -> Result<()> {
         let _lock = self.lock_unless_held()?;
-        self.reread_locked()?;
-        self.bring_back_if_needed(true);
-        let behind = self.behind();
-        self.write(|_| Ok(()), &|_, _| false, true)?;
-        self.bring_back(&behind, true);
-        Ok(())
+        self.attended(true, |vg| {
+            vg.reread_locked()?;
+            vg.bring_back_if_needed(true);
+            let behind = vg.behind();
+            vg.write(|_| Ok(()), &|_, _| false, true)?;
+            vg.bring_back(&behind, true);
+            Ok(())
+        })
     }
 
     /// As [`OpenVg::commit`], but does without the PVs that `may_lack` names when they are missing
@@ -61,8 +65,10 @@ impl OpenVg {
         may_lack: MayLack<'_>,
     ) -> Result<T> {
         let _lock = self.lock_unless_held()?;
-        self.reread_locked()?;
-        self.write(change, may_lack, false)
+        self.attended(true, |vg| {
+            vg.reread_locked()?;
+            vg.write(change, may_lack, false)
+        })
     }
 
     pub(super) fn lock_unless_held(&self) -> Result<Option<lock::Lock>> {
@@ -112,7 +118,11 @@ impl OpenVg {
     }
 
     /// Writes new metadata to every PV that is not left behind, and records what then has to be.
-    pub(super) fn write_out(&mut self, mut new: Vg, may_lack: MayLack<'_>) -> Result<()> {
+    pub(super) fn write_out(&mut self, new: Vg, may_lack: MayLack<'_>) -> Result<()> {
+        self.attended(true, |vg| vg.write_out_attended(new, may_lack))
+    }
+
+    fn write_out_attended(&mut self, mut new: Vg, may_lack: MayLack<'_>) -> Result<()> {
         let ended = loop {
             let all = |_: &Pv| true;
             match self.write_everywhere(&new, &all, may_lack)? {
@@ -302,19 +312,12 @@ impl OpenVg {
         let area = member.pv.label.geometry().slot(target.slot);
         let bytes = buffer.get(..size).unwrap_or_default();
         let start = Sectors(area.start);
-        let written = match self.patience {
-            Some(limit) => member.pv.device.write_in_time(start, bytes, limit),
-            None => member.pv.device.write(start, bytes),
-        };
-        written.map_err(|error| (path, error))
+        member.pv.device.write(start, bytes).map_err(|error| (path, error))
     }
 
     pub(super) fn flush(&self, new: &Vg, pv: PvIndex) -> std::result::Result<(), (String, Error)> {
         let member = self.target(new, pv)?;
-        let flushed = match self.patience {
-            Some(limit) => member.pv.device.flush_in_time(limit),
-            None => member.pv.device.flush(),
-        };
+        let flushed = member.pv.device.flush();
         flushed.map_err(|error| (member.path.display().to_string(), error))
     }
 

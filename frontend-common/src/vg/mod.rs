@@ -6,6 +6,7 @@ mod health;
 mod heap;
 mod membership;
 mod open;
+mod patience;
 mod read;
 mod rivals;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use lvshift_core::metadata::FoundSlot;
 use lvshift_core::units::Uuid;
 use lvshift_on_disk_format::{Geometry, Label};
 
+use super::patience::PATIENCE;
 use super::read::{Read, read};
 use super::{Health, Vg};
 use crate::error::{Error, Kind, Result};
@@ -37,8 +38,10 @@ pub struct OpenVg {
     pub(super) held: Option<Lock>,
     /// Whether devices that are not known yet may be looked for.
     pub(super) may_scan: bool,
-    /// How long each PV is waited for in a commit; `None`: as long as it takes.
+    /// How long each PV is waited for; `None`: as long as it takes.
     pub(crate) patience: Option<Duration>,
+    /// Whether that is being kept ([`OpenVg::attended`]).
+    pub(super) attended: bool,
     /// A person was asked, and goes on though the PVs that are left are not more than half.
     pub(super) asked: bool,
 }
@@ -97,16 +100,33 @@ impl OpenVg {
             .map(Member::from)
             .collect();
         // The scan ran without the lock.
-        pool.iter_mut().for_each(|member| member.pv.refresh());
+        for member in &mut pool {
+            member.pv.attend(false, Some(PATIENCE));
+            member.pv.refresh();
+        }
         let held = (hold == Hold::Keep).then_some(lock);
-        Ok(OpenVg::new(read(uuid, pool)?, refused, held))
+        let mut vg = OpenVg::new(read(uuid, pool)?, refused, held);
+        vg.attended(false, |_| ());
+        Ok(vg)
     }
 
     /// What was read, as it is before anything is asked of it.
     pub(super) fn new(read: Read, refused: Vec<String>, held: Option<Lock>) -> OpenVg {
         let Read { vg, writable, members, spare, health } = read;
-        let (may_scan, patience, asked) = (true, None, false);
-        OpenVg { vg, writable, members, spare, health, refused, held, may_scan, patience, asked }
+        let (may_scan, patience, attended, asked) = (true, Some(PATIENCE), false, false);
+        OpenVg {
+            vg,
+            writable,
+            members,
+            spare,
+            health,
+            refused,
+            held,
+            may_scan,
+            patience,
+            attended,
+            asked,
+        }
     }
 
     /// Opens the VG with this UUID over these devices and touches no other, now and later. It is for
@@ -219,6 +239,10 @@ impl OpenVg {
     }
 
     pub(super) fn reread_locked(&mut self) -> Result<()> {
+        self.attended(false, OpenVg::reread_attended)
+    }
+
+    fn reread_attended(&mut self) -> Result<()> {
         let uuid = self.vg.uuid();
         let mut pool = std::mem::take(&mut self.members).into_pool();
         pool.append(&mut self.spare);

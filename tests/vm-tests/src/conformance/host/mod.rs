@@ -2,6 +2,7 @@
 
 mod bad_pv;
 mod bystanders;
+mod commit;
 mod daemon;
 mod hosts;
 mod silent;
@@ -17,4 +18,5 @@ pub(super) const LISTS: &[&[Scenario]] = &[
     hosts::SCENARIOS,
     silent::SCENARIOS,
     bad_pv::SCENARIOS,
+    commit::SCENARIOS,
 ];

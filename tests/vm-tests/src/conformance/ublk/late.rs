@@ -84,6 +84,11 @@ impl<'g> TwoWays<'g> {
         self.set(fixture::DATA / REGION, 0)
     }
 
+    /// From now on all writes land late.
+    pub(crate) fn all_late(&self) -> Result<()> {
+        self.set(0, 0)
+    }
+
     /// From now on everything lands at once, except what is on its way.
     pub(crate) fn at_once(&self) -> Result<()> {
         self.set(0, 1)

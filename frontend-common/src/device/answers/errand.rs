@@ -1,0 +1,350 @@
+//! Metadata I/O that ends in time. What a commit asks of a PV's device is done by a child: a device that falls silent keeps
+//! the child, which no signal can end before the device answers, and not whoever commits.
+//!
+//! **The fence.** What a child was asked for when it was given up may still be done an hour later, over metadata that
+//! are newer by then. So the PV has a lock, which a child that writes holds from before its first write until it is
+//! gone, and it is not gone before the kernel has said of its write how that ended. Whoever finds the lock held takes
+//! the PV for one that cannot be read: it reads nothing there that is going to change, and writes nothing. It is the `flock` of a
+//! file that parent and child have open as one: the parent takes it for both, and its death does not let go of it.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use super::{leave, reap_one};
+use crate::device::Aligned;
+use crate::lock;
+
+/// What a child is asked for at once, at most.
+const ROOM: usize = 256 << 10;
+/// How long a child that has nothing to do may take to end before it is left to itself.
+const PARTING: Duration = Duration::from_secs(2);
+
+const READ: u64 = 0;
+const WRITE: u64 = 1;
+const FLUSH: u64 = 2;
+
+/// What a device is asked for.
+pub(in crate::device) enum Job<'a> {
+    Read { offset: u64, into: &'a mut [u8] },
+    Write { offset: u64, bytes: &'a [u8] },
+    Flush,
+}
+
+/// Who does what is asked of one device.
+#[derive(Debug)]
+pub(crate) struct Errand {
+    limit: Option<Duration>,
+    fence: Option<File>,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Child {
+        pid: libc::pid_t,
+        socket: UnixStream,
+    },
+    /// No child could be made: it is done here, and takes as long as it takes.
+    Here,
+    /// The child was given up.
+    Late,
+}
+
+impl Errand {
+    /// Makes the child, with the device as this descriptor has it. `fence` is for one that writes. Without a limit
+    /// there is none, and none in a daemon that takes over: what that has mapped must not live on in another process.
+    pub(in crate::device) fn begin(
+        device: BorrowedFd<'_>,
+        fence: Option<File>,
+        limit: Option<Duration>,
+    ) -> Errand {
+        let way = match limit {
+            Some(_) if !lock::takes_over() => begin(device, fence.as_ref()),
+            _ => Ok(Way::Here),
+        };
+        let way = way.unwrap_or_else(|error| {
+            tracing::debug!(%error, "no child for metadata I/O");
+            Way::Here
+        });
+        Errand { limit, fence, way }
+    }
+
+    /// The PV's lock, which only its holder may write under.
+    pub(crate) fn fence(&self) -> Option<&File> {
+        self.fence.as_ref()
+    }
+
+    /// How long its device is waited for.
+    pub(in crate::device) fn limit(&self) -> Option<Duration> {
+        self.limit
+    }
+
+    /// From now on so long.
+    pub(crate) fn set_limit(&mut self, limit: Option<Duration>) {
+        self.limit = limit;
+    }
+
+    /// Does it, or says how it failed; `None` where the caller has to do it himself. `TimedOut`: from now on
+    /// everything fails at once, and what was asked for may still be done.
+    pub(in crate::device) fn run(&mut self, job: &mut Job<'_>) -> Option<io::Result<()>> {
+        let socket = match &mut self.way {
+            Way::Here => return None,
+            Way::Late => return Some(Err(io::ErrorKind::TimedOut.into())),
+            Way::Child { socket, .. } => socket,
+        };
+        let done = ask(socket, job, self.limit);
+        if matches!(&done, Err(error) if error.kind() == io::ErrorKind::TimedOut) {
+            self.give_up();
+        }
+        Some(done)
+    }
+
+    fn give_up(&mut self) {
+        if let Way::Child { pid, .. } = std::mem::replace(&mut self.way, Way::Late) {
+            // It begins nothing more; what it has begun has the fence until it has ended.
+            // SAFETY: the child was not taken leave of, so the number is its own.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+            leave(pid);
+        }
+        if let Some(fence) = self.fence.take() {
+            lock::note_late(&fence);
+        }
+    }
+}
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        let Way::Child { pid, socket } = std::mem::replace(&mut self.way, Way::Late) else {
+            return;
+        };
+        // It has nothing more to do, and ends.
+        drop(socket);
+        let start = Instant::now();
+        let mut pause = Duration::from_micros(100);
+        while !reap_one(pid) {
+            if start.elapsed() > PARTING {
+                return leave(pid);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(10));
+        }
+    }
+}
+
+fn begin(device: BorrowedFd<'_>, fence: Option<&File>) -> io::Result<Way> {
+    let (socket, theirs) = UnixStream::pair()?;
+    let mut buffer = Aligned::zeroed(ROOM);
+    // SAFETY: the child of a process of several threads may call what is async-signal-safe and nothing else;
+    // `serve` does, and never returns.
+    match unsafe { libc::fork() } {
+        0 => serve(device, theirs.as_fd(), fence.map(AsFd::as_fd), &mut buffer),
+        -1 => Err(io::Error::last_os_error()),
+        pid => Ok(Way::Child { pid, socket }),
+    }
+}
+
+/// Asks, in pieces that the child has room for, and waits so long for each.
+fn ask(socket: &mut UnixStream, job: &mut Job<'_>, limit: Option<Duration>) -> io::Result<()> {
+    // A limit of nothing is an error to the kernel.
+    let limit = limit.map(|limit| limit.max(Duration::from_millis(1)));
+    socket.set_read_timeout(limit)?;
+    socket.set_write_timeout(limit)?;
+    match job {
+        Job::Flush => exchange(socket, FLUSH, 0, 0, &[], &mut []),
+        Job::Write { offset, bytes } => (*offset..)
+            .step_by(ROOM)
+            .zip(bytes.chunks(ROOM))
+            .try_for_each(|(at, piece)| exchange(socket, WRITE, at, piece.len(), piece, &mut [])),
+        Job::Read { offset, into } => (*offset..)
+            .step_by(ROOM)
+            .zip(into.chunks_mut(ROOM))
+            .try_for_each(|(at, piece)| exchange(socket, READ, at, piece.len(), &[], piece)),
+    }
+}
+
+fn exchange(
+    socket: &mut UnixStream,
+    what: u64,
+    offset: u64,
+    length: usize,
+    bytes: &[u8],
+    into: &mut [u8],
+) -> io::Result<()> {
+    let mut word = [0; 4];
+    let mut talk = || {
+        for number in [what, offset, length as u64] {
+            socket.write_all(&number.to_le_bytes())?;
+        }
+        socket.write_all(bytes)?;
+        socket.read_exact(&mut word)
+    };
+    talk().map_err(ended)?;
+    match i32::from_le_bytes(word) {
+        0 => socket.read_exact(into).map_err(ended),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// What it means that the child does not say how it went.
+fn ended(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => io::ErrorKind::TimedOut.into(),
+        _ => io::Error::new(io::ErrorKind::Interrupted, "the process that did it was killed"),
+    }
+}
+
+/// The child: does what it is asked for until no parent is left that could ask. All that it calls are system calls.
+fn serve(
+    device: BorrowedFd<'_>,
+    socket: BorrowedFd<'_>,
+    fence: Option<BorrowedFd<'_>>,
+    buffer: &mut [u8],
+) -> ! {
+    // What a terminal sends to whoever stands there is for the parent.
+    let _ = rustix::process::setsid();
+    let _ = fence.map_or_else(|| rustix::stdio::dup2_stderr(socket), rustix::stdio::dup2_stderr);
+    super::alone_with(device, socket, 3);
+    let (device, socket) = (rustix::stdio::stdin(), rustix::stdio::stdout());
+    while let Some((what, offset, length)) = next(socket) {
+        let Some(piece) = buffer.get_mut(..length) else { break };
+        if what == WRITE && take(socket, piece).is_err() {
+            break;
+        }
+        let done = match what {
+            READ => read_all(device, offset, piece),
+            WRITE => super::write_all(device, offset, piece),
+            _ => rustix::fs::fdatasync(device),
+        };
+        let word = done.err().map_or(0, Errno::raw_os_error);
+        let told = tell(socket, &word.to_le_bytes());
+        if told.is_err() || (what == READ && word == 0 && tell(socket, piece).is_err()) {
+            break;
+        }
+    }
+    // SAFETY: nothing of the parent's is tidied up, flushed or run on the way.
+    unsafe { libc::_exit(0) }
+}
+
+fn next(socket: BorrowedFd<'_>) -> Option<(u64, u64, usize)> {
+    let mut words = [[0; 8]; 3];
+    take(socket, words.as_flattened_mut()).ok()?;
+    let [what, offset, length] = words.map(u64::from_le_bytes);
+    Some((what, offset, usize::try_from(length).ok()?))
+}
+
+fn take(from: BorrowedFd<'_>, mut into: &mut [u8]) -> rustix::io::Result<()> {
+    while !into.is_empty() {
+        match rustix::io::read(from, &mut *into) {
+            Ok(0) => return Err(Errno::PIPE),
+            Ok(some) => into = into.get_mut(some..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn tell(to: BorrowedFd<'_>, mut bytes: &[u8]) -> rustix::io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::net::send(to, bytes, rustix::net::SendFlags::NOSIGNAL) {
+            Ok(some) => bytes = bytes.get(some..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn read_all(device: BorrowedFd<'_>, mut at: u64, mut into: &mut [u8]) -> rustix::io::Result<()> {
+    while !into.is_empty() {
+        match rustix::io::pread(device, &mut *into, at) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(some) => {
+                at = at.saturating_add(some as u64);
+                into = into.get_mut(some..).unwrap_or_default();
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn disk(bytes: usize) -> (crate::testing::Scratch, File) {
+        let scratch = crate::testing::scratch("errand");
+        let path = scratch.path().join("disk");
+        std::fs::write(&path, vec![1; bytes]).expect("a file");
+        let file = File::options().read(true).write(true).open(path).expect("a file");
+        (scratch, file)
+    }
+
+    #[test]
+    fn what_is_asked_for_is_done_in_pieces_and_errors_are_the_devices() {
+        let (_scratch, file) = disk(ROOM * 2 + 8192);
+        let mut errand = Errand::begin(file.as_fd(), None, Some(LIMIT));
+        let bytes: Vec<u8> = (0..ROOM + 4096).map(|at| (at / 4096 % 251) as u8).collect();
+        let write = errand.run(&mut Job::Write { offset: 4096, bytes: &bytes });
+        write.expect("a child").expect("written");
+        errand.run(&mut Job::Flush).expect("a child").expect("flushed");
+        let mut into = vec![0; bytes.len()];
+        let read = errand.run(&mut Job::Read { offset: 4096, into: &mut into });
+        read.expect("a child").expect("read");
+        assert!(into == bytes);
+        let past = errand.run(&mut Job::Read { offset: 1 << 40, into: &mut into });
+        assert_eq!(past.expect("a child").expect_err("past its end").raw_os_error(), Some(5));
+    }
+
+    #[test]
+    fn the_fence_stands_until_the_late_one_is_gone_whatever_becomes_of_the_parent() {
+        crate::testing::use_scratch_locks();
+        let pv = lvshift_core::units::Uuid([0x5e; 16]);
+        let (_scratch, file) = disk(8192);
+        let fence = lock::fence(pv).expect("a file");
+        assert!(lock::pass_fence(&fence, true).expect("a lock"), "it is free");
+        let errand = Errand::begin(file.as_fd(), Some(fence), Some(LIMIT));
+        let Way::Child { pid, .. } = errand.way else { panic!("no child") };
+        // As a device does that does not answer: it cannot go on.
+        // SAFETY: it is our child.
+        unsafe { libc::kill(pid, libc::SIGSTOP) };
+        let other = lock::fence(pv).expect("a file");
+        lock::note_late(&other);
+        // The parent is gone, for all that the kernel knows.
+        let mut errand = std::mem::ManuallyDrop::new(errand);
+        drop(errand.fence.take());
+        for writes in [true, false] {
+            assert!(!lock::pass_fence(&other, writes).expect("a lock"), "it stands");
+        }
+        // SAFETY: as above.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+        while !reap_one(pid) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(lock::pass_fence(&other, true).expect("a lock"), "it is gone");
+    }
+
+    #[test]
+    fn who_is_late_is_given_up_and_not_asked_again() {
+        let (_scratch, file) = disk(8192);
+        let mut errand = Errand::begin(file.as_fd(), None, Some(Duration::from_millis(200)));
+        let Way::Child { pid, .. } = errand.way else { panic!("no child") };
+        // SAFETY: it is our child.
+        unsafe { libc::kill(pid, libc::SIGSTOP) };
+        for limit in [Duration::from_secs(10), Duration::from_millis(100)] {
+            let start = Instant::now();
+            let late = errand.run(&mut Job::Flush).expect("a child").expect_err("it is silent");
+            assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+            assert!(start.elapsed() < limit);
+        }
+    }
+}

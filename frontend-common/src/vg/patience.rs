@@ -1,0 +1,35 @@
+//! How long a VG's PVs are waited for where its metadata are read and written.
+
+use std::time::Duration;
+
+use super::OpenVg;
+use crate::pv::Member;
+
+/// What is waited for a PV where nothing else is asked for; docs/move-protocol.md.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+impl OpenVg {
+    /// Does what reads, or `writes`, metadata. A PV that keeps it waiting for longer than `patience` has failed from
+    /// then on.
+    pub(super) fn attended<T>(&mut self, writes: bool, work: impl FnOnce(&mut OpenVg) -> T) -> T {
+        let outermost = !std::mem::replace(&mut self.attended, true);
+        let limit = self.patience;
+        self.each(|member| member.pv.attend(writes, limit));
+        let done = work(self);
+        if outermost {
+            self.attended = false;
+            self.each(|member| member.pv.dismiss());
+        }
+        done
+    }
+
+    /// Makes what the next commit needs for that, since there may be no memory when it comes.
+    pub(crate) fn prepare(&mut self) {
+        let limit = self.patience;
+        self.each(|member| member.pv.prepare(limit));
+    }
+
+    fn each(&mut self, mut does: impl FnMut(&mut Member)) {
+        self.members.iter_mut().chain(&mut self.spare).for_each(&mut does);
+    }
+}
