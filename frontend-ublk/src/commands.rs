@@ -32,7 +32,7 @@ pub(crate) fn run(command: OwnCommand) -> ExitCode {
             let role = match (args.foreground, args.standby) {
                 (_, true) => Role::Standby,
                 (true, false) => Role::Daemon,
-                (false, false) => Role::Guardian,
+                (false, false) => Role::Guardian { beside: args.beside },
             };
             return args.vg.map_or(ExitCode::from(3), |vg| platform::daemon(vg, role));
         }

@@ -122,6 +122,9 @@ pub struct Daemon {
     /// Wait, loaded and locked into memory, until the process that has started this one needs it.
     #[arg(long, hide = true)]
     pub standby: bool,
+    /// See to it that there is a daemon, beside one that has lost who did.
+    #[arg(long, hide = true)]
+    pub beside: bool,
     /// List the names at which it can be made to die (for tests).
     #[cfg(feature = "failpoints")]
     #[arg(long, hide = true)]

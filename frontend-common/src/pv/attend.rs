@@ -9,7 +9,7 @@ use crate::lock;
 
 impl FoundPv {
     /// From now on until [`FoundPv::dismiss`] each read, write and flush of its device fails past the limit (none: it
-    /// takes as long as it takes). One that answers nobody, or that an earlier process may still write to, is not read
+    /// takes as long as it takes). One that does not answer, or that an earlier process may still write to, is not read
     /// and not written from now on. `writes`: what is asked for is more than reading.
     pub(crate) fn attend(&mut self, writes: bool, limit: Option<Duration>) {
         if self.unread || is_silent(self.number) || self.device.real_file().is_none() {

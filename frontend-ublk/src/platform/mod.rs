@@ -20,8 +20,8 @@ pub(crate) use self::sim::*;
 /// What a process of the daemon's is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// It sees to it that there is a daemon.
-    Guardian,
+    /// It sees to it that there is a daemon: one that it starts, or the one that has started it.
+    Guardian { beside: bool },
     /// It is the daemon as soon as its guardian says so.
     Standby,
     /// It serves.

@@ -208,6 +208,7 @@ const INTERNAL: &[(&str, &str)] = &[
     ("pvmove", "deadline"),
     ("tune", "deadline"),
     ("daemon", "standby"),
+    ("daemon", "beside"),
 ];
 
 /// A command's own options, then those of every command, then those that change nothing.

@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::output;
-use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
+use rustix::process::{Pid, WaitOptions, WaitStatus, wait, waitpid};
 
 use super::connection::{ANOTHER_SERVES, NOTHING_WAITS};
-use super::{files, process};
+use super::{beside, files, process};
 
 /// A process that lived shorter than this is followed by the next one after a pause.
 const SHORT_LIFE: Duration = Duration::from_secs(5);
@@ -25,12 +25,20 @@ const SHORT_LIFE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Starts the daemon and stays until there is nothing to serve.
-pub(super) fn guard(vg: Uuid) -> ExitCode {
+/// Starts the daemon, unless it is one that has started this process, and stays until there is nothing to serve.
+pub(super) fn guard(vg: Uuid, beside: bool) -> ExitCode {
     process::call_itself("lvshift-guard");
     process::outlive_the_caller();
     let mut lives = Lives::default();
-    let mut daemon = match Standby::load(vg).and_then(|standby| standby.wake(vg)) {
+    if beside {
+        let mut standby = load_or_say(vg);
+        if let Some(code) = stay_beside(vg, &mut standby) {
+            return ExitCode::from(code);
+        }
+        let daemon = next(vg, standby, &mut lives);
+        return stay(vg, daemon, lives);
+    }
+    let daemon = match Standby::load(vg).and_then(|standby| standby.wake(vg)) {
         Ok(daemon) => daemon,
         Err(error) => {
             output::err(&format!(
@@ -39,6 +47,38 @@ pub(super) fn guard(vg: Uuid) -> ExitCode {
             return ExitCode::from(5);
         }
     };
+    stay(vg, daemon, lives)
+}
+
+/// Waits for the end of a daemon that is no child of this process: the code to end with, where nothing is left to be
+/// served.
+fn stay_beside(vg: Uuid, standby: &mut Option<Standby>) -> Option<u8> {
+    let mut code = None;
+    while !beside::end_of_daemon(standby.as_ref().map(|standby| standby.process.pid), &mut code) {
+        reload(vg, standby);
+    }
+    let done = code.filter(|code| is_over(vg, *code));
+    if done.is_none() {
+        let how = code.map_or_else(|| "killed".to_owned(), |code| format!("exit status {code}"));
+        output::err(&format!(
+            "lvshift-ublk: the daemon of VG {vg} ended ({how}); another takes over\n"
+        ));
+    }
+    done
+}
+
+/// The standby has ended: another one, not too fast.
+fn reload(vg: Uuid, standby: &mut Option<Standby>) {
+    if let Some(ended) = standby.take() {
+        let _ = waitpid(Some(ended.process.pid), WaitOptions::empty());
+        if ended.process.born.elapsed() < SHORT_LIFE {
+            std::thread::sleep(FIRST_PAUSE);
+        }
+    }
+    *standby = load_or_say(vg);
+}
+
+fn stay(vg: Uuid, mut daemon: Process, mut lives: Lives) -> ExitCode {
     let mut standby = load_or_say(vg);
     loop {
         let (pid, status) = match wait(WaitOptions::empty()) {
@@ -74,9 +114,12 @@ pub(super) fn guard(vg: Uuid) -> ExitCode {
 /// could not begin and has left no device.
 fn is_done(vg: Uuid, status: Option<WaitStatus>) -> Option<u8> {
     let code = status?.exit_status().and_then(|code| u8::try_from(code).ok())?;
+    is_over(vg, code).then_some(code)
+}
+
+fn is_over(vg: Uuid, code: u8) -> bool {
     let nothing_waits = || files::notes(vg).is_ok_and(|notes| notes.is_empty());
-    let is_over = [0, ANOTHER_SERVES, NOTHING_WAITS].contains(&code);
-    (is_over || nothing_waits()).then_some(code)
+    [0, ANOTHER_SERVES, NOTHING_WAITS].contains(&code) || nothing_waits()
 }
 
 /// Brings the next daemon to life; goes on until there is one.

@@ -1,6 +1,7 @@
 //! The host as Linux is.
 
 mod backing;
+mod beside;
 #[cfg(feature = "bench")]
 mod bench;
 mod connection;

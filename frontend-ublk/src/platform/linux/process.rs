@@ -13,7 +13,7 @@ use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::{output, warnings};
 
 use super::connection::{ANOTHER_SERVES, NOTHING_WAITS};
-use super::{files, guardian, protect, server, sys};
+use super::{beside, files, guardian, protect, server, sys};
 use crate::daemon::Daemon;
 use crate::platform::Role;
 
@@ -29,8 +29,8 @@ pub(crate) fn daemon(vg: Uuid, role: Role) -> ExitCode {
     std::panic::set_hook(Box::new(panicked));
     warnings::show(Common::default());
     match role {
-        Role::Guardian => return guardian::guard(vg),
-        Role::Standby if !stand_by() => return ExitCode::SUCCESS,
+        Role::Guardian { beside } => return guardian::guard(vg, beside),
+        Role::Standby if !stand_by(vg) => return ExitCode::SUCCESS,
         Role::Standby => {}
         Role::Daemon => outlive_the_caller(),
     }
@@ -40,21 +40,23 @@ pub(crate) fn daemon(vg: Uuid, role: Role) -> ExitCode {
         Some(Ok(socket)) => run(vg, Some(socket)),
         _ => run(vg, None),
     };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
+    let code = match ended {
+        Ok(()) => 0,
         Err(error) => {
             output::err(&format!("lvshift-ublk: {error}\n"));
             let another = error.kind == Kind::Locked;
             if !another && let Some(socket) = handed {
                 turn_away(&socket);
             }
-            ExitCode::from(match error.exit_status() {
+            match error.exit_status() {
                 _ if another => ANOTHER_SERVES,
                 _ if files::notes(vg).is_ok_and(|notes| notes.is_empty()) => NOTHING_WAITS,
                 status => status,
-            })
+            }
         }
-    }
+    };
+    beside::say_why(code);
+    ExitCode::from(code)
 }
 
 /// Whoever has woken a daemon that cannot begin hears that it is gone, and systemd does not wake it again for
@@ -94,11 +96,17 @@ fn run(vg: Uuid, socket: Option<UnixListener>) -> Result<()> {
 }
 
 /// Everything is loaded and locked, and nothing is touched, until the guardian says so. False: it has ended.
-fn stand_by() -> bool {
+fn stand_by(vg: Uuid) -> bool {
     call_itself("lvshift-standby");
     outlive_the_caller();
+    // Now, since there may be no memory for it when the word comes.
+    beside::watch(vg);
     let mut word = [0];
-    std::io::stdin().read_exact(&mut word).is_ok() && word == WAKE
+    let woken = std::io::stdin().read_exact(&mut word).is_ok() && word == WAKE;
+    if woken {
+        beside::serves();
+    }
+    woken
 }
 
 /// A command may have started us: its end is not ours, and neither is what it holds.

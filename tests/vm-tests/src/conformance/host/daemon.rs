@@ -6,14 +6,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use crate::conformance::fixture::copy::slow_data;
 use crate::conformance::fixture::wait::stopped_at;
 use crate::conformance::fixture::{self, HANG, Rig, VG, lv_path};
 use crate::conformance::ublk::daemon::{
-    Deep, Role, Victims, all_there, daemon, die_at, finished, kill, log_daemons, points_left,
-    servers, spawn_move,
+    DAEMON_FAIL, Deep, Role, Victims, all_there, daemon, die_at, finished, kill, log_daemons,
+    points_left, servers, spawn_move,
 };
 use crate::guest::{Fs, Guest};
 use crate::scenario::{Disk, Frontend, Scenario};
@@ -28,7 +28,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "host-again",
-        about: "a daemon that ends by an error, or by a bug in any of its threads, is followed by another",
+        about: "a daemon that ends by an error, or by a bug in any of its threads, is followed by another; so is a guardian alone",
         run: again,
         ..UBLK
     },
@@ -148,6 +148,25 @@ fn again(guest: &mut Guest) -> Result<()> {
         };
         trial().with_context(|| format!("daemons end by {ways:?}"))?;
     }
+    // Its guardian alone is killed: it begins another, which knows a daemon that is killed from one that goes.
+    for upgraded in [false, true] {
+        all_there(guest)?;
+        let (before, guardian) = (daemon(guest)?, guardian()?);
+        kill_process(Pid::from_raw(guardian).context("a guardian")?, Signal::KILL)?;
+        guest.wait_for("the daemon begins another guardian", HANG, || {
+            Ok(self::guardian().is_ok_and(|now| now != guardian))
+        })?;
+        all_there(guest)?;
+        ensure!(daemon(guest)? == before, "the daemon was replaced, too");
+        if upgraded {
+            guest.lvshift_env(&[DAEMON_FAIL], &["upgrade", VG])?.ok()?;
+        } else {
+            kill(guest, Victims::Daemon)?;
+        }
+        deep.served()?;
+        all_there(guest)?;
+        ensure!(daemon(guest)? != before, "it is the same daemon");
+    }
     // A bug in the copier's thread.
     die_at(&["copy-done 2 panic"])?;
     let moving = spawn_move(guest, "", &[&rig.pv(1), &rig.pv(2)])?;
@@ -156,6 +175,12 @@ fn again(guest: &mut Guest) -> Result<()> {
     ensure!(said(guest)?.contains("a bug ends this process"), "nothing was said");
     ensure!(deep.settled()? == 2, "it did not arrive");
     deep.end()
+}
+
+/// The process that sees to it that there is a daemon.
+fn guardian() -> Result<i32> {
+    let guardian = servers()?.into_iter().find(|server| server.role == Role::Guardian);
+    Ok(guardian.context("a guardian")?.pid)
 }
 
 fn cgroup(guest: &mut Guest) -> Result<()> {
