@@ -5,6 +5,7 @@
 //! it was asked for: so it is the child that stays with a device that hangs, and no command waits for the child.
 
 mod errand;
+mod notes;
 mod ring;
 
 use std::collections::HashSet;
@@ -20,6 +21,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 pub(crate) use self::errand::Errand;
 pub(super) use self::errand::Job;
+pub(super) use self::notes::keep as note_silent;
 use self::ring::SIZE;
 use super::{Aligned, BlockDevice};
 use crate::lock;
@@ -60,29 +62,43 @@ pub(crate) fn remember(number: DeviceNumber) {
 
 /// Hands back those that answer, be it with an error, and names the others as a warning.
 pub(crate) fn answering<T>(devices: Vec<T>, device: impl Fn(&T) -> &BlockDevice) -> Vec<T> {
+    let silent = |silent: &BlockDevice, what: &str| {
+        remember(silent.number());
+        tracing::warn!(device = %silent.path().display(), "it has not answered {what} and is skipped");
+    };
+    let (known, devices): (Vec<T>, Vec<T>) =
+        devices.into_iter().partition(|item| notes::stands(device(item).number()));
+    known.iter().for_each(|item| silent(device(item), "an earlier command yet"));
     let files: Vec<BorrowedFd<'_>> =
         devices.iter().map(|item| device(item).file().as_fd()).collect();
-    let asking = if lock::takes_over() { ring::ask } else { ask };
-    let ended = asking(&files, START, LIMIT);
+    let ended = if lock::takes_over() {
+        ring::ask(&files, START, LIMIT)
+    } else {
+        ask(&files, START, LIMIT, &|at, child| {
+            if let Some(item) = devices.get(at) {
+                notes::keep(device(item).number(), child);
+            }
+        })
+    };
     let Some(ended) = ended else { return devices };
     let mut kept = Vec::new();
     for (item, ended) in devices.into_iter().zip(ended) {
         if ended {
             kept.push(item);
-            continue;
+        } else {
+            silent(device(&item), &format!("in {LIMIT:?}"));
         }
-        let silent = device(&item);
-        remember(silent.number());
-        tracing::warn!(
-            device = %silent.path().display(),
-            "it has not answered in {LIMIT:?} and is skipped"
-        );
     }
     kept
 }
 
-/// Who has answered within the limit; `None` where no child can be made.
-fn ask(devices: &[BorrowedFd<'_>], offset: u64, limit: Duration) -> Option<Vec<bool>> {
+/// Who has answered within the limit; `None` where no child can be made. `late` hears of the children that have not.
+fn ask(
+    devices: &[BorrowedFd<'_>],
+    offset: u64,
+    limit: Duration,
+    late: &dyn Fn(usize, libc::pid_t),
+) -> Option<Vec<bool>> {
     reap(&mut LEFT.lock().unwrap_or_else(PoisonError::into_inner));
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).ok()?;
     let mut buffer = Aligned::zeroed(SIZE);
@@ -95,13 +111,18 @@ fn ask(devices: &[BorrowedFd<'_>], offset: u64, limit: Duration) -> Option<Vec<b
             0 => read_and_tell(*device, offset, &mut buffer, &writer, at),
             // Without a process to spare no device is left out.
             -1 => *ended = true,
-            child => children.push(child),
+            child => children.push((at, child)),
         }
     }
     drop(writer);
     hear(&reader, &mut ended, limit);
     let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
-    left.append(&mut children);
+    for (at, child) in children {
+        if ended.get(usize::from(at)) == Some(&false) {
+            late(usize::from(at), child);
+        }
+        left.push(child);
+    }
     reap(&mut left);
     Some(ended)
 }
@@ -215,7 +236,7 @@ mod tests {
         // A descriptor that can only be written to fails each read.
         let failing = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
         let files = [device.file().as_fd(), failing.as_fd()];
-        let ended = ask(&files, START, LIMIT).expect("a pipe");
+        let ended = ask(&files, START, LIMIT, &|_, _| ()).expect("a pipe");
         assert_eq!(ended, [true, true]);
     }
 
@@ -226,8 +247,11 @@ mod tests {
         let start = Instant::now();
         // A pipe has no offsets: all ones say so.
         let limit = Duration::from_millis(200);
-        let ended = ask(&[reader.as_fd()], u64::MAX, limit).expect("a pipe");
+        let late = std::cell::Cell::new(None);
+        let note = |at, child| late.set(Some((at, child)));
+        let ended = ask(&[reader.as_fd()], u64::MAX, limit, &note).expect("a pipe");
         assert_eq!(ended, [false]);
+        assert!(late.get().is_some_and(|(at, child)| at == 0 && child > 0));
         assert!(start.elapsed() < Duration::from_secs(3));
         assert_eq!(LEFT.lock().expect("no panic").len(), 1, "its child is left behind");
         // The late answer: it ends then, and is taken leave of.

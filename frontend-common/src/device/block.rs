@@ -13,7 +13,7 @@ use std::time::Duration;
 use lvshift_core::units::{DeviceNumber, SECTOR_SIZE, Sectors};
 use rustix::fs::OFlags;
 
-use super::answers::{Errand, Job, remember};
+use super::answers::{Errand, Job, note_silent, remember};
 #[cfg(feature = "sim")]
 use super::medium::Medium;
 use super::number::number_of;
@@ -289,11 +289,15 @@ impl BlockDevice {
     }
 
     fn by_errand(&self, job: &mut Job<'_>) -> Option<io::Result<()>> {
-        let (done, limit) =
-            self.with_errand(|errand| Some((errand.run(job)?, errand.limit()))).flatten()?;
+        let (done, limit, child) = self
+            .with_errand(|errand| Some((errand.run(job)?, errand.limit(), errand.late())))
+            .flatten()?;
         let late = matches!(&done, Err(error) if error.kind() == io::ErrorKind::TimedOut);
         if late {
             remember(self.number);
+            if let Some(child) = child {
+                note_silent(self.number, child);
+            }
             let waited = limit.unwrap_or_default().as_secs_f32();
             let what = format!(
                 "it has not answered in {waited:.0} s, and may still do what it was asked for"

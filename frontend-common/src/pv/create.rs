@@ -7,7 +7,7 @@ use lvshift_core::units::{Sectors, Uuid};
 use lvshift_on_disk_format::{Geometry, Label, LabelCopy, SlotIndex};
 
 use super::Scan;
-use crate::device::{Access, Aligned, BlockDevice, is_own_lv, users};
+use crate::device::{Access, Aligned, BlockDevice, is_own_lv, is_silent, users};
 use crate::error::{Error, Kind, Result};
 use crate::{lock, signature};
 
@@ -46,6 +46,7 @@ pub fn create(path: &Path, options: CreateOptions) -> Result<Uuid> {
     let _lock = lock::orphans()?;
     let device = open_exclusive(path)?;
     let scan = Scan::run()?;
+    refuse_silent(&device)?;
     if let Some(pv) = scan.pvs.iter().find(|pv| pv.number == device.number())
         && let Some((_, name, _)) = &pv.vg
         && !options.force
@@ -69,6 +70,17 @@ pub fn create(path: &Path, options: CreateOptions) -> Result<Uuid> {
     refuse_foreign(&device, options.force)?;
     write_label(&device, uuid)?;
     Ok(uuid)
+}
+
+/// What an earlier command has asked of a device that does not answer may still be written over what is put there now.
+fn refuse_silent(device: &BlockDevice) -> Result<()> {
+    if !is_silent(device.number()) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Io, "the device does not answer")
+        .device(device.path().display())
+        .state("nothing was changed")
+        .next("try again when it does"))
 }
 
 /// A label or metadata of ours that this program does not understand, or may not use, may be worth
@@ -169,6 +181,7 @@ pub fn remove(path: &Path, force: bool) -> Result<()> {
     let _lock = lock::orphans()?;
     let device = open_exclusive(path)?;
     let scan = Scan::run()?;
+    refuse_silent(&device)?;
     let found = scan.pvs.iter().find(|pv| pv.number == device.number());
     match found.and_then(|pv| pv.vg.as_ref()) {
         Some((_, name, _)) if !force => {

@@ -288,6 +288,12 @@ fn take_free(scan: &mut Scan, devices: &[&Path]) -> Result<Vec<FoundPv>> {
 }
 
 pub(super) fn wipe(member: &Member) -> Result<()> {
+    if member.pv.unread {
+        return Err(Error::new(Kind::Io, "a PV that cannot be read is not wiped")
+            .device(member.path.display())
+            .state("it still names the VG")
+            .next("try again when it answers"));
+    }
     let zeros = Aligned::zeroed(4096);
     for index in SlotIndex::ALL {
         let start = member.pv.label.geometry().slot(index).start;

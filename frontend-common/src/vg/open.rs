@@ -99,15 +99,14 @@ impl OpenVg {
             .filter(|pv| pv.vg.as_ref().is_none_or(|(of, ..)| *of == uuid))
             .map(Member::from)
             .collect();
-        // The scan ran without the lock.
+        // The scan ran without the lock, and has just heard from all of them: none needs a limit.
         for member in &mut pool {
-            member.pv.attend(false, Some(PATIENCE));
+            member.pv.attend(false, None);
             member.pv.refresh();
+            member.pv.dismiss();
         }
         let held = (hold == Hold::Keep).then_some(lock);
-        let mut vg = OpenVg::new(read(uuid, pool)?, refused, held);
-        vg.attended(false, |_| ());
-        Ok(vg)
+        Ok(OpenVg::new(read(uuid, pool)?, refused, held))
     }
 
     /// What was read, as it is before anything is asked of it.

@@ -51,8 +51,10 @@ enum Way {
     },
     /// No child could be made: it is done here, and takes as long as it takes.
     Here,
-    /// The child was given up.
-    Late,
+    /// The child was given up, or has ended.
+    Late {
+        child: Option<libc::pid_t>,
+    },
 }
 
 impl Errand {
@@ -84,6 +86,14 @@ impl Errand {
         self.limit
     }
 
+    /// The child that the device keeps.
+    pub(in crate::device) fn late(&self) -> Option<libc::pid_t> {
+        match self.way {
+            Way::Late { child } => child,
+            _ => None,
+        }
+    }
+
     /// From now on so long.
     pub(crate) fn set_limit(&mut self, limit: Option<Duration>) {
         self.limit = limit;
@@ -94,7 +104,7 @@ impl Errand {
     pub(in crate::device) fn run(&mut self, job: &mut Job<'_>) -> Option<io::Result<()>> {
         let socket = match &mut self.way {
             Way::Here => return None,
-            Way::Late => return Some(Err(io::ErrorKind::TimedOut.into())),
+            Way::Late { .. } => return Some(Err(io::ErrorKind::TimedOut.into())),
             Way::Child { socket, .. } => socket,
         };
         let done = ask(socket, job, self.limit);
@@ -105,7 +115,8 @@ impl Errand {
     }
 
     fn give_up(&mut self) {
-        if let Way::Child { pid, .. } = std::mem::replace(&mut self.way, Way::Late) {
+        if let Way::Child { pid, .. } = self.way {
+            self.way = Way::Late { child: Some(pid) };
             // It begins nothing more; what it has begun has the fence until it has ended.
             // SAFETY: the child was not taken leave of, so the number is its own.
             unsafe { libc::kill(pid, libc::SIGKILL) };
@@ -119,7 +130,8 @@ impl Errand {
 
 impl Drop for Errand {
     fn drop(&mut self) {
-        let Way::Child { pid, socket } = std::mem::replace(&mut self.way, Way::Late) else {
+        let way = std::mem::replace(&mut self.way, Way::Late { child: None });
+        let Way::Child { pid, socket } = way else {
             return;
         };
         // It has nothing more to do, and ends.

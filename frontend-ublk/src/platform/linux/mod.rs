@@ -1,9 +1,9 @@
 //! The host as Linux is.
 
 mod backing;
-mod beside;
 #[cfg(feature = "bench")]
 mod bench;
+mod beside;
 mod connection;
 mod control;
 mod door;

@@ -13,8 +13,7 @@ use crate::scenario::{Disk, Frontend, Scenario};
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "host-hung-stranger",
-        about: "a device that stands on an LV is not read; one that never answers keeps nobody for long",
-        frontends: Frontend::DM,
+        about: "a device that stands on an LV is not read; one that never answers keeps nobody for long, once noted not at all, also beside a destination that fails",
         disks: fixture::THREE,
         timeout_s: 240,
         run: hung_stranger,
@@ -74,6 +73,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 /// Five seconds for the one that hangs, and what an emulated machine and a slow destination take besides. Whoever
 /// is kept by it is kept for ten minutes.
 const PASSED_OVER: Duration = Duration::from_secs(40);
+/// Whoever comes later finds it noted.
+const NOTED: Duration = Duration::from_secs(10);
 
 fn hung_stranger(guest: &mut Guest) -> Result<()> {
     guest.modprobe("dm-delay")?;
@@ -92,19 +93,35 @@ fn hung_stranger(guest: &mut Guest) -> Result<()> {
     let stranger = guest.disk("pv3")?;
     guest.dm_create("hung", &delayed(&stranger)?)?;
     // Whoever looks at all devices passes over it in time, says so, and can end.
-    let in_time = |args: &[&str]| -> Result<crate::guest::Run> {
-        let run = guest.lvshift(args)?.ok()?.stderr_has("has not answered")?;
-        ensure!(run.took < PASSED_OVER, "it took too long: {run}");
+    let within = |args: &[&str], limit: Duration| -> Result<crate::guest::Run> {
+        let run = guest.lvshift(args)?.stderr_has("has not answered")?;
+        guest.log(format!("{args:?} beside it took {:.1?}", run.took));
+        ensure!(run.took < limit, "it took too long: {run}");
         Ok(run)
     };
-    in_time(&["lvs"])?.stdout_has("lv")?;
+    within(&["lvs"], PASSED_OVER)?.ok()?.stdout_has("lv")?;
+    let again = within(&["lvs"], NOTED)?.ok()?.stdout_has("lv")?;
+    ensure!(again.stderr.contains("an earlier command"), "it was asked once more: {again}");
     // So does whoever undoes a move, and the move itself.
     rig.slow_copy(&slow, 300)?;
     let moving = rig.spawn_move(&[&rig.pv(1), &rig.pv(2)])?;
     rig.wait_for_mid_copy()?;
-    in_time(&["pvmove", "--abort"])?;
+    within(&["pvmove", "--abort"], NOTED)?.ok()?;
     moving.wait(HANG)?.fails_with(5)?;
     slow.good()?;
+    rig.lies("lv", &[(1, 0, 20)])?;
+    // A destination that fails at the same time changes nothing of that, whatever can be undone without it.
+    rig.slow_copy(&slow, 300)?;
+    let moving = rig.spawn_move(&[&rig.pv(1), &rig.pv(2)])?;
+    rig.wait_for_mid_copy()?;
+    slow.dead()?;
+    within(&["pvmove", "--abort"], NOTED)?;
+    within(&["lvs"], NOTED)?;
+    moving.wait(HANG)?.fails_with(5)?;
+    slow.good()?;
+    guest.lvshift(&["vgck", "--updatemetadata", VG])?.ok()?;
+    guest.lvshift(&["pvmove", "--abort"])?.ok()?;
+    rig.at_rest()?;
     rig.lies("lv", &[(1, 0, 20)])?;
     // Told of the devices to look at, nobody is kept waiting at all.
     let devices = format!("--devices={},{}", rig.pv(1), rig.pv(2));
