@@ -87,7 +87,38 @@ pub fn all_dirty_first_block(chunks: u32) -> [u8; BLOCK_SIZE] {
     block
 }
 
-/// Whether a chunk's bit is set in a whole image; `None` where the image does not reach so far.
+/// A whole image as the log of a number of chunks: what it says of each. Whoever asks which chunks are equal
+/// asks this, and not for bits.
+#[derive(Clone, Copy, Debug)]
+pub struct Log<'a> {
+    image: &'a [u8],
+    /// As many chunks the header describes.
+    described: u32,
+}
+
+impl<'a> Log<'a> {
+    /// The log of `chunks` chunks that these bytes are.
+    ///
+    /// # Errors
+    /// As [`check_header`]; a short image has another magic number. All chunks are dirty then.
+    pub fn of(image: &'a [u8], chunks: u32) -> Result<Log<'a>, DirtyLogError> {
+        let header = image.first_chunk().ok_or(DirtyLogError::BadMagic { found: 0 })?;
+        Ok(Log { image, described: check_header(header, chunks)? })
+    }
+
+    /// As many chunks, from the first, the header describes; the others are dirty.
+    pub fn described(self) -> u32 {
+        self.described
+    }
+
+    /// Whether a chunk is known to be equal: its bit is set, and the header describes it.
+    pub fn is_clean(self, chunk: u32) -> bool {
+        chunk < self.described && is_clean(self.image, chunk) == Some(true)
+    }
+}
+
+/// Whether a chunk's bit is set in a whole image; `None` where the image does not reach so far. What it means
+/// says [`Log`].
 pub fn is_clean(image: &[u8], chunk: u32) -> Option<bool> {
     let byte = usize::try_from(at::BITSET_OFFSET + u64::from(chunk / 8)).ok()?;
     Some(image.get(byte)? & (1 << (chunk % 8)) != 0)

@@ -4,7 +4,7 @@ mod disks;
 
 use lvshift_core::metadata::MoveState;
 use lvshift_core::units::{MoveIndex, Sectors, Uuid};
-use lvshift_on_disk_format::dirty_log;
+use lvshift_on_disk_format::dirty_log::{self, Log};
 
 use super::Context;
 use super::driven::is_driven;
@@ -233,7 +233,7 @@ fn chunks_of_lvm2(vg: &LvmVg, of: Uuid) -> Option<ChunkMap> {
     Some(map)
 }
 
-/// The image of a move's log, and how many chunks it is of.
+/// The image that a move's log would be, and how many chunks it is of.
 fn log_of_lvm2(vg: &LvmVg, record: &Record) -> Option<(Aligned, u32)> {
     let sectors = u64::from(record.extents) * u64::from(vg.text().extent_size());
     let chunks = u32::try_from(sectors.div_ceil(u64::from(record.region_size))).ok()?;
@@ -241,16 +241,13 @@ fn log_of_lvm2(vg: &LvmVg, record: &Record) -> Option<(Aligned, u32)> {
     let start = vg.text().sector_of(&area)?;
     let mut image = Aligned::zeroed(usize::try_from(dirty_log::image_size(chunks)).ok()?);
     vg.members().get(&area.of)?.device.read(Sectors(start), &mut image).ok()?;
-    dirty_log::check_header(image.first_chunk()?, chunks).ok()?;
     Some((image, chunks))
 }
 
 /// Adds the chunks of a log's image, if it is that of so many.
 fn add(map: &mut ChunkMap, image: &[u8], chunks: u32) -> Option<()> {
-    dirty_log::check_header(image.first_chunk()?, chunks).ok()?;
-    for chunk in 0..chunks {
-        map.push(dirty_log::is_clean(image, chunk)?);
-    }
+    let log = Log::of(image, chunks).ok()?;
+    (0..chunks).for_each(|chunk| map.push(log.is_clean(chunk)));
     Some(())
 }
 

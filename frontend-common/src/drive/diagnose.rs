@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use lvshift_core::Leg;
 use lvshift_core::metadata::{MovePart, Place};
 use lvshift_core::units::{MoveIndex, Sectors};
-use lvshift_on_disk_format::dirty_log;
+use lvshift_on_disk_format::dirty_log::Log;
 
 use super::bisect::{Bad, Bisect, note};
 use super::log;
@@ -48,7 +48,8 @@ struct Probe<'a> {
     to: Sectors,
     sectors: u64,
     chunk: u64,
-    image: Option<Aligned>,
+    /// The bytes where the part's dirty log lies, and how many chunks it is of.
+    image: Option<(Aligned, u32)>,
 }
 
 #[derive(Default)]
@@ -60,6 +61,7 @@ struct Side {
 impl<'a> Probe<'a> {
     fn new(view: View<'a>, part: &'a MovePart) -> Option<Probe<'a>> {
         let at = |place: Place| view.vg.sector_of(place);
+        let chunks = view.vg.log_image(part).map(|image| image.chunks);
         Some(Probe {
             view,
             part,
@@ -69,7 +71,7 @@ impl<'a> Probe<'a> {
             to: at(part.destination)?,
             sectors: view.vg.extent_size().span(part.count).0,
             chunk: u64::from(view.vg.move_at(part.of)?.chunk_sectors),
-            image: log::read(view, part).ok(),
+            image: log::read(view, part).ok().zip(chunks),
         })
     }
 
@@ -131,16 +133,13 @@ impl<'a> Probe<'a> {
         side: &mut Side,
         attempt: &Attempt<'_>,
     ) {
+        let image = self.image.as_ref();
+        let log = image.and_then(|(bytes, chunks)| Log::of(bytes, *chunks).ok());
         let mut start = 0;
         let mut number = 0;
         while start < self.sectors && Instant::now() < deadline {
             let end = self.sectors.min(start + self.chunk);
-            let clean = self
-                .image
-                .as_ref()
-                .and_then(|image| dirty_log::is_clean(image, number))
-                .unwrap_or(false);
-            if !clean {
+            if !log.is_some_and(|log| log.is_clean(number)) {
                 let mut bad = Vec::new();
                 let bisect = Bisect { step, most: MAX_PLACES, deadline: Some(deadline) };
                 bisect.search(start..end, &mut |range| attempt(range), &mut bad);

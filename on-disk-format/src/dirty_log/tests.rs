@@ -52,6 +52,23 @@ fn bits_are_where_the_kernel_has_them() {
 }
 
 #[test]
+fn what_the_header_does_not_describe_is_dirty_whatever_its_bit_says() {
+    let mut image = vec![0xFF; 4096];
+    image[..16].copy_from_slice(&header(10));
+    let log = Log::of(&image, 12).unwrap();
+    assert_eq!(log.described(), 10);
+    let clean: vec::Vec<u32> = (0..12).filter(|&chunk| log.is_clean(chunk)).collect();
+    assert_eq!(clean, vec::Vec::from_iter(0..10));
+    // One that ends before its bits knows nothing of them.
+    assert!(!Log::of(&image[..1025], 12).unwrap().is_clean(8));
+    assert!(Log::of(&image[..1025], 12).unwrap().is_clean(7));
+    let few = Log::of(&image, 9).map(Log::described);
+    assert_eq!(few, Err(DirtyLogError::WrongChunks { expected: 9, found: 10 }));
+    let short = Log::of(&image[..15], 12).map(Log::described);
+    assert_eq!(short, Err(DirtyLogError::BadMagic { found: 0 }));
+}
+
+#[test]
 #[cfg_attr(miri, ignore = "megabytes, byte by byte")]
 fn bits_past_the_last_chunk_do_not_count_however_the_image_is_cut() {
     let mut image = vec![0xFF; 8192];

@@ -125,6 +125,10 @@ pub fn dirty_log(data: &[u8]) {
     if let Ok(described) = log::check_header(&header, chunks) {
         assert!(described <= chunks, "a log describes chunks that are not there");
         assert!(log::header(described) == header, "a log header changes when written again");
+        if let Ok(read) = log::Log::of(image, chunks) {
+            assert_eq!(read.described(), described);
+            assert!(!read.is_clean(described), "a log knows of a chunk that it does not describe");
+        }
     }
     assert!(log::check_header(&log::header(chunks), chunks) == Ok(chunks));
     assert!(log::image_size(chunks) >= log::BITSET_OFFSET + u64::from(chunks).div_ceil(8));

@@ -75,6 +75,9 @@ roots! {
     ROOT_PART_RECORD: fn(&[u8; PartRecord::SIZE]) -> Result<PartRecord, RecordError> =
         PartRecord::decode;
     ROOT_LOG_HEADER: fn(&[u8; 16], u32) -> Result<u32, DirtyLogError> = dirty_log::check_header;
+    ROOT_LOG: fn(&[u8], u32) -> Result<dirty_log::Log<'_>, DirtyLogError> =
+        |bytes, chunks| dirty_log::Log::of(bytes, chunks);
+    ROOT_LOG_SAYS: fn(dirty_log::Log<'_>, u32) -> bool = |log, chunk| log.is_clean(chunk);
     ROOT_LOG_IS_CLEAN: fn(&[u8], u32) -> Option<bool> = dirty_log::is_clean;
     ROOT_LOG_SET_CLEAN: fn(&mut [u8], u32, bool) -> Option<()> = dirty_log::set_clean;
     ROOT_LOG_COUNT: fn(&mut CleanCounter, &[u8]) = CleanCounter::feed;

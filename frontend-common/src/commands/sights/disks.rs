@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use lvshift_core::metadata::{MovePart, MoveState};
 use lvshift_core::units::{MoveIndex, PvIndex, Uuid};
-use lvshift_on_disk_format::dirty_log;
+use lvshift_on_disk_format::dirty_log::Log;
 
 use super::Seen;
 use crate::device::Aligned;
@@ -42,10 +42,17 @@ fn mark(
     }
 }
 
-/// What a log's image says of a chunk; nothing is equal where there is no image.
-fn is_clean(image: Option<&Aligned>, chunk: u64) -> bool {
-    let chunk = u32::try_from(chunk).ok();
-    image.zip(chunk).and_then(|(image, chunk)| dirty_log::is_clean(image, chunk)).unwrap_or(false)
+/// The bytes where a log lies, and how many chunks it is of.
+type Image = (Aligned, u32);
+
+/// The log that these bytes are, if they are one.
+fn log_in(image: &Option<Image>) -> Option<Log<'_>> {
+    image.as_ref().and_then(|(bytes, chunks)| Log::of(bytes, *chunks).ok())
+}
+
+/// What a log says of a chunk; nothing is equal where there is none.
+fn is_clean(log: Option<Log<'_>>, chunk: u64) -> bool {
+    log.zip(u32::try_from(chunk).ok()).is_some_and(|(log, chunk)| log.is_clean(chunk))
 }
 
 fn on_disk(bad: &[PvSectors], pv: Uuid, start: u64) -> impl Iterator<Item = Range<u64>> {
@@ -75,12 +82,13 @@ fn of_own(open: &OpenVg, bad: &[PvSectors]) -> Vec<DiskMap> {
         }
         for (of, part) in parts.iter().filter(|(_, part)| part.source.pv == pv) {
             let entry = vg.move_at(*of)?;
-            let image = (entry.state == MoveState::Copying).then(|| log_of(open, part)).flatten();
+            let image = (entry.state == MoveState::Copying).then(|| image_of(open, part)).flatten();
+            let log = log_in(&image);
             let moved = entry.state == MoveState::Moved;
             let (on, sectors) = (u64::from(part.source.pe.0) * extent, part.count.0);
             let chunk = u64::from(entry.chunk_sectors);
             mark(&mut map, (0, on), u64::from(sectors) * extent, chunk, |chunk| {
-                moved || is_clean(image.as_ref(), chunk)
+                moved || is_clean(log, chunk)
             });
         }
         on_disk(bad, record.uuid, record.pe_start.0).for_each(|sectors| map.is_bad(sectors));
@@ -89,12 +97,9 @@ fn of_own(open: &OpenVg, bad: &[PvSectors]) -> Vec<DiskMap> {
     pvs.into_iter().filter_map(disk).collect()
 }
 
-/// The log of a part that is copied, if it is that of as many chunks.
-fn log_of(open: &OpenVg, part: &MovePart) -> Option<Aligned> {
+fn image_of(open: &OpenVg, part: &MovePart) -> Option<Image> {
     let image = drive::log::read(open.view(), part).ok()?;
-    let chunks = open.vg().log_image(part)?.chunks;
-    dirty_log::check_header(image.first_chunk()?, chunks).ok()?;
-    Some(image)
+    Some((image, open.vg().log_image(part)?.chunks))
 }
 
 fn of_lvm2(vg: &LvmVg, bad: &[PvSectors]) -> Vec<DiskMap> {
@@ -117,12 +122,13 @@ fn of_lvm2(vg: &LvmVg, bad: &[PvSectors]) -> Vec<DiskMap> {
         for (record, image) in vg.moves().iter().zip(&images) {
             let (chunk, mut first) = (u64::from(record.region_size), 0);
             let moved = record.state == MoveState::Moved;
+            let log = log_in(image);
             for part in &record.parts {
                 let sectors = u64::from(part.count) * extent;
                 if part.source.of == *key {
                     let on = u64::from(part.source.extent) * extent;
                     mark(&mut map, (first, on), sectors, chunk, |chunk| {
-                        moved || is_clean(image.as_ref(), chunk)
+                        moved || is_clean(log, chunk)
                     });
                 }
                 first += sectors;
@@ -134,10 +140,7 @@ fn of_lvm2(vg: &LvmVg, bad: &[PvSectors]) -> Vec<DiskMap> {
     keys.iter().filter_map(disk).collect()
 }
 
-/// The log of a move that copies, if it is that of as many chunks.
-fn image(vg: &LvmVg, record: &Record) -> Option<Aligned> {
-    if record.state != MoveState::Copying {
-        return None;
-    }
-    super::log_of_lvm2(vg, record).map(|(image, _)| image)
+/// Where the log of a move that copies lies.
+fn image(vg: &LvmVg, record: &Record) -> Option<Image> {
+    (record.state == MoveState::Copying).then(|| super::log_of_lvm2(vg, record)).flatten()
 }

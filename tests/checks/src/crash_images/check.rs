@@ -1,7 +1,7 @@
 //! Is this image right? Every sector of every LV, and every chunk that the log calls clean.
 
 use lvshift_core::metadata::MoveState;
-use lvshift_on_disk_format::dirty_log;
+use lvshift_on_disk_format::dirty_log::Log;
 
 use super::image::Image;
 use super::known::{Known, OfLv};
@@ -109,12 +109,13 @@ impl Checker {
         sectors: &Sectors,
     ) -> Result<(), String> {
         let chunks = part.chunks();
-        let Some(log) = part.log_image(image, sectors) else {
+        let log = part.log_image(image, sectors);
+        let Ok(log) = Log::of(&log, chunks) else {
             self.looked.dirty_chunks += u64::from(chunks);
             return Ok(());
         };
         for chunk in 0..chunks {
-            if dirty_log::is_clean(&log, chunk) != Some(true) {
+            if !log.is_clean(chunk) {
                 self.looked.dirty_chunks += 1;
                 continue;
             }
