@@ -29,6 +29,21 @@ impl<S: Store> Vg<S> {
         position(self.moves.iter().position(|entry| entry.uuid == uuid)).map(MoveIndex)
     }
 
+    /// The indices of all PVs, in order.
+    pub fn pv_indices(&self) -> impl Iterator<Item = PvIndex> + use<S> {
+        indices(self.pvs.len()).map(PvIndex)
+    }
+
+    /// The indices of all LVs, in order.
+    pub fn lv_indices(&self) -> impl Iterator<Item = LvIndex> + use<S> {
+        indices(self.lvs.len()).map(LvIndex)
+    }
+
+    /// The indices of all moves, in the order in which they run.
+    pub fn move_indices(&self) -> impl Iterator<Item = MoveIndex> + use<S> {
+        indices(self.moves.len()).map(MoveIndex)
+    }
+
     /// The LV at this index.
     pub fn lv(&self, lv: LvIndex) -> Option<&Lv> {
         self.lvs.get(lv.index())
@@ -92,6 +107,11 @@ impl<S: Store> Vg<S> {
         let span = u64::from(place.pe.0).checked_mul(u64::from(self.extent_size.sectors()))?;
         pv.pe_start.checked_add(Sectors(span))
     }
+}
+
+/// The limits of a VG are far below what an index can name.
+fn indices(len: usize) -> core::ops::Range<u16> {
+    0..u16::try_from(len).unwrap_or(u16::MAX)
 }
 
 fn position(index: Option<usize>) -> Option<u16> {

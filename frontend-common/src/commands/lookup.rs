@@ -156,8 +156,7 @@ pub(super) fn by_vg(names: &[String]) -> Result<Vec<(String, Vec<String>)>> {
 /// The LVs of these names, or all if there are none.
 pub(super) fn chosen(open: &OpenVg, names: &[String]) -> Result<Vec<LvIndex>> {
     if names.is_empty() {
-        let all = 0..open.vg().lvs().len();
-        return Ok(all.filter_map(|at| u16::try_from(at).ok().map(LvIndex)).collect());
+        return Ok(open.vg().lv_indices().collect());
     }
     names.iter().map(|name| lv(open.vg(), name)).collect()
 }

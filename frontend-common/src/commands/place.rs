@@ -50,8 +50,7 @@ pub(super) fn extents(
         Wanted::Extents(Amount::Count(count)) => Extents(count),
         Wanted::Extents(Amount::Percent(percent, of)) => {
             let all = |pv: &PvIndex| u64::from(vg.pv(*pv).map_or(0, |pv| pv.pe_count.0));
-            let every: Vec<PvIndex> =
-                (0..vg.pvs().len()).filter_map(|at| u16::try_from(at).ok().map(PvIndex)).collect();
+            let every: Vec<PvIndex> = vg.pv_indices().collect();
             let whole = match of {
                 Of::Free => u64::from(vg.free_in(areas, &avoid(open, areas)).0),
                 Of::Vg => every.iter().map(all).sum(),

@@ -282,7 +282,7 @@ fn drive(
         pause::forget(open.vg().name().as_str())?;
     }
     let recorded = moves.iter().filter_map(|of| open.vg().move_by_uuid(*of));
-    plan::check_exclusive(context.front_end.name(), open.vg(), recorded.map(|of| of.index()))?;
+    plan::check_exclusive(context.front_end.name(), open.vg(), recorded)?;
     let telling = Telling {
         vg: open.vg().name().as_str().to_owned(),
         open: Seen::own,

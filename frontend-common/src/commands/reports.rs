@@ -57,9 +57,9 @@ pub(super) fn metrics(context: &mut Context<'_>) -> Result<()> {
 /// Adds the devices that the other front end has made.
 fn active_beside(front_end: &mut dyn FrontEnd, facts: &mut VgFacts<'_>) {
     let Some(beside) = front_end.beside() else { return };
-    for (at, active) in facts.active.iter_mut().enumerate().filter(|(_, active)| active.is_none()) {
-        let lv = u16::try_from(at).map(LvIndex);
-        *active = lv.ok().and_then(|lv| beside.active(facts.vg, lv).ok()?);
+    let all = facts.vg.lv_indices().zip(&mut facts.active);
+    for (lv, active) in all.filter(|(_, active)| active.is_none()) {
+        *active = beside.active(facts.vg, lv).ok().flatten();
     }
 }
 

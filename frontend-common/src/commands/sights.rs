@@ -124,8 +124,7 @@ impl Seen {
     pub(super) fn sights(&self, front_end: &mut dyn FrontEnd) -> Vec<Sight> {
         match self {
             Seen::Own(open) => {
-                let count = u16::try_from(open.vg().moves().len()).unwrap_or(u16::MAX);
-                (0..count).filter_map(|of| own(open, MoveIndex(of), front_end)).collect()
+                open.vg().move_indices().filter_map(|of| own(open, of, front_end)).collect()
             }
             Seen::Lvm2(vg) => {
                 vg.moves().iter().filter_map(|record| of_lvm2(vg, record, front_end)).collect()

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use lvshift_core::units::LvIndex;
-
 use super::Context;
 use super::driven::{driver, is_driven};
 use super::lookup::{device_number, full_name, refuse};
@@ -97,7 +95,7 @@ fn tell(context: &Context<'_>, rival: &Rival) {
         vg.lvs().len(),
         vg.moves().len()
     ));
-    for (lv, index) in vg.lvs().iter().zip((0..).map(LvIndex)) {
+    for (lv, index) in vg.lvs().iter().zip(vg.lv_indices()) {
         let size = Units::default().show(vg.extent_size().span(lv.le_count));
         let moving = if vg.move_of_lv(index).is_some() { ", with a move recorded" } else { "" };
         context.say(format!("  LV {}, {size}{moving}", lv.name));
@@ -113,7 +111,7 @@ fn refuse_in_use(context: &mut Context<'_>, rivals: &[Rival]) -> Result<()> {
                 format!("extents of VG {} are being moved by {}", vg.name(), driver(vg.uuid()));
             return Err(refuse(Kind::Locked, what).next("wait for it, or stop it"));
         }
-        for index in (0..vg.lvs().len()).filter_map(|at| u16::try_from(at).ok().map(LvIndex)) {
+        for index in vg.lv_indices() {
             if let Some(active) = context.front_end.active(vg, index)? {
                 let what = format!("LV {} is active on this host", full_name(vg, index));
                 return Err(refuse(Kind::InUse, what)

@@ -20,8 +20,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Vgreduce) -> Result<()> {
     let unused = |pv: &PvIndex| vg.used_extents(*pv).0 == 0;
     let chosen: Vec<PvIndex> = if args.all {
         // One PV must stay, even if nothing is on any of them.
-        let all = (0..vg.pvs().len()).filter_map(|at| u16::try_from(at).ok().map(PvIndex));
-        let spare: Vec<PvIndex> = all.filter(unused).collect();
+        let spare: Vec<PvIndex> = vg.pv_indices().filter(unused).collect();
         let keep = usize::from(spare.len() == vg.pvs().len());
         spare.into_iter().skip(keep).collect()
     } else {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use lvshift_core::limits::{DEFAULT_CHUNK_SECTORS, MAX_LVS_PER_MOVE};
 use lvshift_core::metadata::{self as core, MoveRequest, Name, Place, PlanError, Policy, Run, Vg};
-use lvshift_core::units::{ExtentSize, Extents, LvIndex, MoveIndex, Pe, PvIndex, Sectors, Uuid};
+use lvshift_core::units::{ExtentSize, Extents, LvIndex, Pe, PvIndex, Sectors, Uuid};
 use lvshift_on_disk_format::dirty_log;
 
 use super::id;
@@ -151,8 +151,7 @@ impl Model {
     /// The index of the PV with this key.
     #[must_use]
     pub fn pv(&self, key: &str) -> Option<PvIndex> {
-        let at = self.pvs.iter().position(|other| other == key)?;
-        u16::try_from(at).ok().map(PvIndex)
+        self.vg.pv_indices().zip(&self.pvs).find(|(_, other)| *other == key).map(|(pv, _)| pv)
     }
 
     /// The extents of a PV that nothing has.
@@ -326,8 +325,7 @@ impl Model {
     ) -> Result<Vec<(Uuid, Vec<Part>)>> {
         let mut batches: Vec<(Uuid, Vec<Part>)> = Vec::new();
         let (mut lvs, mut sectors): (Vec<LvIndex>, u64) = (Vec::new(), 0);
-        for at in before..self.vg.moves().len() {
-            let of = MoveIndex(u16::try_from(at).unwrap_or(u16::MAX));
+        for of in self.vg.move_indices().skip(before) {
             let uuid = self.vg.move_at(of).map_or(Uuid::NIL, |entry| entry.uuid);
             for part in self.vg.parts_of(of) {
                 let new = !lvs.contains(&part.lv);
@@ -459,8 +457,7 @@ impl Model {
         let mut pvs: Vec<PvIndex> =
             parts.iter().filter_map(|part| self.pv(&part.destination.of)).collect();
         let listed = text.pvs();
-        let others = (0..self.pvs.len()).filter_map(|at| u16::try_from(at).ok().map(PvIndex));
-        pvs.extend(others.filter(|pv| {
+        pvs.extend(self.vg.pv_indices().filter(|pv| {
             let words = listed.get(pv.index()).map(|pv| pv.status.as_slice()).unwrap_or_default();
             words.iter().any(|word| word == "ALLOCATABLE")
         }));

@@ -145,16 +145,16 @@ impl VgFacts<'_> {
 
     /// All PV indices in order.
     pub fn pv_indices(&self) -> impl Iterator<Item = PvIndex> + use<> {
-        (0..self.vg.pvs().len()).filter_map(|at| u16::try_from(at).ok().map(PvIndex))
+        self.vg.pv_indices()
     }
 
     /// All LV indices in order.
     pub fn lv_indices(&self) -> impl Iterator<Item = LvIndex> + use<> {
-        (0..self.vg.lvs().len()).filter_map(|at| u16::try_from(at).ok().map(LvIndex))
+        self.vg.lv_indices()
     }
 
     /// All move indices in order.
     pub fn move_indices(&self) -> impl Iterator<Item = MoveIndex> + use<> {
-        (0..self.vg.moves().len()).filter_map(|at| u16::try_from(at).ok().map(MoveIndex))
+        self.vg.move_indices()
     }
 }

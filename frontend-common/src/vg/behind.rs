@@ -65,8 +65,7 @@ impl OpenVg {
         let usable = |pv: &PvIndex| {
             self.members.get(*pv).is_some_and(|member| !member.pv.unread) && !self.vg.is_behind(*pv)
         };
-        let all = (0u16..).map(PvIndex).take(self.vg.pvs().len());
-        all.filter(|pv| !usable(pv)).map(Area::whole).collect()
+        self.vg.pv_indices().filter(|pv| !usable(pv)).map(Area::whole).collect()
     }
 
     /// Whether the VG can be changed without the PVs that are missing now.
@@ -117,7 +116,7 @@ impl OpenVg {
         let mut new = self.vg.clone();
         new.bump_above(above);
         let mut lacking = Vec::new();
-        for (pv, at) in self.vg.pvs().iter().zip((0u16..).map(PvIndex)) {
+        for (pv, at) in self.vg.pvs().iter().zip(self.vg.pv_indices()) {
             let there = self.device_of(pv.uuid).is_some_and(|member| !member.pv.unread);
             if !there && !self.may_be_left(&new, pv.uuid) {
                 lacking.push(pv.uuid);

@@ -237,8 +237,8 @@ impl OpenVg {
         those: &dyn Fn(&Pv) -> bool,
         may_lack: MayLack<'_>,
     ) -> Result<Written> {
-        let targets: Vec<CommitTarget> = (0u16..)
-            .map(PvIndex)
+        let targets: Vec<CommitTarget> = new
+            .pv_indices()
             .zip(new.pvs())
             .filter(|(_, pv)| pv.behind.is_none() && those(pv))
             .filter_map(|(index, pv)| {

@@ -94,8 +94,8 @@ impl Asked {
         let unusable = open.unusable();
         if destinations.is_empty() && !unusable.is_empty() {
             let not = |pv: PvIndex| sources.iter().chain(&unusable).any(|area| area.pv == pv);
-            let all = (0..open.vg().pvs().len()).filter_map(|at| u16::try_from(at).ok());
-            destinations = all.map(PvIndex).filter(|pv| !not(*pv)).map(Area::whole).collect();
+            let all = open.vg().pv_indices();
+            destinations = all.filter(|pv| !not(*pv)).map(Area::whole).collect();
         }
         let only_lv = args.name.as_deref().map(|name| only_lv(open.vg(), name)).transpose()?;
         Ok(Asked { sources, destinations, only_lv })
@@ -139,7 +139,7 @@ fn try_out(
 ) -> Result<Vg> {
     let mut trial = open.vg().clone();
     trial.plan(request, &mut lookup::fresh).map_err(|error| explain(open, args, source, error))?;
-    check_exclusive(context.front_end.name(), &trial, 0..trial.moves().len())?;
+    check_exclusive(context.front_end.name(), &trial, trial.move_indices())?;
     if !args.allow_mixed_block_sizes {
         check_blocks(&trial, open.members())?;
     }
@@ -161,7 +161,7 @@ pub(super) fn show(
     let size = |extents| Units::default().show(plan.extent_size().span(extents));
     let mut all = Extents(0);
     let mut to: Vec<PvIndex> = Vec::new();
-    for of in (first..plan.moves().len()).filter_map(|at| u16::try_from(at).ok().map(MoveIndex)) {
+    for of in plan.move_indices().skip(first) {
         for part in plan.parts_of(of) {
             all = Extents(all.0 + part.count.0);
             if !to.contains(&part.destination.pv) {
@@ -197,8 +197,7 @@ pub(super) fn show(
 /// How long it takes, from where the first move begins.
 fn time(plan: &Vg, open: &OpenVg, first: usize) -> Option<String> {
     let size = u64::from(plan.extent_size().sectors());
-    let moves = (first..plan.moves().len()).filter_map(|at| u16::try_from(at).ok().map(MoveIndex));
-    let parts: Vec<_> = moves.flat_map(|of| plan.parts_of(of)).collect();
+    let parts: Vec<_> = plan.move_indices().skip(first).flat_map(|of| plan.parts_of(of)).collect();
     let all: u64 = parts.iter().map(|part| u64::from(part.count.0) * size).sum();
     let part = parts.first()?;
     let start = plan.pv(part.source.pv)?.pe_start.0 + u64::from(part.source.pe.0) * size;
@@ -261,8 +260,7 @@ fn explain(open: &OpenVg, args: &Pvmove, source: &PvSpec, error: PlanError) -> E
 
 /// A volume whose users write 512 bytes cannot move to a disk that only takes 4096.
 fn check_blocks(vg: &Vg, members: &Members) -> Result<()> {
-    let queued = (0..vg.moves().len()).filter_map(|at| u16::try_from(at).ok().map(MoveIndex));
-    for part in queued.flat_map(|of| vg.parts_of(of)) {
+    for part in vg.move_indices().flat_map(|of| vg.parts_of(of)) {
         let now = vg.segments_of(part.lv).iter().map(|s| s.place.pv);
         blocks::check(members, &full_name(vg, part.lv), now, std::iter::once(part.destination.pv))?;
     }
@@ -273,9 +271,9 @@ fn check_blocks(vg: &Vg, members: &Members) -> Result<()> {
 pub(super) fn check_exclusive(
     own: &str,
     vg: &Vg,
-    moves: impl Iterator<Item = usize>,
+    moves: impl Iterator<Item = MoveIndex>,
 ) -> Result<()> {
-    for of in moves.filter_map(|at| u16::try_from(at).ok().map(MoveIndex)) {
+    for of in moves {
         for lv in vg.lvs_of_move(of) {
             exclusive::check(own, vg, lv)?;
         }

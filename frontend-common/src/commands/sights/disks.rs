@@ -64,9 +64,8 @@ fn on_disk(bad: &[PvSectors], pv: Uuid, start: u64) -> impl Iterator<Item = Rang
 
 fn of_own(open: &OpenVg, bad: &[PvSectors]) -> Vec<DiskMap> {
     let vg = open.vg();
-    let count = u16::try_from(vg.moves().len()).unwrap_or(u16::MAX);
-    let parts: Vec<(MoveIndex, &MovePart)> = (0..count)
-        .map(MoveIndex)
+    let parts: Vec<(MoveIndex, &MovePart)> = vg
+        .move_indices()
         .flat_map(|of| vg.parts_of(of).iter().map(move |part| (of, part)))
         .collect();
     let mut pvs: Vec<PvIndex> = parts.iter().map(|(_, part)| part.source.pv).collect();

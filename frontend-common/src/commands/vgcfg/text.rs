@@ -81,14 +81,14 @@ pub(super) fn of(open: &OpenVg) -> VgText {
 
 /// The LVs of a VG.
 pub(super) fn lvs(vg: &Vg) -> Vec<LvText> {
-    let text = |(at, lv): (u16, &lvshift_core::metadata::Lv)| LvText {
+    let text = |(at, lv): (LvIndex, &lvshift_core::metadata::Lv)| LvText {
         name: lv.name.to_string(),
         uuid: lv.uuid.to_string(),
         extents: lv.le_count.0,
         autoactivation: !lv.no_autoactivation,
-        segments: segments(vg, LvIndex(at)),
+        segments: segments(vg, at),
     };
-    (0..).zip(vg.lvs()).map(text).collect()
+    vg.lv_indices().zip(vg.lvs()).map(text).collect()
 }
 
 fn segments(vg: &Vg, lv: LvIndex) -> Vec<SegmentText> {
