@@ -1,13 +1,15 @@
 //! One LV's ublk device: made or taken over, its queue threads, its change of tables, its end.
 
+mod kernel;
+mod moving;
+
 use std::io;
-use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use lvshift_core::chunk::{Authority, Fault, QueueId, Sealed};
-use lvshift_core::mirror::{check_destinations, fail_all, may_be_built_anew};
+use lvshift_core::chunk::{Authority, Fault, QueueId};
+use lvshift_core::mirror::{fail_all, may_be_built_anew};
 use lvshift_core::table::Segment;
 use lvshift_core::{Leg, LegFault};
 use lvshift_frontend_common::error::{Error, Kind, Result};
@@ -17,25 +19,22 @@ use crate::events::Events;
 use crate::failpoint::{self, Point};
 use crate::limits::{DEPTH, MAX_IO_BYTES};
 use crate::live::LiveTable;
-use crate::mirror::{Differs, Unreadable, Verified, Worker, WorkerSetting};
-use crate::platform::{
-    self, Control, Instant, Thread, Wakeup, disk_path, make_ready, open_char, sleep,
-};
-use crate::protocol::{Dev, Tuning, WireCopy, WireCounted, WireTable};
+use crate::mirror::{Worker, WorkerSetting};
+use crate::platform::{self, Control, Thread, Wakeup, disk_path, open_char};
+use crate::protocol::{Dev, Tuning, WireTable};
 use crate::queue::{Queue, QueueSetting};
 use crate::queues::Queues;
 use crate::quiesce::Quiesce;
-use crate::uapi::{Features, Params, STATE_QUIESCED};
+
+use kernel::{RELEASE_LIMIT, no_thread, params, take_over};
+
+pub(crate) use kernel::{can_grow, cannot_grow};
+pub(crate) use moving::FreshSeal;
 
 /// Queue threads of a device at most.
 const MAX_QUEUES: u16 = 4;
 /// How long what is on its way below may take when the table is to change.
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
-/// How long the kernel may take to let a dead daemon's device go.
-const RELEASE_LIMIT: Duration = Duration::from_secs(60);
-/// How long the answers of flushes under way are waited for before a move looks again.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-const STEP: Duration = Duration::from_millis(20);
 /// What becomes of parts that are left to their sources.
 const LEFT: Fault = Fault { leg: Leg::Destination, fault: LegFault::Copy };
 
@@ -64,22 +63,6 @@ pub(crate) struct Device {
     pub(crate) tuning: Tuning,
     /// The live table as it was sent, for whoever asks.
     pub(crate) live: WireTable,
-}
-
-/// A part that has just been sealed: no commit can have been tried behind this seal yet.
-pub(crate) struct FreshSeal<'a> {
-    table: Arc<LiveTable>,
-    part: usize,
-    queues: &'a Queues,
-}
-
-impl FreshSeal<'_> {
-    /// There will be no commit: the source is in charge as before.
-    pub(crate) fn undo(self) {
-        if let Some(part) = self.table.parts.get(self.part) {
-            self.table.pass_on(part.tracker().decided(Authority::Source), self.queues);
-        }
-    }
 }
 
 impl Device {
@@ -270,176 +253,6 @@ impl Device {
         Arc::downgrade(&self.quiesce.table())
     }
 
-    /// Tells held results who is in charge now.
-    pub(crate) fn decided(&self, authority: Authority) {
-        let table = self.quiesce.table();
-        for part in &table.parts {
-            table.pass_on(part.tracker().decided(authority), self.quiesce.queues());
-        }
-    }
-
-    /// What was counted of its requests.
-    pub(crate) fn counted(&self, lv: [u8; 16]) -> WireCounted {
-        self.quiesce.queues().counted(lv)
-    }
-
-    /// How far the copy is.
-    pub(crate) fn copy_status(&self) -> WireCopy {
-        let table = self.quiesce.table();
-        let mut copy = WireCopy::default();
-        for part in &table.parts {
-            let geometry = part.tracker().geometry();
-            let left = u64::from(part.tracker().left());
-            let total = u64::from(geometry.chunks());
-            let bytes = geometry.length().0 * 512;
-            let chunk = u64::from(geometry.chunk_sectors()) * 512;
-            copy.chunks_total += total;
-            copy.chunks_done += total - left;
-            copy.bytes_total += bytes;
-            copy.bytes_done += bytes.saturating_sub(left * chunk);
-            let fault = part.tracker().fault().map(crate::status::fault);
-            copy.failed = copy.failed.or(fault);
-        }
-        if let Some(Verified { is_content, answered, compared, aside }) = self.verified() {
-            (copy.answered, copy.compared, copy.aside) = (answered, compared, aside);
-            copy.unverified = !is_content && copy.chunks_done == copy.chunks_total;
-        }
-        if copy.unverified {
-            // What is not compared is not known equal.
-            copy.chunks_done = copy.chunks_done.saturating_sub(1);
-            copy.bytes_done = copy.bytes_done.saturating_sub(1);
-        }
-        copy
-    }
-
-    fn verified(&self) -> Option<Verified> {
-        let mut verified = self.worker.as_ref()?.verified();
-        // It may not have heard of what was asked just now.
-        if self.tuning.verify != Some(true) {
-            verified.is_content = true;
-        }
-        Some(verified)
-    }
-
-    /// Has both sides of what is mirrored compared, and says the number of that; `None` where nothing is.
-    pub(crate) fn compare(&self) -> Option<u64> {
-        self.worker.as_ref().map(Worker::compare)
-    }
-
-    /// What was compared and differs: sectors of the LV, and whether it does after it was copied again.
-    pub(crate) fn differs(&self) -> impl Iterator<Item = (Range<u64>, bool)> {
-        let table = self.quiesce.table();
-        table.differs().into_iter().filter_map(move |Differs { part, sectors, again }| {
-            let start = table.parts.get(part.index())?.place().start.0;
-            Some((start + sectors.start..start + sectors.end, again))
-        })
-    }
-
-    /// Seals every part: a write that the destination does not take is not acknowledged any more
-    /// until it is decided who is in charge. False if a part is not equal or not healthy. Parts that
-    /// were not sealed before are added to `fresh`.
-    ///
-    /// Only the mover may ask for it, right before its commit. A part that is sealed while no mover
-    /// drives the move holds the application's writes as soon as the destination fails.
-    pub(crate) fn seal<'a>(&'a self, fresh: &mut Vec<FreshSeal<'a>>) -> bool {
-        let table = self.quiesce.table();
-        table.parts.iter().enumerate().all(|(number, part)| {
-            if part.tracker().authority() != Authority::Source {
-                return true;
-            }
-            let (sealed, effects) = part.tracker().seal();
-            table.pass_on(effects, self.quiesce.queues());
-            let sealed = sealed == Sealed::Sealed;
-            if sealed {
-                let (table, queues) = (Arc::clone(&table), self.quiesce.queues());
-                fresh.push(FreshSeal { table, part: number, queues });
-            }
-            sealed
-        })
-    }
-
-    /// From now on no flush is acknowledged until it is decided who is in charge; false gives that
-    /// up. Returns what it was before.
-    pub(crate) fn set_committing(&self, committing: bool) -> bool {
-        let before = self.quiesce.table().committing.swap(committing, Ordering::SeqCst);
-        if before && !committing {
-            self.quiesce.queues().wake(u16::MAX);
-        }
-        before
-    }
-
-    /// Whether a commit is under way that is not decided.
-    pub(crate) fn is_committing(&self) -> bool {
-        let table = self.quiesce.table();
-        let mut authorities = table.parts.iter().map(|part| part.tracker().authority());
-        table.committing.load(Ordering::SeqCst)
-            && authorities.any(|authority| authority == Authority::Undecided)
-    }
-
-    /// Waits until every flush that is on its way has been answered, and what failed was told.
-    /// False if one takes too long.
-    pub(crate) fn answer_flushes(&self) -> bool {
-        match &self.worker {
-            Some(worker) => worker.confirm(ANSWER_LIMIT),
-            // Without a copier no other thread counts turns.
-            None => {
-                let table = self.quiesce.table();
-                let turn = table.flushes.turn();
-                let start = Instant::now();
-                while !table.flushes.is_over(turn) {
-                    if start.elapsed() > ANSWER_LIMIT {
-                        return false;
-                    }
-                    sleep(Duration::from_millis(1));
-                }
-                true
-            }
-        }
-    }
-
-    /// Whether no part has failed, with what other LVs have found out about the destinations.
-    pub(crate) fn is_healthy(&self) -> bool {
-        let table = self.quiesce.table();
-        table.pass_on(check_destinations(&*table), self.quiesce.queues());
-        self.verified().is_none_or(|verified| verified.is_content) && self.has_no_fault()
-    }
-
-    /// Whether no part has failed: then nothing was given up that may still land.
-    pub(crate) fn has_no_fault(&self) -> bool {
-        self.quiesce.table().parts.iter().all(|part| part.tracker().fault().is_none())
-    }
-
-    /// Whether it has something on one of the devices to which `other` copies.
-    pub(crate) fn flushes_destinations_of(&self, other: &Device) -> bool {
-        let table = self.quiesce.table();
-        let others = other.quiesce.table();
-        others.parts.iter().any(|part| {
-            let destination = others.backing(part.place().destination.device);
-            destination.is_some_and(|to| table.devices.iter().any(|own| own.slot == to.slot))
-        })
-    }
-
-    /// What the copy could not read: sectors of the LV, and the error.
-    pub(crate) fn unreadable(&self) -> impl Iterator<Item = (Range<u64>, i32)> {
-        let table = self.quiesce.table();
-        table.unreadable().into_iter().filter_map(move |Unreadable { part, sectors, errno }| {
-            let start = table.parts.get(part.index())?.place().start.0;
-            Some((start + sectors.start..start + sectors.end, errno))
-        })
-    }
-
-    /// Changes how the copy is made.
-    pub(crate) fn tune(&mut self, tuning: Tuning) {
-        let verify = tuning.verify == Some(true) && self.tuning.verify != Some(true);
-        self.tuning = tuning;
-        self.quiesce.table().deadline.store(tuning.deadline().0, Ordering::Relaxed);
-        // They look as often as their deadline asks for.
-        self.quiesce.queues().wake(u16::MAX);
-        if let Some(worker) = &self.worker {
-            worker.tune(self.tuning, verify);
-        }
-    }
-
     /// Whether the device still has its queue threads.
     pub(crate) fn is_served(&self) -> bool {
         self.quiesce.gone() == 0
@@ -498,57 +311,6 @@ fn failed_mirror() -> Error {
     .next("pvmove takes the move back")
 }
 
-/// Begins the recovery of a device whose daemon has died, and says how many queues it has.
-fn take_over(control: &mut Control, id: u32, sectors: u64) -> Result<u16> {
-    let start = Instant::now();
-    let mut ready = false;
-    loop {
-        let Some(info) = control.info(id)? else {
-            return Err(Error::new(Kind::NotFound, "the device to take over is gone")
-                .device(disk_path(id).display()));
-        };
-        if info.state == STATE_QUIESCED {
-            let has = control.sectors(id)?;
-            if has > sectors {
-                let what = format!("the device has {has} sectors, its table {sectors}");
-                return Err(Error::new(Kind::Inconsistent, what).device(disk_path(id).display()));
-            }
-            if info.depth != DEPTH || info.max_io_bytes != MAX_IO_BYTES {
-                return Err(Error::new(
-                    Kind::Unsupported,
-                    "the device was made by a version whose queues are of another size",
-                )
-                .device(disk_path(id).display())
-                .next("take it over with that version, or deactivate it"));
-            }
-            if !ready {
-                let device = open_char(id, RELEASE_LIMIT)?;
-                make_ready(device, info.queues, info.depth).map_err(no_thread)?;
-                failpoint::pass(Point::QueuesPrepared);
-                ready = true;
-            }
-            match control.start_recovery(id) {
-                Ok(()) => {
-                    failpoint::pass(Point::RecoveryBegun);
-                    return Ok(info.queues);
-                }
-                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
-                Err(error) => {
-                    return Err(Error::new(Kind::Kernel, "the device cannot be taken over")
-                        .device(disk_path(id).display())
-                        .because(error));
-                }
-            }
-        }
-        if start.elapsed() > RELEASE_LIMIT {
-            return Err(Error::new(Kind::Kernel, "the kernel does not let the dead daemon go")
-                .device(disk_path(id).display())
-                .state("its requests wait"));
-        }
-        sleep(STEP);
-    }
-}
-
 fn compile(
     wire: &WireTable,
     shadow: Option<&WireTable>,
@@ -558,43 +320,4 @@ fn compile(
     let mut table = LiveTable::new(&wire.segments(), shadow.as_deref(), devices)?;
     table.give_up(&wire.given_up)?;
     Ok(table)
-}
-
-/// What the block layer is told: the coarsest of what is below.
-fn params(table: &LiveTable) -> Params {
-    let most = |of: fn(&BackingDevice) -> u32| {
-        table.devices.iter().map(|device| of(device)).max().unwrap_or(512).max(512)
-    };
-    let shift = |bytes: u32| u8::try_from(bytes.ilog2()).unwrap_or(12).clamp(9, 12);
-    let logical_shift = shift(most(|device| device.below.sector_bytes()));
-    let all_discard = table.devices.iter().all(|device| device.limits.discard_granularity > 0);
-    let all_zero = table.devices.iter().all(|device| device.below.zeroes());
-    // Long discards are cut: one must not keep a chunk's other writes waiting for seconds.
-    let at_once = if all_discard || all_zero { 1 << 17 } else { 0 };
-    Params {
-        sectors: table.sectors(),
-        logical_shift,
-        physical_shift: shift(most(|device| device.limits.physical_block)).max(logical_shift),
-        max_sectors: MAX_IO_BYTES / 512,
-        max_discard_sectors: at_once,
-        max_zeroes_sectors: if all_zero { 1 << 17 } else { 0 },
-        discard_granularity: most(|device| device.limits.discard_granularity),
-    }
-}
-
-/// What is said where [`can_grow`] is false.
-pub(crate) fn cannot_grow() -> Error {
-    Error::new(
-        Kind::Unsupported,
-        "this kernel's ublk driver cannot resize a device that is there (Linux 6.16 can)",
-    )
-}
-
-/// Whether this driver lets a device in use grow.
-pub(crate) fn can_grow(control: &mut Control) -> Result<bool> {
-    Ok(control.features()?.contains(Features::UPDATE_SIZE))
-}
-
-fn no_thread(error: io::Error) -> Error {
-    Error::new(Kind::Kernel, "a queue of the device cannot be set up").because(error)
 }

@@ -1,12 +1,14 @@
 //! What a command and the daemon say to each other: one JSON object a line, over a unix socket.
 
-use lvshift_core::copier::Nanos;
-use lvshift_core::mirror::{self, DEADLINE};
+mod tuning;
+
 use lvshift_core::table::{Area, Log, Mirror, Segment, SyncHint, Target};
 use lvshift_core::units::{DeviceNumber, Sectors, Uuid};
 use lvshift_frontend_common::error::{Error, Kind};
 use lvshift_frontend_common::pv::KnownPv;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use tuning::Tuning;
 
 /// Raised with every change that an older end would misread.
 pub(crate) const VERSION: u32 = 8;
@@ -223,81 +225,6 @@ pub(crate) enum Request {
     HandOver { lv: [u8; 16], over: bool },
     /// End if nothing is served, or (`leave`) even so: the devices wait for the next daemon.
     Shutdown { leave: bool },
-}
-
-/// The pace of a copy of which nothing else is asked, in hundredths: what `--pace` means.
-const USUAL_PACE: u32 = 150;
-
-/// How a copy is made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Tuning {
-    /// Bytes a second; `Some(0)` is no limit, `None` leaves it as it is.
-    pub(crate) max_rate: Option<u64>,
-    /// The LV's 99th percentile may be so many hundredths of what it is without the copy;
-    /// `Some(0)` is no such pace, `None` the usual one unless there is a limit.
-    pub(crate) pace: Option<u32>,
-    /// Bytes a second that a paced copy keeps; `Some(0)` is the usual floor.
-    pub(crate) min_rate: Option<u64>,
-    /// Copies rest.
-    pub(crate) paused: Option<bool>,
-    /// The kernel's mirror is about to go on from the log: nothing is copied, and no bit becomes clean.
-    #[serde(default)]
-    pub(crate) hands_over: Option<bool>,
-    /// The write policy is source-first, not copy-first.
-    pub(crate) source_first: Option<bool>,
-    /// The copy is equal only once both sides were compared.
-    #[serde(default)]
-    pub(crate) verify: Option<bool>,
-    /// A destination that has not answered for so many seconds has failed; `Some(0)` is never, `None` the
-    /// usual time.
-    #[serde(default)]
-    pub(crate) deadline: Option<u32>,
-}
-
-impl From<Tuning> for mirror::Tuning {
-    fn from(tuning: Tuning) -> mirror::Tuning {
-        let Tuning { max_rate, pace, min_rate, source_first, verify, .. } = tuning;
-        let hands_over = tuning.hands_over == Some(true);
-        let paused = if hands_over { Some(true) } else { tuning.paused };
-        // What was paused only for that goes on.
-        let paused = paused.or(tuning.hands_over);
-        let deadline = Some(tuning.deadline());
-        // Also after a boot, when nothing is kept of what was asked for.
-        let usual = if max_rate.is_some_and(|rate| rate > 0) { 0 } else { USUAL_PACE };
-        let pace = pace.or(Some(usual));
-        let log_only_dirties = Some(hands_over);
-        mirror::Tuning {
-            max_rate,
-            pace,
-            min_rate,
-            paused,
-            log_only_dirties,
-            source_first,
-            verify,
-            deadline,
-        }
-    }
-}
-
-impl Tuning {
-    /// How long a destination may take to answer; 0: for ever.
-    pub(crate) fn deadline(self) -> Nanos {
-        self.deadline.map_or(DEADLINE, |seconds| Nanos(u64::from(seconds) * 1_000_000_000))
-    }
-
-    /// This, with what `newer` says instead where it says something.
-    pub(crate) fn changed_by(self, newer: Tuning) -> Tuning {
-        Tuning {
-            max_rate: newer.max_rate.or(self.max_rate),
-            pace: newer.pace.or(self.pace),
-            min_rate: newer.min_rate.or(self.min_rate),
-            paused: newer.paused.or(self.paused),
-            hands_over: newer.hands_over.or(self.hands_over),
-            source_first: newer.source_first.or(self.source_first),
-            verify: newer.verify.or(self.verify),
-            deadline: newer.deadline.or(self.deadline),
-        }
-    }
 }
 
 /// A mirror that is served for a move in a VG of LVM2's.
@@ -519,28 +446,6 @@ mod tests {
         assert_eq!(back.segments(), lines);
         assert_eq!(back.sectors(), 32);
         assert_eq!(back.devices().count(), 4);
-    }
-
-    #[test]
-    fn a_tuning_changes_what_it_names_and_nothing_else() {
-        let old = Tuning { max_rate: Some(5), paused: Some(true), ..Tuning::default() };
-        let new = Tuning { paused: Some(false), ..Tuning::default() };
-        let both = Tuning { max_rate: Some(5), paused: Some(false), ..Tuning::default() };
-        assert_eq!(old.changed_by(new), both);
-        let paced = Tuning { pace: Some(150), ..Tuning::default() };
-        assert_eq!(both.changed_by(paced), Tuning { pace: Some(150), ..both });
-        assert_eq!(both.changed_by(paced).changed_by(new).pace, Some(150));
-    }
-
-    #[test]
-    fn a_copy_of_which_nothing_is_asked_is_polite_and_one_with_a_limit_keeps_to_that() {
-        let pace = |tuning: Tuning| mirror::Tuning::from(tuning).pace;
-        assert_eq!(pace(Tuning::default()), Some(USUAL_PACE));
-        let limited = Tuning { max_rate: Some(5), ..Tuning::default() };
-        assert_eq!(pace(limited), Some(0));
-        assert_eq!(pace(Tuning { max_rate: Some(0), ..limited }), Some(USUAL_PACE));
-        assert_eq!(pace(Tuning { pace: Some(200), ..limited }), Some(200));
-        assert_eq!(pace(Tuning { pace: Some(0), ..Tuning::default() }), Some(0));
     }
 
     #[test]
