@@ -37,7 +37,7 @@ pub(crate) fn pass_fence(fence: &File, writes: bool) -> Result<bool> {
         if taken {
             let _ = fence.set_len(0);
         } else {
-            note_late(fence);
+            note_if_late(fence, patience);
         }
         return Ok(taken);
     }
@@ -45,9 +45,16 @@ pub(crate) fn pass_fence(fence: &File, writes: bool) -> Result<bool> {
     if free {
         fence.unlock().map_err(super::cannot_lock)?;
     } else {
-        note_late(fence);
+        note_if_late(fence, patience);
     }
     Ok(free)
+}
+
+/// Who waited for less than a holder may take knows nothing of it.
+fn note_if_late(fence: &File, waited: Duration) {
+    if waited >= PATIENCE {
+        note_late(fence);
+    }
 }
 
 /// Whoever comes next does not wait for this one.
