@@ -20,6 +20,9 @@ const LATE: &[u8] = b"late";
 /// # Errors
 /// `Kind::Kernel` when the file cannot be used.
 pub(crate) fn fence(pv: Uuid) -> Result<File> {
+    // Tests run side by side, each on a thread of its own, and their PVs have the same few UUIDs.
+    #[cfg(test)]
+    let pv = format!("{pv}-{:?}", std::thread::current().id());
     open_in_run(&format!("{pv}.writes"))
 }
 
