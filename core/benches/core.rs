@@ -179,6 +179,7 @@ fn decode(c: &mut Criterion) {
             log_start: Sectors(8192),
             log_size: Sectors(8192),
             behind: None,
+            leaving: false,
         };
         vg.add_pv(pv).expect("a good PV");
     }

@@ -123,8 +123,9 @@ fn main() {
             let (pe_start, device_size) = (Sectors(2048), Sectors(2048 + SECTORS as u64));
             let (log_start, log_size, pe_count) = (Sectors(1024), Sectors(1024), Extents(EXTENTS));
             let uuid = Uuid([n; 16]);
-            let behind = None;
-            let pv = Pv { uuid, device_size, pe_start, pe_count, log_start, log_size, behind };
+            let (behind, leaving) = (None, false);
+            let pv =
+                Pv { uuid, device_size, pe_start, pe_count, log_start, log_size, behind, leaving };
             vg.add_pv(pv).expect("a PV");
         }
         let run = Run { place: Place { pv: PvIndex(0), pe: Pe(0) }, count: Extents(EXTENTS) };

@@ -162,6 +162,10 @@ fn are_there(vg: &OpenVg, of: MoveIndex) -> bool {
 /// it is not an absent one.
 fn may_be_read(vg: &OpenVg, of: MoveIndex) -> bool {
     vg.vg().parts_of(of).iter().flat_map(|part| [part.source.pv, part.destination.pv]).all(|pv| {
+        // One that is being left is given nothing: what voids the log is on the destination.
+        if vg.vg().is_leaving(pv) {
+            return true;
+        }
         let slots = vg.members().get(pv).map(|member| member.pv.found.slots);
         slots.is_none_or(|slots| all_read(&slots))
     })
@@ -184,7 +188,8 @@ fn void_log(vg: &mut OpenVg, of: Uuid) -> Result<()> {
                 return false;
             };
             let parts = vg.parts_of(of);
-            parts.iter().any(|part| part.destination.pv == pv)
+            parts.iter().all(|part| !vg.is_leaving(part.source.pv))
+                && parts.iter().any(|part| part.destination.pv == pv)
                 && parts.iter().all(|part| part.source.pv != pv)
         },
     )

@@ -27,6 +27,8 @@ bitflags! {
     pub struct RecordFlags: u32 {
         /// Of a VG or an LV: it is activated by a command that names it, and not because its disks appeared.
         const NO_AUTOACTIVATION = 1;
+        /// Of a PV: it takes no changes and is being left, and no commit waits for it.
+        const LEAVING = 2;
         const _ = !0;
     }
 }

@@ -52,12 +52,16 @@ fn check_flags(flags: u32) -> Result<(), RecordError> {
     if flags.is_empty() { Ok(()) } else { Err(RecordError::UnknownFlags { flags }) }
 }
 
-/// The one flag that VGs and LVs have.
-fn no_autoactivation(flags: u32) -> Result<bool, RecordError> {
-    let flag = RecordFlags::NO_AUTOACTIVATION;
+/// Whether the one flag is set that a record of this kind may have.
+fn one_flag(flags: u32, flag: RecordFlags) -> Result<bool, RecordError> {
     check_flags(flags & !flag.bits())
         .map_err(|_| RecordError::UnknownFlags { flags: RecordFlags::from_bits_retain(flags) })?;
     Ok(RecordFlags::from_bits_retain(flags).contains(flag))
+}
+
+/// The one flag that VGs and LVs have.
+fn no_autoactivation(flags: u32) -> Result<bool, RecordError> {
+    one_flag(flags, RecordFlags::NO_AUTOACTIVATION)
 }
 
 fn flags(no_autoactivation: bool) -> [u8; 4] {

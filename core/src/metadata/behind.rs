@@ -4,8 +4,11 @@
 //! that has begun makes of them. So whatever PVs are there, the newest metadata among them is right about the
 //! extents on them. And more than half of the VG's PVs hold each change that a PV was left behind: any two such halves
 //! have a PV in common, so there is one line of changes and not two.
+//!
+//! A PV that takes no changes and is being left is the exception to the first: it can only lose what it holds, and never
+//! hears of it. It does not count for the second. Why there is one line all the same: docs/adr/0009.
 
-use super::{Lv, Move, MovePart, MoveState, Place, Segment, Store, Vg};
+use super::{Lv, Move, MovePart, MoveState, Place, Pv, Run, Segment, Store, Vg};
 use crate::units::{Extents, Le, Pe, PvIndex, Sectors, Uuid};
 
 #[cfg(test)]
@@ -57,16 +60,39 @@ impl<S: Store> Vg<S> {
         self.pv(pv).is_some_and(|pv| pv.behind.is_some())
     }
 
-    /// Records that a PV may hold this commit and none after it; `None`: that it lacks none.
+    /// Records that a PV may hold this commit and none after it; `None`: that it lacks none, and is not being left.
     pub fn set_behind(&mut self, pv: PvIndex, left: Option<u64>) {
         if let Some(pv) = self.pvs.get_mut(pv.index()) {
             pv.behind = left;
+            pv.leaving &= left.is_some();
         }
+    }
+
+    /// Whether it takes no changes and is being left: commits do without it also where they concern it.
+    pub fn is_leaving(&self, pv: PvIndex) -> bool {
+        self.pv(pv).is_some_and(|pv| pv.leaving)
+    }
+
+    /// Whether a PV may be recorded as one that is being left: nothing may be moving to it.
+    pub fn may_be_leaving(&self, pv: PvIndex) -> bool {
+        self.parts.iter().all(|part| part.destination.pv != pv)
+    }
+
+    /// Records that a PV takes no changes and is being left; it may hold the commit `left` and none after it, or one
+    /// before, where that is recorded. At most one PV becomes so in one commit. Answers whether it may be.
+    pub fn set_leaving(&mut self, pv: PvIndex, left: u64) -> bool {
+        if !self.may_be_leaving(pv) {
+            return false;
+        }
+        let Some(entry) = self.pvs.get_mut(pv.index()) else { return false };
+        entry.behind = entry.behind.or(Some(left));
+        entry.leaving = true;
+        true
     }
 
     /// Whether the change from these metadata to `new` concerns a PV of `new`, so that it must hold it. An LV that is
     /// removed, and a queued move that is forgotten, concern none: a PV that still knows them is the home of nothing else,
-    /// and is given nothing new before it has heard.
+    /// and is given nothing new before it has heard. Of a PV that is being left that is true of all that it loses.
     pub fn concerns(&self, new: &Vg<S>, pv: Uuid) -> bool {
         let (Some(old_at), Some(new_at)) = (self.pv_by_uuid(pv), new.pv_by_uuid(pv)) else {
             return true;
@@ -77,6 +103,30 @@ impl<S: Store> Vg<S> {
             vg.pv(at)
                 .map(|pv| (pv.device_size, pv.pe_start, pv.pe_count, pv.log_start, pv.log_size))
         };
+        of_vg(self) != of_vg(new)
+            || self.name != new.name
+            || self.system_id != new.system_id
+            || record(self, old_at) != record(new, new_at)
+            || if new.is_leaving(new_at) {
+                self.gains(old_at, new, new_at)
+            } else {
+                self.concerns_extents(old_at, new, new_at)
+            }
+    }
+
+    /// Whether something lies on extents of a PV in `new` that were free.
+    fn gains(&self, old_at: PvIndex, new: &Vg<S>, new_at: PvIndex) -> bool {
+        let on = new.segments.iter().filter(|segment| segment.place.pv == new_at);
+        on.map(|segment| segment.run()).any(|run| {
+            let overlaps = |free: Run| {
+                u64::from(free.place.pe.0) < run.end() && u64::from(run.place.pe.0) < free.end()
+            };
+            self.free_runs(old_at).any(overlaps)
+        })
+    }
+
+    /// Whether the change concerns what lies on the extents of a PV.
+    fn concerns_extents(&self, old_at: PvIndex, new: &Vg<S>, new_at: PvIndex) -> bool {
         let stays = |(lv, ..): &(Option<&Lv>, u32, u32, u32)| {
             lv.is_some_and(|lv| new.lv_by_uuid(lv.uuid).is_some())
         };
@@ -85,11 +135,7 @@ impl<S: Store> Vg<S> {
                 of.state != MoveState::Queued || new.move_by_uuid(of.uuid).is_some()
             })
         };
-        of_vg(self) != of_vg(new)
-            || self.name != new.name
-            || self.system_id != new.system_id
-            || record(self, old_at) != record(new, new_at)
-            || !self.segments_on(old_at).filter(stays).eq(new.segments_on(new_at))
+        !self.segments_on(old_at).filter(stays).eq(new.segments_on(new_at))
             || !self.parts_on(old_at).filter(goes_on).eq(new.parts_on(new_at))
             || self.is_moving(old_at)
             || new.is_moving(new_at)
@@ -126,9 +172,20 @@ impl<S: Store> Vg<S> {
         })
     }
 
-    /// Whether these of the VG's PVs are more than half of them.
+    /// Whether these of the VG's PVs are more than half of those that are not being left.
     pub fn is_majority(&self, those: impl Fn(Uuid) -> bool) -> bool {
-        let count = self.pvs.iter().filter(|pv| those(pv.uuid)).count();
-        count.saturating_mul(2) > self.pvs.len()
+        self.is_majority_without(|_| false, those)
+    }
+
+    /// The same where some others do not count either: what becomes one that is being left with this change.
+    pub fn is_majority_without(
+        &self,
+        not_those: impl Fn(Uuid) -> bool,
+        those: impl Fn(Uuid) -> bool,
+    ) -> bool {
+        let counts = |pv: &&Pv| !pv.leaving && !not_those(pv.uuid);
+        let all = self.pvs.iter().filter(counts).count();
+        let count = self.pvs.iter().filter(counts).filter(|pv| those(pv.uuid)).count();
+        count.saturating_mul(2) > all
     }
 }

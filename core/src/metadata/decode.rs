@@ -139,6 +139,7 @@ fn pv(record: PvRecord) -> Pv {
         log_start: Sectors(record.log_start),
         log_size: Sectors(record.log_size),
         behind: Some(record.behind).filter(|behind| *behind > 0),
+        leaving: record.leaving,
     }
 }
 

@@ -48,6 +48,7 @@ impl<S: Store> Vg<S> {
                 log_size: pv.log_size.0,
                 pe_count: pv.pe_count.0,
                 behind: pv.behind.unwrap_or(0),
+                leaving: pv.leaving,
             }
             .encode(bytes);
         }

@@ -109,6 +109,11 @@ pub enum Invalid {
         /// Which PV.
         index: u32,
     },
+    /// A PV that is being left is said to lack nothing, or something moves to it.
+    Leaving {
+        /// Which PV.
+        index: u32,
+    },
     /// A PV is said to be behind a commit that was not made.
     Behind {
         /// Which PV.
@@ -251,6 +256,12 @@ impl fmt::Display for Invalid {
             }
             Invalid::PvAreas { index } => {
                 write!(f, "the areas of PV {index} do not fit its device or overlap")
+            }
+            Invalid::Leaving { index } => {
+                write!(
+                    f,
+                    "PV {index} is being left, and is not behind or has something moved to it"
+                )
             }
             Invalid::Behind { index } => {
                 write!(f, "PV {index} is said to be behind a commit that was not made")

@@ -47,6 +47,8 @@ pub struct Pv {
     pub log_size: Sectors,
     /// Commits were made without it: the newest that it may hold. `None` if it lacks none.
     pub behind: Option<u64>,
+    /// It takes no changes and is being left: what concerns it is committed without it, too. It is behind then.
+    pub leaving: bool,
 }
 
 /// A logical volume.

@@ -45,6 +45,7 @@ impl Pv {
             log_start: Sectors(geometry.log().start),
             log_size: Sectors(geometry.log().size),
             behind: None,
+            leaving: false,
         })
     }
 
@@ -102,7 +103,7 @@ impl<S: Store> Vg<S> {
             return Err(PvError::InUse { extents: Extents(extents) });
         }
         if let Some(entry) = self.pvs.get_mut(pv.index()) {
-            *entry = Pv { behind: entry.behind, ..new };
+            *entry = Pv { behind: entry.behind, leaving: entry.leaving, ..new };
         }
         self.rebuild_used();
         Ok(())

@@ -45,6 +45,7 @@ pub(super) fn pv(number: u64, extent_size: ExtentSize, pe_count: u32) -> Pv {
         log_start: Sectors(8192),
         log_size: Sectors(8192),
         behind: None,
+        leaving: false,
     }
 }
 

@@ -43,8 +43,15 @@ impl<S: Store> Vg<S> {
             return Err(Invalid::PvAreas { index });
         }
         let possible = |left: u64| left > 0 && left < self.sequence;
-        match self.pvs.iter().zip(0..).find(|(pv, _)| !pv.behind.is_none_or(possible)) {
-            Some((_, index)) => Err(Invalid::Behind { index }),
+        let impossible = |(pv, _): &(&super::Pv, u32)| !pv.behind.is_none_or(possible);
+        if let Some((_, index)) = self.pvs.iter().zip(0..).find(impossible) {
+            return Err(Invalid::Behind { index });
+        }
+        let fills = |at: u32| self.parts.iter().any(|part| u32::from(part.destination.pv.0) == at);
+        let wrong =
+            |(pv, at): &(&super::Pv, u32)| pv.leaving && (pv.behind.is_none() || fills(*at));
+        match self.pvs.iter().zip(0..).find(wrong) {
+            Some((_, index)) => Err(Invalid::Leaving { index }),
             None => Ok(()),
         }
     }

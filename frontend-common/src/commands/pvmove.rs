@@ -5,6 +5,7 @@ mod background;
 mod estimate;
 mod file;
 mod give_up;
+mod leave;
 mod lvm2;
 mod map;
 mod plan;
@@ -25,6 +26,7 @@ use super::driven::{driver, is_driven};
 use super::lookup::{full_name, refuse};
 use super::sights::Seen;
 use crate::cli::pv_args::{Pvmove, WritePolicy};
+use crate::cli::spec::PvSpec;
 use crate::cli::values::OrNone;
 use crate::drive::{self, MoveReport, Options};
 use crate::error::{Error, Kind, Result};
@@ -143,6 +145,13 @@ impl Rounds for OpenVg {
     ) -> Result<bool> {
         plan::look_again(context, args, source, self, around)
     }
+
+    fn is_source_left(&mut self, source: &PvSpec) -> bool {
+        let pv = plan::pv_of(source, self).ok().flatten();
+        pv.is_some_and(|pv| {
+            self.can_be_read(pv) && (self.is_leaving(pv) || self.try_write(pv).is_err())
+        })
+    }
 }
 
 fn pace(args: &Pvmove) -> Pace {
@@ -260,6 +269,9 @@ fn carry_on(
             open.vg().name().as_str(),
             source.unwrap_or_default(),
         );
+    }
+    if !is_driven(open.vg().uuid()) {
+        leave::see_to_all(context, &mut open, moves)?;
     }
     let around = Around::default();
     drive(context, args, &mut open, Way::CarryOn, &around, moves)?.conclude(context, Way::CarryOn);

@@ -22,6 +22,8 @@ pub struct Candidate {
     pub path: PathBuf,
     /// The devices made from it, and its partitions.
     pub users: Vec<DeviceNumber>,
+    /// It takes no writes, as the kernel says.
+    pub read_only: bool,
 }
 
 /// All block devices that are to be looked at ([`super::filter`]) but our own LVs and what stands on them,
@@ -49,14 +51,14 @@ pub fn candidates() -> Result<Vec<Candidate>> {
             let own = sysfs::dm_uuid(number).is_some_and(|uuid| uuid.starts_with(OWN_DM_PREFIX));
             let stopped = sysfs::attribute(number, "dm/suspended").as_deref() == Some("1");
             let read_only = sysfs::attribute(number, "ro").as_deref() == Some("1");
-            if size == 0 || own || stopped || read_only || !filter.takes(number) {
+            if size == 0 || own || stopped || !filter.takes(number) {
                 return None;
             }
             if is_on_own_lv(number, &is_own_lv) || is_silent(number) {
                 return None;
             }
             let path = sysfs::path_of(number)?;
-            Some(Candidate { number, path, users: sysfs::users(number) })
+            Some(Candidate { number, path, users: sysfs::users(number), read_only })
         })
         .collect();
     found.sort_by(|a, b| a.path.cmp(&b.path));

@@ -56,6 +56,10 @@ fn replaced() -> Error {
 
 fn may_lack(lacks: &MayLack, vg: &Vg, of: Uuid, pv: Uuid) -> bool {
     let (Some(of), Some(pv)) = (vg.move_by_uuid(of), vg.pv_by_uuid(pv)) else { return false };
+    if vg.parts_of(of).iter().any(|part| vg.is_leaving(part.source.pv)) {
+        // It holds no commit, so the destination has to.
+        return false;
+    }
     let recorded: Option<MoveState> = vg.move_at(of).map(|record| record.state);
     let parts = vg.parts_of(of);
     let source = parts.iter().any(|part| part.source.pv == pv);

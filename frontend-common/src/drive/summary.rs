@@ -107,6 +107,14 @@ fn after_undoing(leg: Option<(Leg, LegFault)>) -> &'static str {
             "pvmove --read-check names all sectors that cannot be read before it changes anything; \
              then move what can be read (ranges SRC:PE-PE, or -n), and restore the rest from a backup"
         }
+        Some((Leg::Source, LegFault::Write)) => {
+            "what writes to the LV wrote what the source does not take any more: once it has stopped, as a file system \
+             does by itself, pvmove -y moves all that can be read"
+        }
+        Some((Leg::Source, LegFault::Flush)) => {
+            "a mirror flushes both sides, so a source that fails its flushes cannot be left in use: copy the LV elsewhere, \
+             say with ddrescue"
+        }
         _ => "see to the device, or move to another PV",
     }
 }

@@ -38,7 +38,8 @@ pub(crate) use unreadable::sector_on;
 /// reads them: where it has nothing it is not asked.
 pub(crate) fn in_use() -> Option<tools::Lvm> {
     let candidates = device::candidates().unwrap_or_default();
-    let open = candidates.iter().filter_map(|at| BlockDevice::open(&at.path, Access::Read).ok());
+    let writable = candidates.iter().filter(|at| !at.read_only);
+    let open = writable.filter_map(|at| BlockDevice::open(&at.path, Access::Read).ok());
     // None that hangs is read.
     let answering = device::answering(open.collect(), |device| device);
     answering.iter().any(signature::is_lvm2).then(tools::Lvm::find)?

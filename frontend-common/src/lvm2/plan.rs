@@ -97,6 +97,7 @@ impl Model {
                 log_start: Sectors(8),
                 log_size: Sectors(HEAD - 8),
                 behind: None,
+                leaving: false,
             });
             added.map_err(|error| refused(Kind::Limit, format!("PV {}: {error}", pv.id)))?;
             model.pvs.push(pv.key);

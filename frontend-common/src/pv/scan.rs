@@ -144,6 +144,17 @@ impl Scan {
                 continue;
             }
             same.insert(0, first);
+            // A snapshot that takes no writes is none of the VG where the PV is there that does.
+            if let [_] = same.iter().filter(|pv| !pv.is_read_only()).collect::<Vec<_>>().as_slice()
+            {
+                let (mut one, copies): (Vec<_>, Vec<_>) =
+                    same.into_iter().partition(|pv| !pv.is_read_only());
+                for copy in copies {
+                    tracing::debug!(path = %copy.path.display(), "a copy that takes no writes");
+                }
+                single.append(&mut one);
+                continue;
+            }
             let paths: Vec<String> = same.iter().map(|pv| pv.path.display().to_string()).collect();
             for pv in &same {
                 self.refused.push(
@@ -239,6 +250,16 @@ impl FoundPv {
             unread: true,
             users: Vec::new(),
         })
+    }
+
+    /// Whether it gives neither copy of its label.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        probe::is_unreadable(&self.device)
+    }
+
+    /// Whether the kernel takes no writes for the device.
+    fn is_read_only(&self) -> bool {
+        sysfs::attribute(self.number, "ro").as_deref() == Some("1")
     }
 
     /// Reads the slots again.

@@ -25,6 +25,7 @@ fn vg() -> Vg {
             log_start: Sectors(4096),
             log_size: Sectors(4096),
             behind: None,
+            leaving: false,
         })
         .unwrap();
     }

@@ -27,7 +27,8 @@ impl OpenVg {
 
     /// Whether a PV that is missing or fails does not need to hold the change to `new`.
     pub(super) fn may_be_left(&self, new: &Vg, pv: Uuid) -> bool {
-        !self.vg.concerns(new, pv) && !self.lacks_what_concerns_it(new, pv)
+        self.becomes_left(new, pv)
+            || !self.vg.concerns(new, pv) && !self.lacks_what_concerns_it(new, pv)
     }
 
     /// Whether a PV that is there does not hold, since a commit was cut off, what concerns it: its LVs can be
@@ -54,6 +55,9 @@ impl OpenVg {
         for pv in pvs {
             if let Some(at) = new.pv_by_uuid(*pv) {
                 new.set_behind(at, Some(self.vg.sequence()));
+                if self.becomes_left(new, *pv) {
+                    new.set_leaving(at, self.vg.sequence());
+                }
             }
         }
         self.check_majority(new)
@@ -117,6 +121,9 @@ impl OpenVg {
         new.bump_above(above);
         let mut lacking = Vec::new();
         for (pv, at) in self.vg.pvs().iter().zip(self.vg.pv_indices()) {
+            if pv.leaving {
+                continue;
+            }
             let there = self.device_of(pv.uuid).is_some_and(|member| !member.pv.unread);
             if !there && !self.may_be_left(&new, pv.uuid) {
                 lacking.push(pv.uuid);
@@ -131,10 +138,16 @@ impl OpenVg {
     }
 
     fn is_behind(&self, member: &Member) -> Error {
-        let name = self.vg.name();
+        let (name, path) = (self.vg.name(), member.path.display());
+        if self.vg.pv_by_uuid(member.uuid).is_some_and(|at| self.vg.is_leaving(at)) {
+            let what = format!("this PV of VG {name} takes no changes and is being left");
+            return Error::new(Kind::State, what).device(&path).state("nothing was changed").next(format!(
+                "pvmove {path}, then vgreduce {name} {path}; vgck --updatemetadata {name} if it takes changes again"
+            ));
+        }
         let what = format!("VG {name} was changed without this PV, which does not hold that yet");
         Error::new(Kind::Stale, what)
-            .device(member.path.display())
+            .device(path)
             .state("nothing was changed")
             .next(format!("vgck --updatemetadata {name} brings it up to date"))
     }
@@ -148,16 +161,20 @@ impl OpenVg {
             listed && self.device_of(pv).is_some_and(|member| joins || self.is_sure_of(member))
         };
         let nothing_left = new.pvs().iter().all(|pv| pv.behind.is_none());
-        let old_too = self.vg.pvs().is_empty() || self.vg.is_majority(takes);
+        let is_left = |pv| new.pv_by_uuid(pv).is_some_and(|at| new.is_leaving(at));
+        let old_too = self.vg.pvs().is_empty() || self.vg.is_majority_without(is_left, takes);
         if nothing_left || self.asked || (old_too && new.is_majority(takes)) {
             return Ok(());
         }
-        let absent: Vec<Uuid> =
-            new.pvs().iter().map(|pv| pv.uuid).filter(|pv| !takes(*pv)).collect();
-        let (count, all) = (new.pvs().len() - absent.len(), new.pvs().len());
+        let counts = new.pvs().iter().filter(|pv| !pv.leaving).map(|pv| pv.uuid);
+        let all = counts.clone().count();
+        let absent: Vec<Uuid> = counts.filter(|pv| !takes(*pv)).collect();
+        let count = all - absent.len();
         let names: Vec<String> = absent.iter().map(ToString::to_string).collect();
         let name = self.vg.name();
-        let late = self.behind().into_iter().any(|pv| self.device_of(pv).is_some());
+        let late = |pv: &Uuid| self.vg.pv_by_uuid(*pv).is_none_or(|at| !self.vg.is_leaving(at));
+        let late =
+            self.behind().iter().filter(|pv| late(pv)).any(|pv| self.device_of(*pv).is_some());
         let late = if late { format!("vgck --updatemetadata {name}, or ") } else { String::new() };
         let mut error = self.missing_error(&absent).next(format!(
             "{late}attach the device, then try again; or give up what is missing: vgreduce --removemissing {name}"
@@ -223,6 +240,9 @@ impl OpenVg {
         };
         let Some(member) = self.members.get(at) else { return false };
         if member.pv.unread || !member.pv.label.is_writable() {
+            return false;
+        }
+        if self.vg.is_leaving(at) && !any {
             return false;
         }
         let newest = self.newest_on(member);

@@ -158,6 +158,7 @@ impl OpenVg {
     /// # Errors
     /// `Kind::State` when extents on it are allocated or it is the last one.
     pub fn reduce(&mut self, pv: Uuid) -> Result<()> {
+        let leaving = self.is_leaving(pv);
         self.commit(|vg| {
             let index = vg
                 .pv_by_uuid(pv)
@@ -170,6 +171,10 @@ impl OpenVg {
             vg.remove_pv(index).map(drop).map_err(refused)
         })?;
         match self.spare.iter().find(|member| member.uuid == pv) {
+            Some(member) if leaving => {
+                wipe_or_say(member, self.vg.name().as_str());
+                Ok(())
+            }
             Some(member) => wipe(member),
             None => Ok(()),
         }
@@ -259,7 +264,11 @@ impl OpenVg {
         if !missing.is_empty() {
             return Err(self.missing_error(&missing));
         }
-        self.members.iter().try_for_each(|(_, member)| wipe(member))
+        let (left, others): (Vec<_>, Vec<_>) =
+            self.members.iter().partition(|(at, _)| self.vg.is_leaving(*at));
+        others.into_iter().try_for_each(|(_, member)| wipe(member))?;
+        left.into_iter().for_each(|(_, member)| wipe_or_say(member, self.vg.name().as_str()));
+        Ok(())
     }
 }
 
@@ -300,6 +309,14 @@ pub(super) fn wipe(member: &Member) -> Result<()> {
         member.pv.device.write(Sectors(start), &zeros)?;
     }
     member.pv.device.flush()
+}
+
+/// The same of a PV that takes no changes: it is out of the VG whatever stands on it.
+fn wipe_or_say(member: &Member, vg: &str) {
+    if let Err(error) = wipe(member) {
+        let path = member.path.display();
+        tracing::warn!(%path, %error, "its label and what it holds of VG {vg} stay on this PV, which takes no changes: do not attach it without the VG's other PVs");
+    }
 }
 
 fn refused(error: PvError) -> Error {

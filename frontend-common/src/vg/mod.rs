@@ -4,6 +4,7 @@ mod behind;
 mod commit;
 mod health;
 mod heap;
+mod leaving;
 mod membership;
 mod open;
 mod patience;

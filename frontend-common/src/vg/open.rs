@@ -44,6 +44,8 @@ pub struct OpenVg {
     pub(super) attended: bool,
     /// A person was asked, and goes on though the PVs that are left are not more than half.
     pub(super) asked: bool,
+    /// A PV that data are moved away from by a command: where it takes a change no more, it is left with that.
+    pub(super) leaves: Option<Uuid>,
 }
 
 impl OpenVg {
@@ -125,6 +127,7 @@ impl OpenVg {
             patience,
             attended,
             asked,
+            leaves: None,
         }
     }
 

@@ -155,8 +155,9 @@ fn health(vg: &Vg, pool: &[Member], found: &[Found]) -> Health {
             }
             Standing::Behind { sequence: old } => {
                 sequence = Some(old);
+                let why = if pv.leaving { "it takes no changes and is being left; " } else { "" };
                 findings.push(format!(
-                    "the VG was changed without it: it has sequence {old}, the VG has {}",
+                    "{why}the VG was changed without it: it has sequence {old}, the VG has {}",
                     vg.sequence()
                 ));
             }

@@ -1,7 +1,8 @@
 //! A PV record.
 
-use super::{RecordError, check_flags};
+use super::{RecordError, one_flag};
 use crate::Uuid;
+use crate::features::RecordFlags;
 use crate::layout::pv as at;
 
 /// A PV record.
@@ -21,6 +22,8 @@ pub struct PvRecord {
     pub pe_count: u32,
     /// The newest commit that it may hold, if later ones were made without it; 0: it lacks none.
     pub behind: u64,
+    /// It takes no changes and is being left: commits are made without it, also those about it.
+    pub leaving: bool,
 }
 
 impl PvRecord {
@@ -32,7 +35,8 @@ impl PvRecord {
     /// # Errors
     /// [`RecordError`] for bytes that this version does not define.
     pub fn decode(bytes: &[u8; at::SIZE]) -> Result<PvRecord, RecordError> {
-        check_flags(u32::from_le_bytes(at::FLAGS.get(bytes)))?;
+        let flags = u32::from_le_bytes(at::FLAGS.get(bytes));
+        let leaving = one_flag(flags, RecordFlags::LEAVING)?;
         Ok(PvRecord {
             uuid: Uuid(at::UUID.get(bytes)),
             device_size: u64::from_le_bytes(at::DEVICE_SIZE.get(bytes)),
@@ -41,6 +45,7 @@ impl PvRecord {
             log_size: u64::from_le_bytes(at::LOG_SIZE.get(bytes)),
             pe_count: u32::from_le_bytes(at::PE_COUNT.get(bytes)),
             behind: u64::from_le_bytes(at::BEHIND.get(bytes)),
+            leaving,
         })
     }
 
@@ -54,5 +59,7 @@ impl PvRecord {
         at::LOG_SIZE.put(bytes, self.log_size.to_le_bytes());
         at::PE_COUNT.put(bytes, self.pe_count.to_le_bytes());
         at::BEHIND.put(bytes, self.behind.to_le_bytes());
+        let flags = if self.leaving { RecordFlags::LEAVING } else { RecordFlags::empty() };
+        at::FLAGS.put(bytes, flags.bits().to_le_bytes());
     }
 }

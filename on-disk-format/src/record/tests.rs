@@ -19,10 +19,10 @@ macro_rules! round_trip {
                 bad[place] = 1;
                 assert_eq!($record::decode(&bad), Err(RecordError::ReservedNotZero));
             })?
-            layout::$layout::FLAGS.put(&mut bytes, 2u32.to_le_bytes());
+            layout::$layout::FLAGS.put(&mut bytes, 4u32.to_le_bytes());
             assert_eq!(
                 $record::decode(&bytes),
-                Err(RecordError::UnknownFlags { flags: RecordFlags::from_bits_retain(2) })
+                Err(RecordError::UnknownFlags { flags: RecordFlags::from_bits_retain(4) })
             );
         }
     };
@@ -62,7 +62,8 @@ round_trip!(
         log_start: 3,
         log_size: 4,
         pe_count: 5,
-        behind: 6
+        behind: 6,
+        leaving: true
     }
 );
 round_trip!(

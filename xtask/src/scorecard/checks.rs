@@ -77,8 +77,8 @@ const HOST: Check = Check {
     figures: &[Figure {
         id: "host-classes",
         says: "classes of harm with a check that fails unmended, of 29",
-        quick: AtLeast(28),
-        full: AtLeast(28),
+        quick: AtLeast(29),
+        full: AtLeast(29),
     }],
 };
 
@@ -90,8 +90,8 @@ const DYING: Check = Check {
     figures: &[Figure {
         id: "dying-cases",
         says: "cases with a check that fails unmended, of 21",
-        quick: AtLeast(20),
-        full: AtLeast(20),
+        quick: AtLeast(21),
+        full: AtLeast(21),
     }],
 };
 

@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use super::Size;
 use super::figure::Reached;
-use super::host::Shown::{self, Not, Scenario, Test};
+use super::host::Shown::{self, Scenario, Test};
 use super::host::count;
 
 /// The cases, and what shows how each ends.
@@ -31,7 +31,7 @@ const CASES: &[(&str, Shown)] = &[
     ),
     ("LVM2's pvmove loses data where this does not", Scenario("control-source-unreadable")),
     ("a VG with a PV that is missing or bad goes on", Scenario("host-bad-pv")),
-    ("a source that can only be read is left", Not("not done")),
+    ("a source that can only be read is left", Scenario("dying-turns-read-only")),
     ("reads in ddrescue's order, with a deadline each", Scenario("dying-order")),
     (
         "on every small disk the good comes first",

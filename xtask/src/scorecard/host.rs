@@ -15,6 +15,7 @@ pub(super) enum Shown {
     /// A test: its file and its name.
     Test(&'static str, &'static str),
     /// Nothing: what is missing.
+    #[expect(dead_code, reason = "every class has a check now; the next one may not")]
     Not(&'static str),
 }
 
@@ -72,7 +73,7 @@ const CLASSES: &[(&str, Shown)] = &[
         ),
     ),
     ("a dead PV freezes its VG", Scenario("host-bad-pv")),
-    ("a source that takes no metadata cannot be left", Not("not mended here")),
+    ("a source that takes no metadata cannot be left", Scenario("dying-read-only")),
     ("a third PV's flush refuses a move", Scenario("host-bad-pv")),
     ("a late PV that is no part of a move keeps its LV down", Scenario("host-late-pv")),
 ];

@@ -87,3 +87,66 @@ fn more_than_half_are_a_majority() {
         }
     }
 }
+
+#[test]
+fn a_pv_that_is_being_left_loses_what_it_holds_and_gains_nothing() {
+    let mut vg = vg(&[20, 20, 20]);
+    vg.sequence = 5;
+    add_lv(&mut vg, "one", &[run(0, 0, 4), run(2, 0, 4)]);
+    let leaving = PvIndex(0);
+    assert!(vg.set_leaving(leaving, 4) && vg.is_leaving(leaving) && vg.is_behind(leaving));
+    vg.validate().unwrap();
+    let changed = |change: &dyn Fn(&mut Vg)| {
+        let mut new = vg.clone();
+        new.bump();
+        change(&mut new);
+        concerned(&vg, &new)
+    };
+    assert_eq!(changed(&|vg| vg.rename_lv(LvIndex(0), name("x")).unwrap()), [false, false, true]);
+    assert_eq!(changed(&|vg| vg.remove_lv(LvIndex(0)).unwrap()), [false; 3]);
+    assert_eq!(
+        changed(&|vg| assert_eq!(add_lv(vg, "new", &[run(0, 4, 1)]), LvIndex(1))),
+        [true, false, false],
+        "it would hold something new"
+    );
+    assert_eq!(changed(&|vg| vg.rename(name("other"))), [true; 3]);
+
+    // A move away from it, there and back.
+    let mut moving = vg.clone();
+    plan(&mut moving, &request(&[whole(0)], &[whole(1)])).unwrap();
+    assert_eq!(concerned(&vg, &moving), [false, true, false]);
+    for end in [Change::Moved, Change::Aborting] {
+        let mut vg = moving.clone();
+        for change in [Change::Begin, end, Change::Forget] {
+            let old = vg.clone();
+            vg.apply(vg.moves()[0].uuid, change).unwrap();
+            vg.validate().unwrap();
+            assert_eq!(concerned(&old, &vg)[..2], [false, true], "{change:?}");
+        }
+    }
+    // Nothing is being left that something moves to.
+    assert!(!moving.set_leaving(PvIndex(1), 4) && !moving.is_leaving(PvIndex(1)));
+    // Brought back it is one as any other.
+    vg.set_behind(leaving, None);
+    assert!(!vg.is_leaving(leaving));
+}
+
+#[test]
+fn a_pv_that_is_being_left_does_not_count_and_two_majorities_share_a_pv_all_the_same() {
+    for all in 2..=5usize {
+        let mut after = vg(&[5; 5][..all]);
+        after.sequence = 5;
+        let before = after.clone();
+        assert!(after.set_leaving(PvIndex(0), 4));
+        let majority = |vg: &Vg, set: u32| {
+            vg.is_majority(|of| vg.pv_by_uuid(of).is_some_and(|at| set >> at.0 & 1 == 1))
+        };
+        assert!(majority(&after, (1 << all) - 2) && !majority(&after, 1));
+        let sets = 0..1u32 << all;
+        for (one, two) in sets.clone().flat_map(|one| sets.clone().map(move |two| (one, two))) {
+            if majority(&before, one) && majority(&after, two) {
+                assert!(one & two != 0, "{one:b} and {two:b} of {all}");
+            }
+        }
+    }
+}

@@ -74,6 +74,7 @@ fn vg(runs: &[Run]) -> Box<Vg> {
             log_start: Sectors(8192),
             log_size: Sectors(8192),
             behind: None,
+            leaving: false,
         };
         vg.add_pv(pv).unwrap();
     }

@@ -186,6 +186,11 @@ impl Rounds for OfKey<'_> {
     ) -> Result<bool> {
         look_again(context, args, source, &self.vg, self.key, around)
     }
+
+    /// Every PV of LVM2's has to take each change.
+    fn is_source_left(&mut self, _source: &PvSpec) -> bool {
+        false
+    }
 }
 
 /// The commit of a plan that failed may stand all the same: nothing has been begun, and no trace of it is left.

@@ -9,7 +9,7 @@ use super::super::blocks;
 use super::super::lookup::{self, full_name, pv_path, refuse};
 use super::super::place::{no_room, policy};
 use super::around::Around;
-use super::{announce, estimate, readable};
+use super::{announce, estimate, leave, readable};
 use crate::cli::pv_args::Pvmove;
 use crate::cli::spec::PvSpec;
 use crate::cli::values::AllocPolicy;
@@ -41,6 +41,12 @@ pub(super) fn record(
         try_out(context, args, source, open, &asked.request(args))?;
     }
     around.warn(context, source);
+    if let Some(uuid) = pv_of(source, open)? {
+        leave::see_to(context, open, uuid)?;
+        // The VG was read again.
+        asked = Asked::of(args, &rest(source, open, around)?, open)?;
+        asked.holds_something(args, source, open, around)?;
+    }
     let request = asked.request(args);
     let sequence = open.vg().sequence();
     let planned = open.commit(|vg| {
@@ -56,6 +62,13 @@ pub(super) fn record(
     let span = open.vg().extent_size().span(planned.extents);
     announce(context, open, &moves, span.bytes().unwrap_or(u64::MAX), args.background);
     Ok(moves)
+}
+
+/// The PV that the source names.
+pub(super) fn pv_of(source: &PvSpec, open: &OpenVg) -> Result<Option<Uuid>> {
+    let number = lookup::device_number(&source.device)?;
+    let member = open.members().iter().find(|(_, member)| member.pv.device.number() == number);
+    Ok(member.map(|(_, member)| member.uuid))
 }
 
 /// What is asked for, without what stays.

@@ -4,7 +4,7 @@ use lvshift_core::units::Uuid;
 
 use super::super::Context;
 use super::around::Around;
-use super::{Ended, Way, background, give_up};
+use super::{Ended, Way, background, give_up, leave};
 use crate::cli::pv_args::Pvmove;
 use crate::cli::spec::PvSpec;
 use crate::error::{Kind, Result};
@@ -46,6 +46,9 @@ pub(super) trait Rounds {
         asked: Asked<'_>,
         around: &mut Around,
     ) -> Result<bool>;
+
+    /// Whether the source takes no changes, and is being left.
+    fn is_source_left(&mut self, source: &PvSpec) -> bool;
 }
 
 /// Moves what can be read, and then what is given up; tells at the end what stays.
@@ -99,9 +102,9 @@ fn what_can_be_read(
             return background::leave(context, args, &vg.vg_name(), device);
         }
         let ended = driven(context, asked, vg, around, &moves)?;
-        let again = !args.atomic
-            && around.is_worth_another_round(&ended.reports)
-            && vg.look_again(context, asked, around)?;
+        let again = around.is_worth_another_round(&ended.reports)
+            && ((leave::is_worth_another_round(&ended.reports) && vg.is_source_left(source))
+                || (!args.atomic && vg.look_again(context, asked, around)?));
         if !again {
             ended.conclude(context, Way::Run);
             return Ok(());

@@ -154,3 +154,31 @@ fn a_person_gives_up_one_of_two_and_two_that_gave_each_other_up_are_refused() {
     let error = disks.open(&[0, 1]).expect_err("each went on without the other");
     assert_eq!(error.kind, Kind::Inconsistent);
 }
+
+#[test]
+fn one_of_two_that_is_being_left_does_not_count_gains_nothing_and_is_taken_out() {
+    let disks = Disks::new(2);
+    let mut vg = disks.vg(&[0, 1]);
+    make_lv(&mut vg, "one");
+    let old = vg.vg().pvs()[0].uuid;
+    vg.try_write(old).expect("it takes changes");
+    vg.begin_leaving(old).expect("recorded");
+    assert!(vg.is_leaving(old) && left(&vg) == [true, false]);
+    // What concerns it is committed without it, and nothing brings it back that does not ask for it.
+    let lv = |vg: &Vg| vg.lv_by_name("one").expect("it is there");
+    let rename = |vg: &mut Vg| {
+        let one = lv(vg);
+        vg.rename_lv(one, Name::new("other").expect("legal"))
+            .map_err(|error| Error::new(Kind::State, error.to_string()))
+    };
+    vg.commit(rename).expect("the other is more than half of what counts");
+    drop(vg);
+    assert!(disks.open(&[0]).expect("opened").vg().lv_by_name("other").is_none());
+    let mut vg = disks.open(&[0, 1]).expect("opened");
+    assert!(vg.is_leaving(old) && vg.vg().lv_by_name("other").is_some());
+    assert_eq!(vg.unusable().len(), 1);
+    vg.update_metadata().expect("asked for, it takes changes again");
+    assert!(!vg.is_leaving(old) && left(&vg) == [false; 2]);
+    drop(vg);
+    assert!(disks.open(&[0, 1]).expect("opened").health().is_sound());
+}

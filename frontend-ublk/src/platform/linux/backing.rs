@@ -60,13 +60,17 @@ impl BackingDevice {
 fn open_alone(path: &Path, patience: Duration) -> Result<File> {
     let start = Instant::now();
     loop {
-        let opened = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(fence() | libc::O_DIRECT | libc::O_CLOEXEC)
-            .open(path);
+        let opened = open_as(path, true);
         match opened {
             Ok(file) => return Ok(file),
+            // It can still be read and left: each write to it fails.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EROFS | libc::EACCES)) => {
+                return open_as(path, false).map_err(|_| {
+                    Error::new(Kind::Io, "a PV's device cannot be opened")
+                        .device(path.display())
+                        .because(error)
+                });
+            }
             Err(error)
                 if error.raw_os_error() == Some(libc::EBUSY) && start.elapsed() < patience =>
             {
@@ -89,6 +93,11 @@ fn open_alone(path: &Path, patience: Duration) -> Result<File> {
             }
         }
     }
+}
+
+fn open_as(path: &Path, write: bool) -> io::Result<File> {
+    let flags = fence() | libc::O_DIRECT | libc::O_CLOEXEC;
+    OpenOptions::new().read(true).write(write).custom_flags(flags).open(path)
 }
 
 /// `O_EXCL`. The test VM's build can be told to go without, to show what is lost then.

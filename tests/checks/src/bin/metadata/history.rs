@@ -75,7 +75,7 @@ pub(crate) const MOVE: Uuid = Uuid([0xE1; 16]);
 
 /// Whether two VGs mean the same; the sequence number may differ, and which PVs were left behind.
 pub(crate) fn same(one: &Vg, two: &Vg) -> bool {
-    let pv = |pv: &Pv| Pv { behind: None, ..pv.clone() };
+    let pv = |pv: &Pv| Pv { behind: None, leaving: false, ..pv.clone() };
     one.uuid() == two.uuid()
         && one.name() == two.name()
         && one.extent_size() == two.extent_size()

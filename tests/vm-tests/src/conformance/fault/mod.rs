@@ -2,6 +2,7 @@
 
 pub(super) mod disks;
 mod dying;
+mod leaving;
 mod more;
 mod nbd;
 mod unreadable;
@@ -13,6 +14,7 @@ use crate::scenario::Scenario;
 pub(super) const LISTS: &[&[Scenario]] = &[
     disks::SCENARIOS,
     dying::SCENARIOS,
+    leaving::SCENARIOS,
     more::SCENARIOS,
     nbd::SCENARIOS,
     unreadable::SCENARIOS,
