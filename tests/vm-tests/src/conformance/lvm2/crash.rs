@@ -94,8 +94,7 @@ pub(super) fn kill(guest: &Guest, then: &[&str]) -> Result<()> {
             rig.pvmove(then)?.ok()?;
             rig.at_rest()?;
             let end = if then.is_empty() || moved { to } else { from };
-            rig.is_on("home", end)?;
-            rig.is_on("opt", end)?;
+            rig.are_on(&["home", "opt"], end)?;
             writers.iter().try_for_each(fixture::served)?;
             Ok(end)
         };

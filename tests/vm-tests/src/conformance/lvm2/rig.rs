@@ -140,9 +140,24 @@ impl<'g> Lvm2<'g> {
 
     /// Fails unless all of the LV lies on this PV.
     pub(super) fn is_on(&self, name: &str, pv: usize) -> Result<()> {
-        let lies = self.lies(name)?;
+        self.are_on(&[name], pv)
+    }
+
+    /// The same of several.
+    pub(super) fn are_on(&self, names: &[&str], pv: usize) -> Result<()> {
+        let full: Vec<String> = names.iter().map(|name| format!("{VG}/{name}")).collect();
+        let full: Vec<&str> = full.iter().map(String::as_str).collect();
+        let fields = ["lvs", "--noheadings", "--segments", "-o", "lv_name,devices"];
+        let run = self.lvm(&[&fields, &full[..]].concat())?;
         let start = format!("{}(", self.pv(pv));
-        ensure!(lies.iter().all(|place| place.starts_with(&start)), "{name} lies on {lies:?}");
+        for name in names {
+            let of: Vec<_> = run.rows().into_iter().filter(|row| row[0] == *name).collect();
+            ensure!(!of.is_empty(), "LVM2 does not tell where {name} lies: {run}");
+            for row in of {
+                let place = row.get(1).context("a place of LVM2's")?;
+                ensure!(place.starts_with(&start), "{name} lies on {place}");
+            }
+        }
         Ok(())
     }
 
@@ -155,15 +170,19 @@ impl<'g> Lvm2<'g> {
 
     /// The same without the refresh, which LVM2 makes of some kinds of LVs by more than comparing tables.
     pub(super) fn nothing_is_left(&self) -> Result<()> {
-        let all = self.lvm(&["lvs", "-a", "--noheadings", "-o", "lv_name,lv_attr,lv_tags", VG])?;
-        ensure!(!all.stdout.contains("lvshift"), "LVs of a move are left: {all}");
         for device in self.guest.dm_devices()? {
             ensure!(!device.name.contains("lvshift"), "a device is left: {device:?}");
         }
-        let check = self.lvm(&["vgck", VG])?;
-        ensure!(!check.stderr.contains("nconsistent"), "{check}");
-        self.lvm(&["vgcfgbackup", "-f", "/run/rest.text", VG])?;
+        // One command, since each costs an emulated guest as much as a small move: the text names every LV and
+        // tag, and LVM2 says on the way if the copies of the metadata do not agree.
+        let run = self.lvm(&["vgcfgbackup", "-f", "/run/rest.text", VG])?;
+        ensure!(!run.stderr.contains("nconsistent"), "{run}");
         let text = std::fs::read_to_string("/run/rest.text").context("the text of the VG")?;
+        ensure!(text.contains(&format!("\n{VG} {{")), "this is not the text of the VG:\n{text}");
+        // The host's name and the command may have the word.
+        let said = |line: &&str| !line.starts_with(['#', 'c', 'd']) && !line.contains("_host = ");
+        let left = text.lines().filter(said).find(|line| line.contains("lvshift"));
+        ensure!(left.is_none(), "of a move is left {left:?}:\n{text}");
         ensure!(!text.contains("LOCKED"), "an LV is LOCKED still:\n{text}");
         Ok(())
     }
