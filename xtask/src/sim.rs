@@ -27,7 +27,6 @@ pub(crate) const QUICK: u64 = 1_000_000;
 pub(crate) const FULL: u64 = 100_000_000;
 /// Crash points that each planted bug is given to show itself, in the large form and in the quick one.
 pub(crate) const PATIENCE: u64 = 1_000_000;
-pub(crate) const HASTE: u64 = 100_000;
 
 /// Runs it.
 pub(crate) fn main(options: &Options) -> Result<ExitCode> {

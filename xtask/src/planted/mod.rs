@@ -56,12 +56,6 @@ pub(crate) fn that_do_not_apply(root: &Path) -> Result<()> {
     patch::apply_all(root, &patch::all(root)?).map(drop)
 }
 
-/// What the simulator finds of them in a hurry; what it misses then it may find with patience.
-pub(crate) fn in_a_hurry() -> Result<Catch> {
-    let (found, missed) = by_the_simulator(sim::HASTE)?;
-    Ok(Catch { found, missed })
-}
-
 /// Tries every planted bug.
 pub(crate) fn all() -> Result<Catch> {
     let (mut found, mut missed) = by_the_simulator(sim::PATIENCE)?;

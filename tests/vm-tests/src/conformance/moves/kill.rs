@@ -173,7 +173,7 @@ fn forward(guest: &Guest, then: &[&str], end: End) -> Result<()> {
     let bench = Bench::new(guest, 201)?;
     let rig = &bench.rig;
     let mut from = bench.home_at_rest()?;
-    for point in points(guest)? {
+    for point in fixture::every_second(guest, !then.is_empty(), points(guest)?) {
         let to = 3 - from;
         let (source, destination) = (rig.pv(from), rig.pv(to));
         let mut trial = || -> Result<()> {
