@@ -103,7 +103,10 @@ fn turns_read_only(guest: &mut Guest) -> Result<()> {
     others.lies("lv", &[(1, 0, 8)])?;
     writer.unpause();
     served(&writer)?;
+    // It would write between the two looks.
+    writer.pause();
     others.reads_from_its_places("lv")?;
+    writer.unpause();
 
     // A second one, and the one that is left is all that counts.
     second.pause();
