@@ -25,7 +25,7 @@ pub(crate) struct Options {
 pub(crate) const QUICK: u64 = 1_000_000;
 /// Crash points of the large form.
 pub(crate) const FULL: u64 = 100_000_000;
-/// Crash points that each planted bug is given to show itself, in the large form and in the quick one.
+/// Crash points that each planted bug is given to show itself.
 pub(crate) const PATIENCE: u64 = 1_000_000;
 
 /// Runs it.

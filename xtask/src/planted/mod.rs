@@ -58,7 +58,7 @@ pub(crate) fn that_do_not_apply(root: &Path) -> Result<()> {
 
 /// Tries every planted bug.
 pub(crate) fn all() -> Result<Catch> {
-    let (mut found, mut missed) = by_the_simulator(sim::PATIENCE)?;
+    let (mut found, mut missed) = by_the_simulator()?;
     for net in &NETS {
         if missed.is_empty() {
             break;
@@ -82,13 +82,13 @@ pub(crate) fn all() -> Result<Catch> {
 }
 
 /// What the simulator finds: how many, and which it does not.
-fn by_the_simulator(points: u64) -> Result<(u64, Vec<String>)> {
+fn by_the_simulator() -> Result<(u64, Vec<String>)> {
     let (mut found, mut missed) = (0, Vec::new());
     let names = copy::make()?;
     let simulator = sim::built(&copy::root(), &target(), "sim")?;
     for name in names {
         let start = Instant::now();
-        let what = find(&simulator, &name, points)?;
+        let what = find(&simulator, &name, sim::PATIENCE)?;
         let took = seconds(start.elapsed());
         match what {
             Some(what) => {
