@@ -245,6 +245,26 @@ impl BlockDevice {
         flushed
     }
 
+    /// As [`BlockDevice::read`], and fails where it takes longer than the limit.
+    ///
+    /// # Errors
+    /// As [`BlockDevice::read`].
+    pub(crate) fn read_in_time(
+        &self,
+        start: Sectors,
+        into: &mut [u8],
+        limit: Duration,
+    ) -> Result<()> {
+        #[cfg(feature = "sim")]
+        if self.medium.is_some() {
+            return self.read(start, into);
+        }
+        self.attend(false, None, Some(limit));
+        let read = self.read(start, into);
+        self.dismiss();
+        read
+    }
+
     /// Makes everything written durable.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ pub fn run(
     moves: &[Uuid],
     options: Options<'_>,
 ) -> Result<Vec<MoveReport>> {
+    vg.locks()?;
     let _lock = take_over(vg, mapper, moves, &|vg| lock::mover(vg.uuid(), "pvmove"))?;
     run_all(&mut Recorded { vg, mapper }, moves, options, false)
 }
@@ -40,6 +41,7 @@ pub fn abort(
     moves: &[Uuid],
     options: Options<'_>,
 ) -> Result<Vec<MoveReport>> {
+    vg.locks()?;
     let _lock = take_over(vg, mapper, moves, &|vg| lock_to_abort(vg.uuid(), moves))?;
     run_all(&mut Recorded { vg, mapper }, moves, options, true)
 }

@@ -37,7 +37,7 @@ pub fn hand_over(name: &str, mapper: &mut dyn Mapper) -> Result<Vec<String>> {
     let mut vg = LvmVg::open(&lvm, name)?;
     let _lock = lock::mover(vg.uuid(), "hand-over")?;
     // A commit that was torn says the same on every PV from now on.
-    vg.commit(false, &mut |_| Ok(()))?;
+    vg.commit(&mut |_| Ok(()))?;
     let mut over = Vec::new();
     for record in vg.moves().to_vec() {
         if one(&mut vg, mapper, &record)? {
@@ -61,9 +61,7 @@ fn one(vg: &mut LvmVg, mapper: &mut dyn Mapper, record: &Record) -> Result<bool>
         Done::HandedOver => Ok(true),
         Done::Failed => {
             let of = id::uuid(&record.id);
-            vg.commit(false, &mut |locked| {
-                change_text(locked, &mut *mapper, of, Change::Aborting)
-            })?;
+            vg.commit(&mut |locked| change_text(locked, &mut *mapper, of, Change::Aborting))?;
             Err(failed(record).state("the move goes back").next("pvmove takes it back"))
         }
     }

@@ -202,7 +202,7 @@ impl Host for LvmHost<'_> {
     fn commit(&mut self, change: Change) -> Result<()> {
         let of = self.of;
         let Means { vg, mapper, tell, .. } = &mut self.means;
-        let done = vg.commit(false, &mut |locked| change_text(locked, &mut **mapper, of, change));
+        let done = vg.commit(&mut |locked| change_text(locked, &mut **mapper, of, change));
         match done {
             // The application's writes wait for this one.
             Err(error) if change == Change::Aborting && error.kind != Kind::Locked => {
@@ -418,5 +418,5 @@ pub(super) fn change_text(
 
 /// Takes a move that nothing was done of out of the text.
 pub(super) fn forget(vg: &mut LvmVg, mapper: &mut dyn Mapper, of: Uuid) -> Result<()> {
-    vg.commit(false, &mut |locked| change_text(locked, &mut *mapper, of, Change::Forget))
+    vg.commit(&mut |locked| change_text(locked, &mut *mapper, of, Change::Forget))
 }

@@ -4,6 +4,7 @@
 mod command;
 pub mod engine;
 mod hand_over;
+mod heads;
 mod host;
 pub mod id;
 pub mod lock;

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use lvshift_core::units::{DeviceNumber, Uuid};
 
+use super::heads::Heads;
 use super::id;
 use super::lock::VgLock;
 use super::text::{Found, Metadata, Record, moves};
@@ -26,9 +28,12 @@ pub struct Member {
 #[derive(Debug)]
 pub struct LvmVg {
     lvm: Lvm,
-    locks: PathBuf,
+    /// Where LVM2 keeps its locks, once asked for.
+    locks: OnceLock<PathBuf>,
     name: String,
     text: Metadata,
+    /// What the PVs begin with while that text counts.
+    heads: Heads,
     moves: Vec<Record>,
     /// By the text's key: `pv0`.
     members: HashMap<String, Member>,
@@ -57,12 +62,37 @@ impl LvmVg {
     /// What LVM2 says; `Kind::Unsupported` for a version that was not tried; `Kind::Inconsistent` where LVs
     /// bear our names and are no move. A PV that is missing is none: whoever needs its device says so.
     pub fn open(lvm: &Lvm, name: &str) -> Result<LvmVg> {
-        lvm.check_version()?;
-        let locks = lvm.locking_dir()?;
-        let text = parse(name, &lvm.text(name, None, &[])?)?;
+        LvmVg::open_among(lvm, name, lvm.pvs(None, &[])?)
+    }
+
+    /// The same for whoever has just asked LVM2 for its PVs.
+    ///
+    /// # Errors
+    /// As [`LvmVg::open`].
+    pub fn open_among(lvm: &Lvm, name: &str, mut found: Vec<FoundPv>) -> Result<LvmVg> {
+        let text = lvm.text(name, None, &[])?;
+        lvm.check_version(&text)?;
+        let text = parse(name, &text)?;
         let moves = find(&text)?;
-        let members = members(&text, &lvm.pvs(None, &[])?)?;
-        Ok(LvmVg { lvm: lvm.clone(), locks, name: name.to_owned(), text, moves, members })
+        let known = |id: &str| found.iter().any(|pv| pv.id == id && pv.number.is_some());
+        // One that came meanwhile, or is missing.
+        if !text.pvs().iter().all(|pv| known(&pv.id)) {
+            found = lvm.pvs(None, &[])?;
+        }
+        let members = members(&text, &found)?;
+        let (locks, heads) = (OnceLock::new(), Heads::default());
+        Ok(LvmVg { lvm: lvm.clone(), locks, name: name.to_owned(), text, heads, moves, members })
+    }
+
+    /// Where LVM2 keeps its locks. A mover asks before anything waits for it.
+    ///
+    /// # Errors
+    /// What LVM2 says.
+    pub(super) fn locks(&self) -> Result<&Path> {
+        if self.locks.get().is_none() {
+            let _ = self.locks.set(self.lvm.locking_dir()?);
+        }
+        Ok(self.locks.get().map(PathBuf::as_path).unwrap_or(Path::new("")))
     }
 
     /// The name that it has now.
@@ -123,11 +153,20 @@ impl LvmVg {
         }
     }
 
-    /// Reads the text again.
+    /// The PVs' heads as they are now.
+    fn present_heads(&self) -> Heads {
+        let pvs = self.text.pvs().into_iter();
+        Heads::of(pvs.filter_map(|pv| Some((pv.id, &self.members.get(&pv.key)?.device))))
+    }
+
+    /// Makes what is known the newest text: LVM2 is asked for it where it may have changed.
     ///
     /// # Errors
     /// As [`LvmVg::open`].
     pub fn reread(&mut self) -> Result<()> {
+        if self.heads.still_stand(&self.present_heads()) {
+            return Ok(());
+        }
         let text = match self.lvm.text(&self.name, None, &[]) {
             Ok(text) => text,
             Err(error) => {
@@ -148,6 +187,7 @@ impl LvmVg {
         if text.id() != self.text.id() {
             return Err(Error::new(Kind::State, format!("VG {} is another by now", self.name)));
         }
+        self.heads = Heads::default();
         self.moves = find(&text)?;
         let known = text.pvs().iter().map(|pv| (pv.key.clone(), pv.id.clone())).collect::<Vec<_>>();
         let before = self.text.pvs().into_iter().map(|pv| (pv.key, pv.id)).collect::<Vec<_>>();
@@ -166,12 +206,8 @@ impl LvmVg {
     /// # Errors
     /// What `change` or LVM2 says. `Kind::Io` naming a PV whose flush failed: the commit may be lost there
     /// then. `Kind::Inconsistent` when something else stands there afterwards.
-    pub fn commit(
-        &mut self,
-        test_first: bool,
-        change: &mut dyn FnMut(Locked<'_>) -> Result<()>,
-    ) -> Result<()> {
-        self.commit_among(&[], test_first, change)
+    pub fn commit(&mut self, change: &mut dyn FnMut(Locked<'_>) -> Result<()>) -> Result<()> {
+        self.commit_among(&[], change)
     }
 
     /// LVM2's lock: no command of LVM2 loads a table as long as it is held.
@@ -179,7 +215,7 @@ impl LvmVg {
     /// # Errors
     /// `Kind::Locked` when a command of LVM2 holds it too long.
     pub fn lock(&self) -> Result<VgLock> {
-        VgLock::take(&self.locks, &self.name)
+        VgLock::take(self.locks()?, &self.name)
     }
 
     /// The same, or none where a command of LVM2 holds it longer than this.
@@ -187,7 +223,7 @@ impl LvmVg {
     /// # Errors
     /// `Kind::Kernel` when the lock cannot be used.
     pub fn lock_soon(&self, patience: Duration) -> Result<Option<VgLock>> {
-        VgLock::take_within(&self.locks, &self.name, patience)
+        VgLock::take_within(self.locks()?, &self.name, patience)
     }
 
     /// Shows the moves of the newest text while no command of LVM2 can change it.
@@ -195,7 +231,7 @@ impl LvmVg {
     /// # Errors
     /// As [`LvmVg::open`]; `Kind::Locked` when a command of LVM2 holds the lock too long.
     pub fn look(&mut self, see: &mut dyn FnMut(&[Record])) -> Result<()> {
-        let lock = VgLock::take(&self.locks, &self.name)?;
+        let lock = VgLock::take(self.locks()?, &self.name)?;
         let text = parse(&self.name, &self.lvm.text(&self.name, Some(lock.file()), &[])?)?;
         see(&find(&text)?);
         Ok(())
@@ -232,7 +268,7 @@ impl LvmVg {
             ));
         }
         tracing::warn!(?gone, "the move goes back without these PVs: they leave the VG");
-        self.commit_among(&left, false, &mut |locked| {
+        self.commit_among(&left, &mut |locked| {
             let keys: Vec<String> = locked
                 .text
                 .pvs()
@@ -257,35 +293,34 @@ impl LvmVg {
     fn commit_among(
         &mut self,
         only: &[PathBuf],
-        test_first: bool,
         change: &mut dyn FnMut(Locked<'_>) -> Result<()>,
     ) -> Result<()> {
-        let lock = VgLock::take(&self.locks, &self.name)?;
-        let text = match self.lvm.text(&self.name, Some(lock.file()), only) {
-            Ok(text) => text,
-            Err(error) => {
-                drop(lock);
-                let name = self.lvm.vg_name(self.text.id())?;
-                if name == self.name {
-                    return Err(error.state("nothing was changed"));
+        let lock = VgLock::take(self.locks()?, &self.name)?;
+        // Not of those that are to be done without.
+        let before = only.is_empty().then(|| self.present_heads());
+        if !before.as_ref().is_some_and(|now| self.heads.still_stand(now)) {
+            let text = match self.lvm.text(&self.name, Some(lock.file()), only) {
+                Ok(text) => text,
+                Err(error) => {
+                    drop(lock);
+                    let name = self.lvm.vg_name(self.text.id())?;
+                    if name == self.name {
+                        return Err(error.state("nothing was changed"));
+                    }
+                    self.name = name;
+                    return self.commit_among(only, change);
                 }
-                self.name = name;
-                return self.commit_among(only, test_first, change);
-            }
-        };
-        self.take_over(parse(&self.name, &text)?, Some(&lock), only)?;
+            };
+            self.take_over(parse(&self.name, &text)?, Some(&lock), only)?;
+        }
         let mut new = self.text.clone();
         let (moves, members) = (&self.moves, &self.members);
         change(Locked { text: &mut new, moves, members })?;
         // What is committed must be readable as what was meant.
         let moves = find(&new)?;
         let printed = new.print();
-        if test_first {
-            self.lvm
-                .restore(&self.name, &printed, lock.file(), only, true)
-                .map_err(|error| error.state("LVM2 does not accept it; nothing was changed"))?;
-        }
-        self.lvm.restore(&self.name, &printed, lock.file(), only, false)?;
+        self.heads = Heads::default();
+        self.lvm.restore(&self.name, &printed, lock.file(), only)?;
         let kept: Vec<String> = new.pvs().into_iter().map(|pv| pv.id).collect();
         self.flush(&kept)?;
         let there = parse(&self.name, &self.lvm.text(&self.name, Some(lock.file()), only)?)?;
@@ -302,6 +337,9 @@ impl LvmVg {
         }
         self.take_over(there, Some(&lock), only)?;
         self.moves = moves;
+        if let Some(before) = before {
+            self.heads = self.present_heads().changed_since(&before);
+        }
         Ok(())
     }
 

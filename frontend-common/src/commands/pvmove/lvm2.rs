@@ -48,15 +48,16 @@ pub(super) fn vg_of(path: &Path) -> Result<Option<(LvmVg, String)>> {
         refuse(Kind::Unsupported, format!("{shown} is a PV of LVM2, which this machine lacks"))
             .next("install LVM2 (the package lvm2)")
     })?;
-    let found = lvm.pvs(None, &[])?.into_iter().find(|pv| pv.number == Some(device.number()));
+    let all = lvm.pvs(None, &[])?;
+    let found = all.iter().find(|pv| pv.number == Some(device.number()));
     let Some(found) = found else {
         return Err(refuse(Kind::NotFound, format!("LVM2 does not see a PV on {shown}"))
             .next("its devices file, filters or system id may exclude it: `pvs -a` shows"));
     };
-    let Some(name) = found.vg else {
+    let Some(name) = found.vg.clone() else {
         return Err(refuse(Kind::State, format!("PV {shown} is in no VG")));
     };
-    let vg = LvmVg::open(&lvm, &name)?;
+    let vg = LvmVg::open_among(&lvm, &name, all)?;
     let key = vg.pv_at(device.number()).map(str::to_owned).ok_or_else(|| {
         refuse(Kind::State, format!("PV {shown} is not in VG {name} any more")).next("try again")
     })?;
@@ -198,8 +199,11 @@ fn take_back(context: &mut Context<'_>, vg: &mut LvmVg, planned: &[Uuid], error:
     let reread = vg.reread();
     let new: Vec<Uuid> =
         moves_from(vg, None).into_iter().filter(|of| planned.contains(of)).collect();
-    if reread.is_err() || new.is_empty() {
+    if reread.is_err() {
         return error;
+    }
+    if new.is_empty() {
+        return error.state("nothing was changed");
     }
     let done = context.front_end.lvm2().and_then(|mapper| lvm2::forget(vg, mapper, &new));
     // What failed in the commit may fail in this one, too, and yet have been done.
@@ -325,7 +329,7 @@ fn record(
     let command = id::id(lookup::fresh());
     let seqno = vg.text().seqno();
     let moves: Vec<Uuid> = planned.iter().map(|planned| planned.uuid).collect();
-    let done = vg.commit(true, &mut |locked| {
+    let done = vg.commit(&mut |locked| {
         // The plan is of the text that was read.
         if locked.text.seqno() != seqno {
             return Err(Error::changed_meanwhile("the VG"));
