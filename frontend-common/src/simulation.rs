@@ -74,6 +74,14 @@ pub fn make_pv(device: &BlockDevice, uuid: Uuid) -> Result<()> {
     write_label(device, uuid)
 }
 
+/// Records that a PV takes no changes and is being left, as `pvmove` does after its question.
+///
+/// # Errors
+/// As there.
+pub fn leave(vg: &mut OpenVg, pv: Uuid) -> Result<()> {
+    vg.begin_leaving(pv)
+}
+
 /// Makes a VG of this UUID over all devices of the host.
 ///
 /// # Errors

@@ -111,6 +111,21 @@ impl OpenVg {
         }
     }
 
+    /// Brings those that were left behind up to date, and records with that that this PV is being left: they may be what makes
+    /// more than half without it. One commit says both: the PV, which takes no changes, would keep one that says
+    /// only the first from being made.
+    pub(super) fn bring_back_as_it_leaves(&mut self, leaves: Uuid) {
+        let left = self.vg.sequence();
+        let at = self.vg.pv_by_uuid(leaves).filter(|at| self.vg.may_be_leaving(*at));
+        let mut behind = self.behind();
+        behind.retain(|pv| *pv != leaves);
+        if let Some(at) = at {
+            self.bring_back_and(&behind, false, |new| {
+                new.set_leaving(at, left);
+            });
+        }
+    }
+
     /// Writes these metadata to every PV that is there, also to what was left behind, since a person chose them: no
     /// number of PVs is asked for. What is missing is left behind.
     ///
@@ -199,6 +214,11 @@ impl OpenVg {
     /// First it gets the metadata as they are, in which it is behind; then those in which it is not are
     /// written to the PVs that lack nothing, and to it last. So it counts again only once the others say so.
     pub(super) fn bring_back(&mut self, pvs: &[Uuid], any: bool) {
+        self.bring_back_and(pvs, any, |_| {});
+    }
+
+    /// The same, in metadata that say something else, too.
+    fn bring_back_and(&mut self, pvs: &[Uuid], any: bool, change: impl FnOnce(&mut Vg)) {
         let back: Vec<Uuid> = pvs.iter().copied().filter(|pv| self.catch_up(*pv, any)).collect();
         if back.is_empty() {
             return;
@@ -211,6 +231,7 @@ impl OpenVg {
                 new.set_behind(at, None);
             }
         }
+        change(&mut new);
         // Those that are back may be what makes more than half, where another is missing now.
         if let Err(error) = self.leave_missing(&mut new, &|_, _| false) {
             tracing::debug!(%error, "not brought up to date");
@@ -218,7 +239,13 @@ impl OpenVg {
         }
         for theirs in [false, true] {
             let those = |pv: &Pv| back.contains(&pv.uuid) == theirs;
-            let written = self.write_everywhere(&new, &those, &|_, _| false);
+            let mut written = self.write_everywhere(&new, &those, &|_, _| false);
+            // Nothing of it is written yet, and those that are back may be what makes more than half without one that fails.
+            while let (false, Ok(Written::Without(pv, _))) = (theirs, &written)
+                && self.leave(&mut new, &[*pv]).is_ok()
+            {
+                written = self.write_everywhere(&new, &those, &|_, _| false);
+            }
             let done = matches!(&written, Ok(Written::Ended(ended))
                 if ended.result == Some(CommitResult::Committed));
             if !done {

@@ -32,6 +32,7 @@ impl OpenVg {
         let _lock = self.lock_unless_held()?;
         self.attended(true, |vg| {
             vg.reread_locked()?;
+            vg.check_writable()?;
             vg.bring_back_if_needed(false);
             let behind = vg.behind();
             let result = vg.write(change, &|_, _| false, false)?;
@@ -49,6 +50,7 @@ impl OpenVg {
         let _lock = self.lock_unless_held()?;
         self.attended(true, |vg| {
             vg.reread_locked()?;
+            vg.check_writable()?;
             vg.bring_back_if_needed(true);
             let behind = vg.behind();
             vg.write(|_| Ok(()), &|_, _| false, true)?;
@@ -84,8 +86,14 @@ impl OpenVg {
         may_lack: MayLack<'_>,
         take_stale: bool,
     ) -> Result<T> {
-        system_id::check(&self.vg)?;
+        self.check_writable()?;
         self.write_as_any_host(change, may_lack, take_stale)
+    }
+
+    /// Whether this host and this program may change the VG.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        system_id::check(&self.vg)?;
+        self.check_features()
     }
 
     /// For whoever takes the VG over from another host.
@@ -95,13 +103,7 @@ impl OpenVg {
         may_lack: MayLack<'_>,
         take_stale: bool,
     ) -> Result<T> {
-        if !self.writable {
-            return Err(Error::new(
-                Kind::Unsupported,
-                format!("VG {} uses features that this program may only read", self.vg.name()),
-            )
-            .state("nothing was changed"));
-        }
+        self.check_features()?;
         let mut new = self.vg.clone();
         let result = change(&mut new)?;
         new.bump();
@@ -115,6 +117,14 @@ impl OpenVg {
             tracing::warn!(%pv, %vg, "this PV is missing: the VG was changed without it");
         }
         Ok(result)
+    }
+
+    fn check_features(&self) -> Result<()> {
+        if self.writable {
+            return Ok(());
+        }
+        let what = format!("VG {} uses features that this program may only read", self.vg.name());
+        Err(Error::new(Kind::Unsupported, what).state("nothing was changed"))
     }
 
     /// Writes new metadata to every PV that is not left behind, and records what then has to be.

@@ -62,7 +62,8 @@ impl OpenVg {
         Ok(())
     }
 
-    /// Records that a PV takes no changes and is being left.
+    /// Records that a PV takes no changes and is being left. Other PVs that are late and well are brought up to date with that,
+    /// since they may be what makes more than half without this one.
     ///
     /// # Errors
     /// `Kind::State` where something is being moved to it; as [`OpenVg::commit`].
@@ -70,6 +71,14 @@ impl OpenVg {
         if !self.can_be_read(pv) {
             return Err(self.missing_error(&[pv]));
         }
+        {
+            let _lock = self.lock_unless_held()?;
+            self.attended(true, |vg| {
+                vg.reread_locked()?;
+                vg.check_writable().map(|()| vg.bring_back_as_it_leaves(pv))
+            })?;
+        }
+        // Whether or not that was done: this reads what came of it, and writes it to all that take it.
         self.commit(|vg| {
             let at = vg.pv_by_uuid(pv).ok_or_else(|| Error::changed_meanwhile("the VG"))?;
             if vg.set_leaving(at, vg.sequence()) {

@@ -205,6 +205,12 @@ const METADATA: Check = Check {
             full: AtLeast(1_500_000),
         },
         Figure {
+            id: "metadata-behind-leaving",
+            says: "of these, done while a PV that takes no changes is being left",
+            quick: AtLeast(2_500),
+            full: AtLeast(250_000),
+        },
+        Figure {
             id: "metadata-wrong",
             says: "of all these, wrong",
             quick: Exactly(0),

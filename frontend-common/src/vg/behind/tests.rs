@@ -182,3 +182,30 @@ fn one_of_two_that_is_being_left_does_not_count_gains_nothing_and_is_taken_out()
     drop(vg);
     assert!(disks.open(&[0, 1]).expect("opened").health().is_sound());
 }
+
+#[test]
+fn a_pv_that_takes_no_changes_is_left_though_another_is_late_which_is_brought_back_with_that() {
+    let disks = Disks::new(3);
+    let mut vg = disks.vg(&[0, 1, 2]);
+    make_lv(&mut vg, "one");
+    let dying = vg.vg().pvs()[0].uuid;
+    drop(vg);
+    disks.open(&[0, 1]).expect("opened").commit(|_| Ok(())).expect("without the last");
+    let before = std::fs::read(disks.path(0)).expect("read");
+    let mut vg = disks.open(&[0, 1, 2]).expect("opened");
+    assert_eq!(left(&vg), [false, false, true]);
+    vg.begin_leaving(dying).expect("two of the other two");
+    assert_eq!(left(&vg), [true, false, false]);
+    assert!(std::fs::read(disks.path(0)).expect("read") == before, "it was written to");
+    drop(vg);
+    // The late one missing, it is refused, and nothing is changed.
+    let disks = Disks::new(3);
+    let mut vg = disks.vg(&[0, 1, 2]);
+    make_lv(&mut vg, "one");
+    drop(vg);
+    let mut vg = disks.open(&[0, 1]).expect("opened");
+    vg.commit(|_| Ok(())).expect("without the last");
+    let error = vg.begin_leaving(dying).expect_err("one of the other two");
+    assert!(error.what.starts_with("1 of the 2 PVs"), "{error}");
+    assert_eq!(left(&vg), [false, false, true]);
+}

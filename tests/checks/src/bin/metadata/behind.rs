@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lvshift_checks::sim::rng::Rng;
 use lvshift_core::metadata::{
-    AllocRequest, Area, Change, MovePart, MoveRequest, MoveState, Name, Policy,
+    AllocRequest, Area, Change, Lag, MovePart, MoveRequest, MoveState, Name, Policy,
 };
 use lvshift_core::units::{ExtentSize, Extents, PvIndex, Uuid};
 use lvshift_frontend_common::error::{Error, Kind};
@@ -56,11 +56,15 @@ struct Oracle {
     /// Made on a PV, or removed from it, by a command that failed, or removed without it: the PV, which has not heard how that was
     /// settled, may, alone, say either. It was not there since, so the LV was not in use.
     ghosts: BTreeSet<(u8, usize)>,
+    /// Said to take no changes and to be left, or may have been. Of what lies on these, whoever lacks more than half of the
+    /// others may be told an old place.
+    leaving: BTreeSet<usize>,
 }
 
 impl Oracle {
     /// Whether these LVs are right, as far as they lie on these PVs.
     fn allows(&self, read: &Lvs, on: &dyn Fn(usize) -> bool, alone: bool) -> bool {
+        let on = |pv: usize| on(pv) && !(alone && self.leaving.contains(&pv));
         let ghost = |lv: u8, pv: usize| alone && self.ghosts.contains(&(lv, pv));
         let known = |lv: &u8, pv: &usize| {
             let homes = [&self.there, &self.maybe, &self.maybe_moved];
@@ -112,6 +116,10 @@ enum Ask {
     },
     Nothing,
     UpdateMetadata,
+    /// It takes no changes and is being left.
+    Leave {
+        pv: usize,
+    },
 }
 
 impl Ask {
@@ -126,7 +134,7 @@ fn wrong(error: impl ToString) -> Error {
 
 fn change(vg: &mut Vg, ask: Ask) -> Result<(), Error> {
     match ask {
-        Ask::Nothing | Ask::UpdateMetadata => Ok(()),
+        Ask::Nothing | Ask::UpdateMetadata | Ask::Leave { .. } => Ok(()),
         Ask::Step { lv, to, back } => step(vg, lv, to, back),
         Ask::Make { lv, pv } => {
             let area = Area::whole(PvIndex(pv as u16));
@@ -269,6 +277,9 @@ impl World<'_> {
                 let (lv, pv) = self.rng.pick(&there);
                 Ask::Remove { lv, pv }
             }
+            6 if self.oracle.leaving.is_empty() && self.rng.one_in(2) => {
+                Ask::Leave { pv: self.rng.index(self.pvs.len()) }
+            }
             6 => Ask::UpdateMetadata,
             _ => Ask::Nothing,
         }
@@ -281,9 +292,24 @@ impl World<'_> {
         for _ in 0..self.rng.index(self.failing + 1) {
             bad.insert(self.rng.index(all));
         }
+        let ask = self.ask();
+        let leaves = match ask {
+            Ask::Leave { pv } => Some(pv),
+            _ => None,
+        };
+        // Now and then a PV that is being left takes changes after all.
+        let takes_none: BTreeSet<usize> =
+            self.oracle.leaving.iter().copied().chain(leaves).collect();
+        let takes_none: BTreeSet<usize> =
+            takes_none.into_iter().filter(|_| !self.rng.one_in(6)).collect();
         let (mut at, mut trouble) = (Vec::new(), Vec::new());
         for pv in 0..all {
-            let kind = if bad.contains(&pv) { self.rng.below(5) } else { 9 };
+            let kind = match (bad.contains(&pv), takes_none.contains(&pv)) {
+                (true, false) => self.rng.below(5),
+                (true, true) => 2 * self.rng.below(2),
+                (false, true) => 2,
+                (false, false) => 9,
+            };
             trouble.push(match kind {
                 0 => continue,
                 1 => Trouble::Flushes,
@@ -294,10 +320,10 @@ impl World<'_> {
             at.push(pv);
         }
         let cut = self.rng.one_in(3).then(|| self.rng.below(5 * all as u64) as u32);
-        let ask = self.ask();
         let held: Vec<(usize, Held)> =
             at.iter().filter_map(|pv| Some((*pv, World::held(self.pvs[*pv].shown())?))).collect();
         disk::show_with(at.iter().map(|pv| self.pvs[*pv].shown()).collect(), trouble.clone(), cut);
+        self.oracle.leaving.extend(leaves);
         let opened = OpenVg::open("vg", Hold::Release);
         let mut vg = match opened {
             Ok(vg) => vg,
@@ -311,6 +337,17 @@ impl World<'_> {
             **trouble == Trouble::None && !vg.vg().is_behind(PvIndex(**pv as u16))
         });
         let voters: Vec<usize> = voters.map(|(pv, _)| *pv).collect();
+        // Those that more than half are counted of, and whether so many can take this. One that is late, is well and was away no
+        // longer than is known is brought up to date first, where a PV that takes no changes is left with that.
+        let counts = |pv: &usize| !vg.vg().is_leaving(PvIndex(*pv as u16)) && leaves != Some(*pv);
+        let is_late = |(pv, held): &&(usize, Held)| {
+            let index = PvIndex(*pv as u16);
+            let well = at.iter().zip(&trouble).any(|(of, t)| of == pv && *t == Trouble::None);
+            well && vg.vg().is_behind(index) && vg.vg().lag(index, held.sequence) != Lag::Unknown
+        };
+        let late = held.iter().filter(is_late).map(|(pv, _)| *pv).filter(|_| leaves.is_some());
+        let takers = voters.iter().copied().chain(late).filter(counts).count();
+        let enough = takers * 2 > (0..all).filter(counts).count();
         // PVs that are there and lack, since a commit was cut off, what concerns them.
         let before = lvs(vg.vg());
         let lacks = |(pv, held): &(usize, Held)| {
@@ -328,6 +365,7 @@ impl World<'_> {
         let mut moved = Lvs::new();
         let done = match ask {
             Ask::UpdateMetadata => vg.update_metadata(),
+            Ask::Leave { pv } => simulation::leave(&mut vg, Uuid([1 + pv as u8; 16])),
             _ => vg.commit(|vg| {
                 let before = lvs(vg);
                 change(vg, ask)?;
@@ -338,8 +376,11 @@ impl World<'_> {
             }),
         };
         let read = lvs(vg.vg());
-        let left: Vec<usize> =
-            (0..all).filter(|pv| vg.vg().is_behind(PvIndex(*pv as u16))).collect();
+        let is_leaving = |pv: &usize| vg.vg().is_leaving(PvIndex(*pv as u16));
+        let left: Vec<usize> = (0..all)
+            .filter(|pv| vg.vg().is_behind(PvIndex(*pv as u16)) && !is_leaving(pv))
+            .collect();
+        let leaving: BTreeSet<usize> = (0..all).filter(is_leaving).collect();
         drop(vg);
         if std::env::var_os("LVSHIFT_TRACE").is_some() {
             let outcome = done.as_ref().map_err(ToString::to_string);
@@ -347,8 +388,11 @@ impl World<'_> {
         }
         self.take_over(&at, &trouble, cut.is_some());
         self.findings.add("metadata-behind-commits", 1);
+        // What is left has to be there, to be read, and no more.
         let needed_is_fine = !matches!(ask, Ask::Step { .. })
+            && leaves.is_none_or(|pv| at.contains(&pv))
             && (0..all)
+                .filter(|pv| leaves != Some(*pv))
                 .all(|pv| !(ask.concerns(pv) || needed.contains(&pv)) || voters.contains(&pv))
             && cut_off.iter().all(|(pv, _)| voters.contains(pv));
         match done {
@@ -363,6 +407,8 @@ impl World<'_> {
                 if let Some(pv) = left.iter().find(unheard) {
                     self.broken(&format!("{ask:?} over {at:?}, {trouble:?}: {pv} was left behind"));
                 }
+                self.findings.add("metadata-behind-leaving", leaving.len() as u64);
+                self.oracle.leaving = leaving;
                 self.done_right(ask, &read);
                 self.oracle.settle(&read, &voters);
             }
@@ -370,7 +416,7 @@ impl World<'_> {
             Err(error) if error.kind == Kind::State => {}
             Err(error) => {
                 self.findings.add("metadata-behind-refused", 1);
-                if cut.is_none() && voters.len() * 2 > all && needed_is_fine {
+                if cut.is_none() && enough && needed_is_fine {
                     self.broken(&format!("{ask:?} over {at:?}, {trouble:?}: refused: {error}"));
                 }
                 match ask {
@@ -437,7 +483,11 @@ impl World<'_> {
         for set in 1u32..1 << all {
             let at: Vec<usize> = (0..all).filter(|pv| set >> pv & 1 == 1).collect();
             disk::show(at.iter().map(|pv| self.pvs[*pv].shown()).collect());
-            let alone = at.len() * 2 <= all;
+            // Of the PVs that count, and of all where it is not known which.
+            let counts: Vec<usize> =
+                (0..all).filter(|pv| !self.oracle.leaving.contains(pv)).collect();
+            let there = counts.iter().filter(|pv| at.contains(pv)).count();
+            let alone = at.len() * 2 <= all || there * 2 <= counts.len();
             self.findings.add("metadata-behind-opened", 1);
             match OpenVg::open("vg", Hold::Release) {
                 Ok(vg) => {
