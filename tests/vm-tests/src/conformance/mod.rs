@@ -12,7 +12,10 @@ mod machinery;
 mod metadata;
 mod moves;
 mod power;
+mod turns;
 mod ublk;
+
+pub use turns::of_the_turn;
 
 use crate::scenario::{Frontend, Scenario};
 
