@@ -81,9 +81,11 @@ impl Oracle {
 
     /// A commit stands on this: what was open is settled, and these PVs have heard it.
     fn settle(&mut self, read: &Lvs, heard: &[usize]) {
-        self.maybe_moved.clear();
-        let gone = std::mem::take(&mut self.maybe_gone).into_iter();
-        let gone = gone.filter_map(|lv| Some((lv, *self.there.get(&lv)?)));
+        let homes = [self.there.clone(), std::mem::take(&mut self.maybe_moved)];
+        let mut gone = Vec::new();
+        for lv in std::mem::take(&mut self.maybe_gone) {
+            gone.extend(homes.iter().filter_map(|of| Some((lv, *of.get(&lv)?))));
+        }
         self.ghosts.extend(std::mem::take(&mut self.maybe).into_iter().chain(gone));
         self.ghosts.retain(|(_, pv)| !heard.contains(pv));
         self.there = read.clone();
@@ -305,6 +307,8 @@ impl World<'_> {
         let (mut at, mut trouble) = (Vec::new(), Vec::new());
         for pv in 0..all {
             let kind = match (bad.contains(&pv), takes_none.contains(&pv)) {
+                // Two that go on one after the other, each without the other, make two lines: what is missing shows that.
+                (true, false) if !takes_none.is_empty() && self.rng.one_in(2) => 0,
                 (true, false) => self.rng.below(5),
                 (true, true) => 2 * self.rng.below(2),
                 (false, true) => 2,
@@ -440,7 +444,8 @@ impl World<'_> {
         }
         if let Ask::Remove { lv, pv } = ask {
             self.oracle.there.remove(&lv);
-            self.oracle.ghosts.insert((lv, pv));
+            let moved = self.oracle.maybe_moved.get(&lv).copied();
+            self.oracle.ghosts.extend(moved.into_iter().chain([pv]).map(|pv| (lv, pv)));
         }
         let moves = matches!(ask, Ask::Step { .. });
         if !right || (!moves && !self.oracle.allows(read, &|_| true, false)) {
