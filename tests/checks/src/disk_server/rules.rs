@@ -4,6 +4,7 @@
 //! error DISK OPS FIRST+COUNT [TIMES]     these requests fail (OPS: read,write,flush,zero or all)
 //! delay DISK OPS FIRST+COUNT MS          they are answered that much later
 //! stop DISK MS                           nothing is answered for so long
+//! hit DISK                               obeyed once a request has failed by a rule for this disk
 //! clear DISK                             none of this any more
 //! cut nothing                            the next power cut leaves nothing that was not durable
 //! cut some|torn SEED PER_MILLE           it leaves so much, in whole requests or in single sectors
@@ -11,7 +12,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::survive::Survive;
 
@@ -46,6 +47,7 @@ struct Rule {
     first: u64,
     end: u64,
     what: What,
+    hits: u64,
 }
 
 /// What becomes of a request.
@@ -87,6 +89,11 @@ impl Rules {
                 let until = Instant::now() + Duration::from_millis(ms.parse()?);
                 self.stops.push((number(name)?, until));
             }
+            ["hit", name] => {
+                let disk = number(name)?;
+                let has_hit = |rule: &Rule| rule.disk == disk && rule.hits > 0;
+                ensure!(self.rules.iter().any(has_hit), "nothing has failed on {name} yet");
+            }
             ["clear", name] => {
                 let disk = number(name)?;
                 self.rules.retain(|rule| rule.disk != disk);
@@ -123,6 +130,7 @@ impl Rules {
                 What::Error { left: Some(0) } => {}
                 What::Error { left } => {
                     fate.fails = true;
+                    rule.hits += 1;
                     *left = left.map(|n| n - 1);
                 }
                 What::Delay(time) => fate.due = fate.due.max(now + *time),
@@ -150,7 +158,7 @@ fn rule(disk: usize, ops: &str, range: &str, what: What) -> Result<Rule> {
         };
         ops.split(',').map(one).collect::<Result<_>>()?
     };
-    Ok(Rule { disk, ops, first, end: first.saturating_add(count), what })
+    Ok(Rule { disk, ops, first, end: first.saturating_add(count), what, hits: 0 })
 }
 
 #[cfg(test)]
@@ -181,7 +189,9 @@ mod tests {
     fn an_error_can_come_once_and_a_delay_and_a_stop_hold_the_answer() {
         let mut rules = Rules::default();
         rules.set("error pv1 flush 0+1 1", names).expect("a rule");
+        assert!(rules.set("hit pv1", names).is_err());
         assert!(rules.fate(0, Op::Flush, 0, 0).fails);
+        rules.set("hit pv1", names).expect("it has");
         assert!(!rules.fate(0, Op::Flush, 0, 0).fails);
         rules.set("delay pv1 all 0+8 5000", names).expect("a rule");
         rules.set("stop pv2 5000", names).expect("a rule");

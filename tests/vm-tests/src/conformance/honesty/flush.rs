@@ -10,6 +10,7 @@ use super::disks::said;
 use crate::conformance::fixture::wait::stopped_at;
 use crate::conformance::fixture::{self, FAIL, HANG, Rig, VG, served};
 use crate::guest::{Background, Guest, Run, Side};
+use crate::scenario::Frontend;
 use crate::writer::Writer;
 
 const EXTENTS: u32 = 8;
@@ -22,14 +23,14 @@ pub(super) fn flush(guest: &mut Guest) -> Result<()> {
 
     // One flush, after the last copy. Whose it is does not matter: what it was to save may be lost.
     let moving = held(&rig)?;
-    let run = failing(&side, &writer, moving, "error pv2 flush 0+1 1")?;
+    let run = failing(&rig, &side, &writer, moving, "error pv2 flush 0+1 1")?;
     said(run, &rig.pv(2))?;
     side.command("clear pv2")?;
     on_the_source(&rig, &writer)?;
 
     // Every flush: of the log and of the metadata, too.
     let moving = held(&rig)?;
-    let run = failing(&side, &writer, moving, "error pv2 flush 0+1")?;
+    let run = failing(&rig, &side, &writer, moving, "error pv2 flush 0+1")?;
     said(run, &rig.pv(2))?;
     served(&writer)?;
     writer.outcome().clean()?;
@@ -56,14 +57,24 @@ fn held<'g>(rig: &Rig<'g>) -> Result<Background<'g>> {
 }
 
 /// Sets the fault, lets the application flush, and then the mover go on.
-fn failing(side: &Side, writer: &Writer, moving: Background<'_>, rule: &str) -> Result<Run> {
+fn failing(
+    rig: &Rig<'_>,
+    side: &Side,
+    writer: &Writer,
+    moving: Background<'_>,
+    rule: &str,
+) -> Result<Run> {
     side.command(rule)?;
+    // A daemon holds the flush back until the mover goes on; the kernel's mirror does not.
+    let patience = match rig.guest.frontend() {
+        Frontend::Dm => HANG,
+        Frontend::Ublk => Duration::from_secs(3),
+    };
     std::thread::scope(|scope| {
         let flushed = scope.spawn(|| writer.flushed());
-        // It fails before the mover looks, on a loaded machine, too; or it waits for the mover.
         let begun = Instant::now();
-        while !flushed.is_finished() && begun.elapsed() < Duration::from_secs(3) {
-            std::thread::sleep(Duration::from_millis(20));
+        while side.command("hit pv2").is_err() && begun.elapsed() < patience {
+            std::thread::sleep(Duration::from_millis(50));
         }
         moving.signal(Signal::CONT)?;
         let run = moving.wait(HANG)?;
