@@ -136,7 +136,8 @@ impl Shape {
         std::fs::remove_file(&socket).ok();
         let listener = UnixListener::bind(&socket)
             .with_context(|| format!("listening on {}", socket.display()))?;
-        let job = Job { scenario: None, frontend: image.frontend, boot: 1, terminal: false };
+        let job =
+            Job { scenario: None, frontend: image.frontend, boot: 1, terminal: false, full: false };
         let console = dir.join("console");
         let disks = vec![Disk::new("none", 1); self.disks];
         let mut command = Vm {

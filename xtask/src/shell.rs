@@ -40,7 +40,7 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
     let dir = paths::vm_dir("runs")?.join(format!("shell-{}", std::process::id()));
     std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
     make_disks(&dir, DISKS)?;
-    let job = Job { scenario: None, frontend, boot: 1, terminal: true };
+    let job = Job { scenario: None, frontend, boot: 1, terminal: true, full: false };
     let vm = Vm {
         kernel: &setting.kernel,
         initramfs: &setting.initramfs,

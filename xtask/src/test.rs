@@ -176,7 +176,11 @@ fn vm_steps(steps: &mut Steps, options: &Options) {
     let Some(setting) = setting else { return };
     let mut seen = Vec::new();
     for frontend in Frontend::READY.iter().copied() {
-        vm_scenarios(steps, &Setting { frontend, ..setting.clone() }, options.full, &mut seen);
+        vm_scenarios(
+            steps,
+            &Setting { frontend, full: options.full, ..setting.clone() },
+            &mut seen,
+        );
     }
     std::fs::remove_file(&setting.initramfs).ok();
     for (name, found) in scorecard::of_scenarios(&seen) {
@@ -187,13 +191,13 @@ fn vm_steps(steps: &mut Steps, options: &Options) {
     }
 }
 
-fn vm_scenarios(steps: &mut Steps, setting: &Setting, full: bool, seen: &mut Vec<Seen>) {
+fn vm_scenarios(steps: &mut Steps, setting: &Setting, seen: &mut Vec<Seen>) {
     let frontend = setting.frontend;
     if frontend == Frontend::READY[0] {
         let chosen: Vec<_> = vm_test::must_fail().collect();
         steps.step("VM sees failures", || told(&scenarios(setting, &chosen, true)?));
     }
-    let chosen: Vec<_> = if full {
+    let chosen: Vec<_> = if setting.full {
         conformance::of(frontend).collect()
     } else {
         conformance::of_the_turn(frontend).collect()

@@ -10,6 +10,7 @@ use lvshift_vm_tests::conformance;
 use lvshift_vm_tests::scenario::{Frontend, Scenario};
 
 use crate::debian::Debian;
+use crate::emulator::Accel;
 use crate::run_guest::{Outcome, Setting};
 use crate::{FrontendArg, Machine, accel, initramfs, kernel, paths, run_guest, seconds, setup};
 
@@ -44,6 +45,9 @@ pub(crate) struct Options {
     /// Run the scenarios that must fail, and fail if one does not
     #[arg(long, conflicts_with = "scenario")]
     must_fail: bool,
+    /// Make every trial of scenarios that make some of many
+    #[arg(long)]
+    full: bool,
 }
 
 /// A machine to test on, on the command line.
@@ -109,11 +113,12 @@ pub(crate) fn main(options: &Options) -> Result<ExitCode> {
         eprintln!("error: {} is not there yet, so nothing was tested", frontend.binary());
         return Ok(ExitCode::FAILURE);
     }
-    let setting = if debian {
+    let mut setting = if debian {
         prepare_debian(frontend, &options.machine)?
     } else {
         prepare(frontend, &options.machine)?
     };
+    setting.full = options.full;
     let tally = run_all(&setting, &chosen, options.jobs, options.keep, options.must_fail)?;
     if !options.keep {
         std::fs::remove_file(&setting.initramfs).ok();
@@ -141,7 +146,7 @@ pub(crate) fn prepare(frontend: Frontend, machine: &Machine) -> Result<Setting> 
     let accel = accel::choose(machine.accel, &kernel)?;
     let initramfs = initramfs::make(&kernel, &binaries)?;
     let copies = Arc::default();
-    Ok(Setting { kernel, accel, initramfs, debian: None, frontend, copies })
+    Ok(Setting { kernel, accel, initramfs, debian: None, frontend, full: false, copies })
 }
 
 /// The same for a whole Debian.
@@ -152,7 +157,7 @@ pub(crate) fn prepare_debian(frontend: Frontend, machine: &Machine) -> Result<Se
     let accel = accel::choose(machine.accel, &kernel)?;
     let debian = Some(Debian::prepare(&kernel)?);
     let (initramfs, copies) = (PathBuf::new(), Arc::default());
-    Ok(Setting { kernel, accel, initramfs, debian, frontend, copies })
+    Ok(Setting { kernel, accel, initramfs, debian, frontend, full: false, copies })
 }
 
 /// Builds what runs in the guest, and says where it is. Both front ends, whichever is tested: one
@@ -196,6 +201,15 @@ pub(crate) fn run_all(
             let dir = runs.join(format!("{number}-{}", scenario.name));
             std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
             let mut outcome = run_guest::scenario(setting, scenario, &dir, false)?;
+            if setting.accel == Accel::Tcg && outcome.is_of_the_emulator() {
+                println!(
+                    "note {}: the emulator broke the guest's kernel; it is run again",
+                    scenario.name
+                );
+                let again = dir.join("again");
+                std::fs::create_dir_all(&again).context("making room for another try")?;
+                outcome = run_guest::scenario(setting, scenario, &again, false)?;
+            }
             if turned {
                 outcome.turn(scenario.must_fail.unwrap_or_default());
             }

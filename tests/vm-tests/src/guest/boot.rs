@@ -18,6 +18,8 @@ pub struct Job {
     pub boot: u32,
     /// Whether the host shows what the scenario shows on a terminal.
     pub terminal: bool,
+    /// Whether the scenario is to be run whole; else some leave out of many trials that are alike the most.
+    pub full: bool,
 }
 
 impl Job {
@@ -28,6 +30,9 @@ impl Job {
             format!("lvshift.frontend={} lvshift.boot={}", self.frontend.word(), self.boot);
         if self.terminal {
             text.push_str(" lvshift.terminal=1");
+        }
+        if self.full {
+            text.push_str(" lvshift.full=1");
         }
         if let Some(name) = &self.scenario {
             text.push_str(" lvshift.scenario=");
@@ -56,6 +61,7 @@ impl Job {
             scenario: word("lvshift.scenario").map(str::to_owned),
             frontend,
             terminal: word("lvshift.terminal") == Some("1"),
+            full: word("lvshift.full") == Some("1"),
             boot: boot.parse().with_context(|| format!("lvshift.boot={boot}"))?,
         })
     }
@@ -114,7 +120,7 @@ mod tests {
     #[test]
     fn the_job_comes_back_from_the_command_line() {
         for scenario in [None, Some("outline-ext4".to_owned())] {
-            let job = Job { scenario, frontend: Frontend::Dm, boot: 2, terminal: true };
+            let job = Job { scenario, frontend: Frontend::Dm, boot: 2, terminal: true, full: true };
             let line = format!("quiet console=ttyS0 {} panic=-1\n", job.to_cmdline());
             assert_eq!(Job::from_cmdline(&line).expect("it was just written"), job);
         }
@@ -128,6 +134,7 @@ mod tests {
             frontend: Frontend::Ublk,
             boot: 3,
             terminal: false,
+            full: false,
         };
         let now = Duration::from_millis(1_795_745_912_345);
         let order = Order { job, now, seed: std::array::from_fn(|n| (n * 7) as u8) };

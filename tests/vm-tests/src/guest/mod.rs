@@ -49,13 +49,20 @@ pub struct Guest {
     frontend: Frontend,
     boot: u32,
     terminal: bool,
+    full: bool,
 }
 
 impl Guest {
     /// Called by PID 1's child, once.
     #[must_use]
     pub fn new(channel: Channel, job: &boot::Job) -> Self {
-        Self { channel, frontend: job.frontend, boot: job.boot, terminal: job.terminal }
+        Self {
+            channel,
+            frontend: job.frontend,
+            boot: job.boot,
+            terminal: job.terminal,
+            full: job.full,
+        }
     }
 
     /// The front end under test.
@@ -74,6 +81,12 @@ impl Guest {
     #[must_use]
     pub const fn on_terminal(&self) -> bool {
         self.terminal
+    }
+
+    /// Whether a scenario of many trials that are alike is to make all of them.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.full
     }
 
     /// Writes a line to the scenario's log, shown if it fails.

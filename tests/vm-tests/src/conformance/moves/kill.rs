@@ -18,7 +18,7 @@ use crate::writer::{Config, Writer};
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "kill-carry-on",
-        about: "kill -9 before and after every step of a move; pvmove carries on",
+        about: "kill -9 before and after steps of a move; pvmove carries on",
         disks: fixture::TWO,
         timeout_s: 1200,
         run: |guest| forward(guest, &[], End::Destination),
@@ -26,7 +26,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "kill-abort",
-        about: "kill -9 before and after every step of a move; pvmove --abort goes back",
+        about: "kill -9 before and after steps of a move; pvmove --abort goes back",
         disks: fixture::TWO,
         timeout_s: 1200,
         run: |guest| forward(guest, &["--abort"], End::WhoeverIsInCharge),
@@ -34,7 +34,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "kill-way-back",
-        about: "kill -9 before and after every step of an abort; pvmove finishes the abort",
+        about: "kill -9 before and after steps of an abort; pvmove finishes the abort",
         disks: fixture::TWO,
         timeout_s: 1200,
         run: way_back,
@@ -42,7 +42,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "kill-recovery",
-        about: "kill -9 before and after every step of the recovery, three times over",
+        about: "kill -9 before and after steps of the recovery, three times over",
         disks: fixture::TWO,
         timeout_s: 1200,
         run: recovery,
@@ -57,7 +57,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "kill-step-fails",
-        about: "every step fails in turn: the status says so, one side is in charge, a retry works",
+        about: "steps fail in turn: the status says so, one side is in charge, a retry works",
         disks: fixture::TWO,
         timeout_s: 1200,
         run: step_fails,
@@ -173,7 +173,7 @@ fn forward(guest: &Guest, then: &[&str], end: End) -> Result<()> {
     let bench = Bench::new(guest, 201)?;
     let rig = &bench.rig;
     let mut from = bench.home_at_rest()?;
-    for point in fixture::every_second(guest, !then.is_empty(), points(guest)?) {
+    for point in fixture::one_in(guest, !then.is_empty(), 4, points(guest)?) {
         let to = 3 - from;
         let (source, destination) = (rig.pv(from), rig.pv(to));
         let mut trial = || -> Result<()> {
@@ -204,8 +204,9 @@ fn states_after_kill(rig: &Rig<'_>) -> Result<Vec<MoveState>> {
 fn way_back(guest: &mut Guest) -> Result<()> {
     let bench = Bench::new(guest, 211)?;
     let rig = &bench.rig;
-    for step in BACK {
-        for point in [format!("before:{step}"), format!("after:{step}")] {
+    for at in ["before", "after"] {
+        for step in fixture::one_in(guest, at == "after", 2, BACK) {
+            let point = format!("{at}:{step}");
             let from = bench.home_at_rest()?;
             let (source, destination) = (rig.pv(from), rig.pv(3 - from));
             let trial = || -> Result<()> {
@@ -241,7 +242,8 @@ fn recovery(guest: &mut Guest) -> Result<()> {
     let bench = Bench::new(guest, 221)?;
     let rig = &bench.rig;
     let mut from = bench.home_at_rest()?;
-    for (first, step) in RECOVERY.iter().flat_map(|(f, steps)| steps.iter().map(move |s| (f, s))) {
+    let all = RECOVERY.iter().flat_map(|(f, steps)| steps.iter().map(move |s| (f, s)));
+    for (first, step) in fixture::one_in(guest, false, 2, all) {
         let (source, destination) = (rig.pv(from), rig.pv(3 - from));
         let mut trial = || -> Result<()> {
             killed(&rig.pvmove_at(first, &["--atomic", &source, &destination])?)?;
@@ -289,7 +291,7 @@ fn same_slot(guest: &mut Guest) -> Result<()> {
 fn step_fails(guest: &mut Guest) -> Result<()> {
     let bench = Bench::new(guest, 231)?;
     let rig = &bench.rig;
-    for step in FORWARD {
+    for step in fixture::one_in(guest, true, 2, FORWARD) {
         let from = bench.home_at_rest()?;
         let (source, destination) = (rig.pv(from), rig.pv(3 - from));
         let trial = || -> Result<()> {
