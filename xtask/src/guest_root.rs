@@ -13,6 +13,7 @@ use crate::{elf, fetch, paths};
 const PACKAGES: &[&str] = &[
     "btrfs-progs",
     "busybox-static",
+    "dmeventd",
     "dmsetup",
     "e2fsprogs",
     "fdisk",
@@ -29,6 +30,7 @@ const PACKAGES: &[&str] = &[
 const PROGRAMS: &[&str] = &[
     "lvm",
     "lvmpolld",
+    "dmeventd",
     "dmsetup",
     "mke2fs",
     "e2fsck",
@@ -65,6 +67,9 @@ const PROGRAMS: &[&str] = &[
     "udevadm",
     "pdata_tools",
 ];
+
+/// What dmeventd loads for the LVs of LVM2 that it watches.
+const PLUGINS: &[&str] = &["libdevmapper-event-lvm2mirror.so", "libdevmapper-event-lvm2raid.so"];
 
 /// Names under which programs are also called.
 const LINKS: &[(&str, &str)] = &[
@@ -165,6 +170,12 @@ pub(crate) fn add(archive: &mut Archive, root: &Path) -> Result<()> {
         let dir = if path.parent().is_some_and(|d| d.ends_with("sbin")) { "sbin" } else { "bin" };
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         archive.file(&format!("/usr/{dir}/{name}"), true, &bytes)?;
+        add_libraries(archive, &bytes, &libraries).with_context(|| format!("for {name}"))?;
+    }
+    for name in PLUGINS {
+        let path = libraries.get(*name).with_context(|| format!("{name} is missing"))?;
+        let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        archive.file(&format!("/usr/lib/{name}"), true, &bytes)?;
         add_libraries(archive, &bytes, &libraries).with_context(|| format!("for {name}"))?;
     }
     let bytes = std::fs::read(&busybox).context("reading busybox")?;

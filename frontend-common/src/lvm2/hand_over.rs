@@ -9,11 +9,10 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use lvshift_core::metadata::Change;
 use lvshift_core::mover::Mapping;
 use lvshift_core::units::Uuid;
 
-use super::host::change_text;
+use super::host::{SOON, commit_aborting};
 use super::id::{self, dm_name};
 use super::mapper::Mapper;
 use super::stack::Stack;
@@ -37,17 +36,32 @@ pub fn hand_over(name: &str, mapper: &mut dyn Mapper) -> Result<Vec<String>> {
     let mut vg = LvmVg::open(&lvm, name)?;
     let _lock = lock::mover(vg.uuid(), "hand-over")?;
     // A commit that was torn says the same on every PV from now on.
-    vg.commit(&mut |_| Ok(()))?;
+    let confirmed = vg.commit(&mut |_| Ok(()));
     let mut over = Vec::new();
     for record in vg.moves().to_vec() {
-        if one(&mut vg, mapper, &record)? {
-            over.push(format!("{}/{}", vg.name(), record.names.mirror));
+        // The kernel's mirror of one that was left half-way may hold the application's writes: where a PV takes no
+        // metadata that is ended all the same.
+        if confirmed.is_err() {
+            let stack = Stack::new(&mut *mapper, vg.text(), vg.moves(), vg.members());
+            if !stack.is_half_handed_over(&record)? {
+                continue;
+            }
+        }
+        match one(&mut vg, mapper, &record)? {
+            Done::Nothing => {}
+            Done::HandedOver => over.push(format!("{}/{}", vg.name(), record.names.mirror)),
+            Done::Failed => {
+                return Err(failed(&record)
+                    .state("the move goes back; the LV is on its source")
+                    .next("`pvmove` takes down what is left of the move"));
+            }
         }
     }
-    Ok(over)
+    confirmed.map(|()| over)
 }
 
-fn one(vg: &mut LvmVg, mapper: &mut dyn Mapper, record: &Record) -> Result<bool> {
+/// Hands over one move's mirror. One that has failed goes back: the record says so, and `lvshiftN` is on the source.
+fn one(vg: &mut LvmVg, mapper: &mut dyn Mapper, record: &Record) -> Result<Done> {
     let lock = vg.lock()?;
     let stack = Stack::new(&mut *mapper, vg.text(), vg.moves(), vg.members());
     let done = match record.state {
@@ -56,15 +70,19 @@ fn one(vg: &mut LvmVg, mapper: &mut dyn Mapper, record: &Record) -> Result<bool>
         State::Queued | State::Aborting => stack.leave(record, Mapping::Source)?,
     };
     drop(lock);
-    match done {
-        Done::Nothing => Ok(false),
-        Done::HandedOver => Ok(true),
-        Done::Failed => {
-            let of = id::uuid(&record.id);
-            vg.commit(&mut |locked| change_text(locked, &mut *mapper, of, Change::Aborting))?;
-            Err(failed(record).state("the move goes back").next("pvmove takes it back"))
-        }
+    if done != Done::Failed {
+        return Ok(done);
     }
+    let of = id::uuid(&record.id);
+    commit_aborting(vg, mapper, of)?;
+    // The kernel's mirror holds what the application writes to a side that fails, and the next command may come late.
+    let _lock = vg.lock_soon(SOON)?;
+    let record = vg.record(of)?.clone();
+    let stack = Stack::new(&mut *mapper, vg.text(), vg.moves(), vg.members());
+    stack.load(&record, Mapping::Source)?;
+    stack.swap(&record, Mapping::Source)?;
+    stack.end_served(&record)?;
+    Ok(Done::Failed)
 }
 
 /// What became of a mirror.
@@ -194,9 +212,16 @@ pub(super) fn take_over(
     }
     // That is a command of its own, and the one at work.
     drop(held);
-    ask(vg.name())?;
+    let asked = ask(vg.name());
     let held = lock(vg)?;
     vg.reread()?;
+    for record in records(vg) {
+        let stack = Stack::new(&mut *mapper, vg.text(), vg.moves(), vg.members());
+        // One that has failed was put onto its source, and is ended by whoever has no daemon, too.
+        if stack.is_of_another(&record)? {
+            return asked.and_then(|()| stack.refuse_another(&record)).map(|()| held);
+        }
+    }
     Ok(held)
 }
 

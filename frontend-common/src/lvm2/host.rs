@@ -21,7 +21,7 @@ use crate::failpoint;
 use crate::requests::Requests;
 
 /// How long a switch that the application may wait for waits for a command of LVM2.
-const SOON: Duration = Duration::from_secs(5);
+pub(super) const SOON: Duration = Duration::from_secs(5);
 
 /// What the moves of a command have in common.
 pub(super) struct Means<'a> {
@@ -202,17 +202,12 @@ impl Host for LvmHost<'_> {
     fn commit(&mut self, change: Change) -> Result<()> {
         let of = self.of;
         let Means { vg, mapper, tell, .. } = &mut self.means;
-        let done = vg.commit(&mut |locked| change_text(locked, &mut **mapper, of, change));
-        match done {
-            // The application's writes wait for this one.
-            Err(error) if change == Change::Aborting && error.kind != Kind::Locked => {
-                tracing::warn!(%error, "the way back cannot be committed on all PVs");
-                vg.commit_without_destination(of)?;
-                tell(Report::Note(
-                    "the destination took no metadata: the move goes back without it, and its PV has left the VG",
-                ));
-            }
-            done => done?,
+        if change != Change::Aborting {
+            vg.commit(&mut |locked| change_text(locked, &mut **mapper, of, change))?;
+        } else if !commit_aborting(vg, &mut **mapper, of)? {
+            tell(Report::Note(
+                "the destination took no metadata: the move goes back without it, and its PV has left the VG",
+            ));
         }
         if change == Change::Moved {
             // LVM2, to which the VG is open again, may refresh the LV and wait for what the mirror holds back.
@@ -414,6 +409,19 @@ pub(super) fn change_text(
         Change::Forget => locked.text.end_move(record),
     };
     done.map_err(|error| Error::new(Kind::State, error.to_string()))
+}
+
+/// Commits that a move goes back, for which the application's writes wait. Whether all PVs took it: where they do not,
+/// the VG does without the destination.
+pub(super) fn commit_aborting(vg: &mut LvmVg, mapper: &mut dyn Mapper, of: Uuid) -> Result<bool> {
+    let change = Change::Aborting;
+    match vg.commit(&mut |locked| change_text(locked, &mut *mapper, of, change)) {
+        Err(error) if error.kind != Kind::Locked => {
+            tracing::warn!(%error, "the way back cannot be committed on all PVs");
+            vg.commit_without_destination(of).map(|()| false)
+        }
+        done => done.map(|()| true),
+    }
 }
 
 /// Takes a move that nothing was done of out of the text.

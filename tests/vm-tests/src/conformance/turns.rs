@@ -30,6 +30,9 @@ const FULL: &[(&str, &str)] = &[
     ("lvm2-refresh-13", "lvm2-refresh"),
     ("lvm2-reset-13", "lvm2-reset"),
     ("lvm2-options", "lvm2-move"),
+    ("lvm2-hand-over-cut", "lvm2-hand-over"),
+    ("lvm2-torn", "lvm2-reset"),
+    ("lvm2-dmeventd", "lvm2-services"),
     ("ublk-kill-copy", "ublk-kill-move"),
     ("ublk-requests-4k", "ublk-requests"),
     // What LVM2 does is no other today.

@@ -1,9 +1,10 @@
 //! Moves in an LVM2 VG whose mirror is a daemon of ours: it dies, and another front end takes over.
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::Signal;
 
 use super::in_place::stopped;
-use super::rig::{Lvm2, TWO, VG};
+use super::rig::{self, Lvm2, THREE, TWO, VG};
 use crate::conformance::fixture::{self, FAIL, HANG};
 use crate::conformance::ublk::daemon::{self, Victims};
 use crate::guest::Guest;
@@ -29,7 +30,30 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         run: hand_over,
         ..Scenario::DEFAULT
     },
+    Scenario {
+        name: "lvm2-hand-over-fails",
+        about: "the destination dies while a daemon hands over to the kernel: the application goes on, the move goes back",
+        frontends: Frontend::UBLK,
+        disks: THREE,
+        timeout_s: 300,
+        run: hand_over_fails,
+        ..Scenario::DEFAULT
+    },
+    Scenario {
+        name: "lvm2-hand-over-cut",
+        about: "the power fails at each step of a hand-over to the kernel; LVM2 activates the LV; progress is kept",
+        frontends: Frontend::UBLK,
+        disks: TWO,
+        state_disk: true,
+        boots: 1 + STEPS.len() as u32,
+        timeout_s: 300,
+        run: hand_over_cut,
+        ..Scenario::DEFAULT
+    },
 ];
+
+/// Where a hand-over is cut off; after a step is before the next.
+const STEPS: &[&str] = &["after:hand-over-hush", "after:hand-over-swap", "after:hand-over-end"];
 
 fn dies(guest: &mut Guest) -> Result<()> {
     let rig = Lvm2::new(guest, &["pv1", "pv2"])?;
@@ -87,7 +111,7 @@ fn hand_over(guest: &mut Guest) -> Result<()> {
     rig.is_on("home", 2)?;
     fixture::served(&writer)?;
     // The other way, as long as no mover is at work.
-    let moving = rig.spawn_move("", &["--max-rate=2m", &rig.pv(2), &rig.pv(1)])?;
+    let moving = rig.spawn_move("", &["--max-rate=512k", &rig.pv(2), &rig.pv(1)])?;
     let (mut before, mut all) = (0, 0);
     guest.wait_for("half of it is equal", HANG * 3, || {
         (before, all) = rig.regions()?.unwrap_or_default();
@@ -141,4 +165,83 @@ fn is_over(rig: &Lvm2<'_>, writer: &Writer, on: usize) -> Result<()> {
     rig.at_rest()?;
     rig.is_on("home", on)?;
     fixture::served(writer)
+}
+
+/// The worst moment: the daemon copies nothing any more, and the kernel's mirror is not there yet.
+fn hand_over_fails(guest: &mut Guest) -> Result<()> {
+    let mut slow = guest.faulty("pv2")?;
+    let rig = Lvm2::over(guest, vec![guest.disk("pv1")?, slow.path(), guest.disk("pv3")?])?;
+    let home = rig.lv("home", &[(1, 20)])?;
+    let writer = Writer::start(Config { size: Some(2 << 20), ..Config::new(&home, 1021) })?;
+    writer.wait_for_writes(10, HANG)?;
+    let moving = rig.spawn_move("", &["--max-rate=512k", &rig.pv(1), &rig.pv(2)])?;
+    rig.wait_for_mid_copy()?;
+    ensure!(rig.is_served()?, "no daemon mirrors");
+    moving.kill()?;
+    let fail = [(FAIL, "stop:hand-over-swap")];
+    let program = Frontend::Ublk.binary();
+    let handing = guest.spawn_env(&fail, program, &["hand-over", VG])?;
+    stopped(guest, handing.pid())?;
+    slow.dead()?;
+    fixture::served(&writer)?;
+    handing.signal(Signal::CONT)?;
+    let run = handing.wait(HANG * 3)?.fails_with(5)?;
+    ensure!(run.stderr.contains("has failed"), "does not say what failed: {run}");
+    fixture::served(&writer)?;
+    let worst = writer.counters().worst;
+    guest.log(format!("the longest wait of the application: {worst:?}"));
+    ensure!(worst < HANG, "the application waited for {worst:?}");
+    ensure!(!rig.is_served()?, "a daemon is in the path still");
+    // Whoever comes next ends it.
+    let run = guest.lvshift_as(Frontend::Dm, &["pvmove"])?;
+    guest.log(format!("the rest: {run}"));
+    rig.at_rest()?;
+    rig.is_on("home", 1)?;
+    rig.pvmove(&[&rig.pv(1), &rig.pv(3)])?.ok()?;
+    rig.is_on("home", 3)?;
+    rig.end([writer], &["home"])
+}
+
+fn hand_over_cut(guest: &mut Guest) -> Result<()> {
+    let devices = vec![guest.disk("pv1")?, guest.disk("pv2")?];
+    let boot = usize::try_from(guest.boot())?;
+    let config = || Config { size: Some(2 << 20), ..Config::new(rig::path("home"), 1031) };
+    let (rig, writer) = if boot == 1 {
+        let rig = Lvm2::over(guest, devices)?;
+        rig.lv("home", &[(1, 24)])?;
+        let writer = Writer::start(config())?;
+        writer.wait_for_writes(10, HANG)?;
+        (rig, writer)
+    } else {
+        let rig = Lvm2::found(guest, devices)?;
+        rig.lvm(&["vgchange", "-aay", "--sysinit", VG])?;
+        guest.log(rig.tables()?);
+        let (now, all) = rig.regions()?.context("LVM2 did not make a mirror of it")?;
+        let before: u64 = std::fs::read_to_string(guest.state("done")?)?.parse()?;
+        guest.log(format!("equal: {before} of {all} at the cut, {now} at once after it"));
+        ensure!(now >= before, "the progress is lost: {now} after {before}");
+        let writer = Writer::resume(config(), &guest.state("writer")?)?;
+        writer.wait_for_writes(10, HANG)?;
+        rig.pvmove(&[])?.ok()?;
+        is_over(&rig, &writer, if boot % 2 == 0 { 2 } else { 1 })?;
+        (rig, writer)
+    };
+    let Some(step) = STEPS.get(boot - 1) else { return rig.end([writer], &["home"]) };
+    let (from, to) = if boot % 2 == 1 { (1, 2) } else { (2, 1) };
+    let moving = rig.spawn_move("", &["--max-rate=512k", &rig.pv(from), &rig.pv(to)])?;
+    let mut before = 0;
+    guest.wait_for("some of it is equal", HANG * 3, || {
+        before = rig.regions()?.unwrap_or_default().0;
+        Ok(before >= 4)
+    })?;
+    rig.hold_copy()?;
+    moving.kill()?;
+    rig.note("done", &before.to_string())?;
+    let fail = [(FAIL, *step)];
+    let run = guest.lvshift_env(&fail, &["hand-over", VG])?;
+    ensure!(run.signal == Some(9), "the fail point did not kill it: {run}");
+    fixture::served(&writer)?;
+    writer.checkpoint(&guest.state("writer")?)?;
+    writer.stop()?.clean()?;
+    guest.power_cut();
 }

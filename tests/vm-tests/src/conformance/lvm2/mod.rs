@@ -5,6 +5,7 @@ mod control;
 mod crash;
 mod daemon;
 mod debian13;
+mod dmeventd;
 mod faults;
 mod in_place;
 mod kinds;
@@ -14,6 +15,7 @@ mod report;
 mod rig;
 mod strange;
 mod texts;
+mod torn;
 
 use crate::scenario::Scenario;
 
@@ -25,6 +27,7 @@ pub(super) const LISTS: &[&[Scenario]] = &[
     crash::SCENARIOS,
     debian13::SCENARIOS,
     daemon::SCENARIOS,
+    dmeventd::SCENARIOS,
     in_place::SCENARIOS,
     options::SCENARIOS,
     read_check::SCENARIOS,
@@ -32,4 +35,5 @@ pub(super) const LISTS: &[&[Scenario]] = &[
     strange::SCENARIOS,
     kinds::SCENARIOS,
     texts::SCENARIOS,
+    torn::SCENARIOS,
 ];
