@@ -91,6 +91,11 @@ impl Latencies {
         }))
     }
 
+    /// What one took on average, about; `None` where there is none.
+    pub fn mean(&self) -> Option<Nanos> {
+        self.waited().0.checked_div(u64::from(self.total())).map(Nanos)
+    }
+
     /// How many took longer than `limit`, by more than a bucket cannot tell.
     pub fn longer_than(&self, limit: Nanos) -> u32 {
         let above = self.counts.get(latency_bucket(limit).saturating_add(1)..).unwrap_or(&[]);

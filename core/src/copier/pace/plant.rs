@@ -42,6 +42,7 @@ pub(super) struct Report {
     /// Bytes per second.
     pub(super) rate: u64,
     pub(super) p99: Option<Nanos>,
+    pub(super) mean: Option<Nanos>,
     /// The share of requests over a limit, in thousandths.
     pub(super) over: u64,
 }
@@ -81,8 +82,17 @@ impl Plant {
             rate: (u128::from(self.copied - self.copied_from) * u128::from(SECOND)
                 / u128::from(took)) as u64,
             p99: new.p99(),
+            mean: new.mean(),
             over: u64::from(new.longer_than(Nanos(limit))) * 1000 / u64::from(new.total().max(1)),
         }
+    }
+
+    /// The same without a copy.
+    pub(super) fn alone_for(&mut self, seconds: u64) -> Report {
+        self.pacer.set_paused(true);
+        let report = self.run(seconds, 0);
+        self.pacer.set_paused(false);
+        report
     }
 
     pub(super) fn tick_for(&mut self, nanos: u64) {
