@@ -103,14 +103,6 @@ impl OpenVg {
         Ok(missing)
     }
 
-    /// Brings those that were left behind up to date before a change, where too few can take it without them.
-    pub(super) fn bring_back_if_needed(&mut self, any: bool) {
-        let behind = self.behind();
-        if !behind.is_empty() && self.check_missing().is_err() {
-            self.bring_back(&behind, any);
-        }
-    }
-
     /// Brings those that were left behind up to date, and records with that that this PV is being left: they may be what makes
     /// more than half without it. One commit says both: the PV, which takes no changes, would keep one that says
     /// only the first from being made.
@@ -246,9 +238,18 @@ impl OpenVg {
             {
                 written = self.write_everywhere(&new, &those, &|_, _| false);
             }
-            let done = matches!(&written, Ok(Written::Ended(ended))
-                if ended.result == Some(CommitResult::Committed));
-            if !done {
+            let result = match written {
+                Ok(Written::Ended(ended)) => ended.result,
+                _ => None,
+            };
+            if let (false, Some(CommitResult::Partial(failed))) = (theirs, &result) {
+                let failed: Vec<Uuid> =
+                    failed.iter().filter_map(|pv| Some(new.pv(*pv)?.uuid)).collect();
+                if failed.iter().all(|pv| self.may_be_left(&new, *pv)) {
+                    return self.bring_back_without(new, &failed);
+                }
+            }
+            if result != Some(CommitResult::Committed) {
                 // The next commit finds out who fails, and makes the rest agree.
                 tracing::debug!(?back, "not brought up to date");
                 return;
@@ -258,6 +259,18 @@ impl OpenVg {
         for pv in back {
             let path = self.device_of(pv).map(|member| member.path.display().to_string());
             tracing::info!(path = path.unwrap_or_default(), "this PV is up to date again");
+        }
+    }
+
+    /// Metadata in which PVs are back were written to the others, of which these failed. That they do is recorded with the
+    /// next, which the PVs that are back take, too: they may be what makes more than half without these.
+    fn bring_back_without(&mut self, new: Vg, failed: &[Uuid]) {
+        self.settle(new);
+        let mut next = self.vg.clone();
+        next.bump();
+        let recorded = self.leave(&mut next, failed);
+        if let Err(error) = recorded.and_then(|()| self.write_out(next, &|_, _| false)) {
+            tracing::debug!(%error, "not brought up to date");
         }
     }
 

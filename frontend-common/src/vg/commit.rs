@@ -21,7 +21,9 @@ pub(crate) type MayLack<'a> = &'a dyn Fn(&Vg, Uuid) -> bool;
 impl OpenVg {
     /// Reads the metadata again under the lock, lets `change` alter it, and writes it with the
     /// next sequence number to every PV. A PV that is missing or fails, and that the change does not concern,
-    /// is left behind where more than half hold it; those left behind before are brought up to date.
+    /// is left behind where more than half hold it. Those left behind before are brought up to date first: the change
+    /// may concern them, and they may be what makes more than half where another fails now. Those for which too few
+    /// PVs take a change are, after it: it may have taken out what is missing.
     /// An error of `change` leaves all as it was.
     ///
     /// # Errors
@@ -33,7 +35,7 @@ impl OpenVg {
         self.attended(true, |vg| {
             vg.reread_locked()?;
             vg.check_writable()?;
-            vg.bring_back_if_needed(false);
+            vg.bring_back(&vg.behind(), false);
             let behind = vg.behind();
             let result = vg.write(change, &|_, _| false, false)?;
             vg.bring_back(&behind, false);
@@ -51,7 +53,7 @@ impl OpenVg {
         self.attended(true, |vg| {
             vg.reread_locked()?;
             vg.check_writable()?;
-            vg.bring_back_if_needed(true);
+            vg.bring_back(&vg.behind(), true);
             let behind = vg.behind();
             vg.write(|_| Ok(()), &|_, _| false, true)?;
             vg.bring_back(&behind, true);

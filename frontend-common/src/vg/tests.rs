@@ -42,6 +42,16 @@ impl Disks {
         &self.paths[disk]
     }
 
+    /// The same, where this disk takes no writes.
+    pub(super) fn open_though(&self, fails: usize, which: &[usize]) -> Result<OpenVg, Error> {
+        let device = |at: &usize| match *at == fails {
+            true => BlockDevice::on_file_that_takes_no_writes(&self.paths[*at]),
+            false => BlockDevice::on_file(&self.paths[*at]),
+        };
+        let scan = Scan::of(which.iter().map(|at| (device(at), Vec::new())));
+        OpenVg::open_in(scan, "vg", Hold::Release)
+    }
+
     pub(super) fn open(&self, which: &[usize]) -> Result<OpenVg, Error> {
         OpenVg::open_in(self.scan(which), "vg", Hold::Release)
     }
