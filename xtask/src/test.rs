@@ -25,7 +25,7 @@ pub(crate) struct Options {
     /// Leave out the tests in the VM (never in CI)
     #[arg(long)]
     skip_vm: bool,
-    /// Run each scenario with every front end that it is for
+    /// Run every scenario whole and with every front end that it is for, also the dear ones
     #[arg(long, conflicts_with = "skip_vm")]
     full: bool,
     /// Do only the steps that compute, and write how they went there

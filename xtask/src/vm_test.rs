@@ -206,7 +206,8 @@ pub(crate) fn run_all(
                     "note {}: the emulator broke the guest's kernel; it is run again",
                     scenario.name
                 );
-                let again = dir.join("again");
+                // Its name is its sockets', too.
+                let again = dir.join(format!("{number}-again"));
                 std::fs::create_dir_all(&again).context("making room for another try")?;
                 outcome = run_guest::scenario(setting, scenario, &again, false)?;
             }

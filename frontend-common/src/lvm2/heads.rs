@@ -29,18 +29,25 @@ impl Heads {
 
     /// Those that a commit has changed since `before`: each tells of the next.
     pub(super) fn changed_since(self, before: &Heads) -> Heads {
-        let other = |id: &str, head: &Aligned| {
-            before.0.iter().any(|(known, was)| known == id && was[..] != head[..])
-        };
+        let other =
+            |id: &str, head: &Aligned| before.of_pv(id).is_some_and(|was| was[..] != head[..]);
         Heads(self.0.into_iter().filter(|(id, head)| other(id, head)).collect())
+    }
+
+    /// Whether nothing is known that could tell anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether the text that they belong to still counts, with the heads as they are `now`. No, where that cannot be told.
     pub(super) fn still_stand(&self, now: &Heads) -> bool {
-        let stands = |(id, head): &(String, Aligned)| {
-            now.0.iter().any(|(known, is)| known == id && is[..] == head[..])
-        };
-        !self.0.is_empty() && self.0.iter().all(stands)
+        let stands =
+            |(id, head): &(String, Aligned)| now.of_pv(id).is_some_and(|is| is[..] == head[..]);
+        !self.is_empty() && self.0.iter().all(stands)
+    }
+
+    fn of_pv(&self, id: &str) -> Option<&Aligned> {
+        self.0.iter().find(|(known, _)| known == id).map(|(_, head)| head)
     }
 }
 

@@ -89,10 +89,11 @@ impl LvmVg {
     /// # Errors
     /// What LVM2 says.
     pub(super) fn locks(&self) -> Result<&Path> {
-        if self.locks.get().is_none() {
-            let _ = self.locks.set(self.lvm.locking_dir()?);
+        if let Some(known) = self.locks.get() {
+            return Ok(known);
         }
-        Ok(self.locks.get().map(PathBuf::as_path).unwrap_or(Path::new("")))
+        let asked = self.lvm.locking_dir()?;
+        Ok(self.locks.get_or_init(|| asked))
     }
 
     /// The name that it has now.
@@ -164,7 +165,7 @@ impl LvmVg {
     /// # Errors
     /// As [`LvmVg::open`].
     pub fn reread(&mut self) -> Result<()> {
-        if self.heads.still_stand(&self.present_heads()) {
+        if !self.heads.is_empty() && self.heads.still_stand(&self.present_heads()) {
             return Ok(());
         }
         let text = match self.lvm.text(&self.name, None, &[]) {

@@ -82,7 +82,7 @@ pub(super) fn kill(guest: &Guest, then: &[&str]) -> Result<()> {
     rig.lvm(&["lvextend", "-l", "+2", &format!("{VG}/home"), &rig.pv(1)])?;
     let writers = [rig::writer(&home, 931)?, rig::writer(&opt, 932)?];
     let mut from = 1;
-    for point in fixture::one_in(guest, !then.is_empty(), 4, POINTS) {
+    for point in fixture::one_in(guest, usize::from(!then.is_empty()), 4, POINTS) {
         let to = 3 - from;
         let trial = || -> Result<usize> {
             killed(&rig.pvmove_at(point, &["--atomic", &rig.pv(from), &rig.pv(to)])?)?;

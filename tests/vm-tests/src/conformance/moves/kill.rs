@@ -173,7 +173,7 @@ fn forward(guest: &Guest, then: &[&str], end: End) -> Result<()> {
     let bench = Bench::new(guest, 201)?;
     let rig = &bench.rig;
     let mut from = bench.home_at_rest()?;
-    for point in fixture::one_in(guest, !then.is_empty(), 4, points(guest)?) {
+    for point in fixture::one_in(guest, usize::from(!then.is_empty()), 4, points(guest)?) {
         let to = 3 - from;
         let (source, destination) = (rig.pv(from), rig.pv(to));
         let mut trial = || -> Result<()> {
@@ -204,8 +204,8 @@ fn states_after_kill(rig: &Rig<'_>) -> Result<Vec<MoveState>> {
 fn way_back(guest: &mut Guest) -> Result<()> {
     let bench = Bench::new(guest, 211)?;
     let rig = &bench.rig;
-    for at in ["before", "after"] {
-        for step in fixture::one_in(guest, at == "after", 2, BACK) {
+    for (offset, at) in ["before", "after"].into_iter().enumerate() {
+        for step in fixture::one_in(guest, offset, 2, BACK) {
             let point = format!("{at}:{step}");
             let from = bench.home_at_rest()?;
             let (source, destination) = (rig.pv(from), rig.pv(3 - from));
@@ -243,7 +243,7 @@ fn recovery(guest: &mut Guest) -> Result<()> {
     let rig = &bench.rig;
     let mut from = bench.home_at_rest()?;
     let all = RECOVERY.iter().flat_map(|(f, steps)| steps.iter().map(move |s| (f, s)));
-    for (first, step) in fixture::one_in(guest, false, 2, all) {
+    for (first, step) in fixture::one_in(guest, 0, 2, all) {
         let (source, destination) = (rig.pv(from), rig.pv(3 - from));
         let mut trial = || -> Result<()> {
             killed(&rig.pvmove_at(first, &["--atomic", &source, &destination])?)?;
@@ -291,7 +291,7 @@ fn same_slot(guest: &mut Guest) -> Result<()> {
 fn step_fails(guest: &mut Guest) -> Result<()> {
     let bench = Bench::new(guest, 231)?;
     let rig = &bench.rig;
-    for step in fixture::one_in(guest, true, 2, FORWARD) {
+    for step in fixture::one_in(guest, 1, 2, FORWARD) {
         let from = bench.home_at_rest()?;
         let (source, destination) = (rig.pv(from), rig.pv(3 - from));
         let trial = || -> Result<()> {
