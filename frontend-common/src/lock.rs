@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use lvshift_core::units::Uuid;
 use rustix::fs::OFlags;
 
-pub(crate) use self::fence::{fence, note_late, pass_fence};
+pub(crate) use self::fence::Fence;
 use crate::error::{Error, Kind, Result};
 
 /// Where locks and sockets live.

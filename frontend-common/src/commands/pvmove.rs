@@ -106,6 +106,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvmove) -> Result<()> {
         .next(format!("wait for it, or stop it with `{} pvmove --abort`", context.program)));
     }
     context.front_end.check_kernel(true)?;
+    open.keep_children();
     in_rounds(context, Asked { args, source }, &mut open)
 }
 
@@ -290,6 +291,7 @@ fn drive(
     if let Some(OrNone(seconds)) = args.deadline {
         open.patience = seconds.map(|seconds| Duration::from_secs(seconds.into()));
     }
+    open.keep_children();
     if !args.detached {
         pause::forget(open.vg().name().as_str())?;
     }

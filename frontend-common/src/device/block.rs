@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 #[cfg(feature = "sim")]
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::medium::Medium;
 use super::number::number_of;
 use super::sysfs;
 use crate::error::{Error, Kind, Result};
+use crate::lock::Fence;
 
 /// What a device is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub struct BlockDevice {
     writer: OnceLock<File>,
     /// Who does what is asked of it, where that has a limit.
     errand: Mutex<Option<Errand>>,
+    /// Whether that is kept from one time to the next.
+    keeps_errand: AtomicBool,
     #[cfg(feature = "sim")]
     medium: Option<Arc<dyn Medium>>,
 }
@@ -82,6 +86,7 @@ impl BlockDevice {
             exclusive,
             writer: OnceLock::new(),
             errand: Mutex::new(None),
+            keeps_errand: AtomicBool::new(false),
             #[cfg(feature = "sim")]
             medium: None,
         };
@@ -92,7 +97,18 @@ impl BlockDevice {
     /// A regular file in the place of a device, for tests that need no root.
     #[cfg(test)]
     pub(crate) fn on_file(path: &Path) -> BlockDevice {
-        let file = OpenOptions::new().read(true).write(true).open(path).expect("a test file");
+        BlockDevice::of_file(path, OpenOptions::new().read(true).write(true))
+    }
+
+    /// The same, which takes no writes.
+    #[cfg(test)]
+    pub(crate) fn on_file_that_takes_no_writes(path: &Path) -> BlockDevice {
+        BlockDevice::of_file(path, OpenOptions::new().read(true))
+    }
+
+    #[cfg(test)]
+    fn of_file(path: &Path, options: &OpenOptions) -> BlockDevice {
+        let file = options.open(path).expect("a test file");
         let metadata = file.metadata().expect("a test file");
         BlockDevice {
             path: path.to_owned(),
@@ -108,6 +124,7 @@ impl BlockDevice {
             exclusive: true,
             writer: OnceLock::new(),
             errand: Mutex::new(None),
+            keeps_errand: AtomicBool::new(false),
             #[cfg(feature = "sim")]
             medium: None,
         }
@@ -128,6 +145,7 @@ impl BlockDevice {
             exclusive: true,
             writer: OnceLock::new(),
             errand: Mutex::new(None),
+            keeps_errand: AtomicBool::new(false),
             medium: Some(medium),
         }
     }
@@ -235,14 +253,7 @@ impl BlockDevice {
     /// # Errors
     /// As [`BlockDevice::flush`].
     pub(crate) fn flush_in_time(&self, limit: Duration) -> Result<()> {
-        #[cfg(feature = "sim")]
-        if self.medium.is_some() {
-            return self.flush();
-        }
-        self.attend(true, None, Some(limit));
-        let flushed = self.flush();
-        self.dismiss();
-        flushed
+        self.in_time(true, limit, BlockDevice::flush)
     }
 
     /// As [`BlockDevice::read`], and fails where it takes longer than the limit.
@@ -255,14 +266,21 @@ impl BlockDevice {
         into: &mut [u8],
         limit: Duration,
     ) -> Result<()> {
-        #[cfg(feature = "sim")]
-        if self.medium.is_some() {
-            return self.read(start, into);
+        self.in_time(false, limit, |device| device.read(start, into))
+    }
+
+    fn in_time<T>(
+        &self,
+        writes: bool,
+        limit: Duration,
+        work: impl FnOnce(&BlockDevice) -> Result<T>,
+    ) -> Result<T> {
+        if self.with_errand(|errand| errand.wake(Some(limit))) != Some(true) {
+            self.attend(writes, None, Some(limit));
         }
-        self.attend(false, None, Some(limit));
-        let read = self.read(start, into);
+        let done = work(self);
         self.dismiss();
-        read
+        done
     }
 
     /// Makes everything written durable.
@@ -282,7 +300,7 @@ impl BlockDevice {
     /// From now on until [`BlockDevice::dismiss`] each read, write and flush is done by a child and fails past the limit
     /// (none: it is done here, and takes as long as it takes); past it the device is not asked again by this
     /// process. `fence` is the PV's lock, for what writes metadata.
-    pub(crate) fn attend(&self, writes: bool, fence: Option<File>, limit: Option<Duration>) {
+    pub(crate) fn attend(&self, writes: bool, fence: Option<Fence>, limit: Option<Duration>) {
         #[cfg(feature = "sim")]
         if self.medium.is_some() {
             return;
@@ -299,7 +317,20 @@ impl BlockDevice {
 
     /// Ends what [`BlockDevice::attend`] began.
     pub(crate) fn dismiss(&self) {
-        *self.errand.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut errand = self.errand.lock().unwrap_or_else(PoisonError::into_inner);
+        if !(self.keeps_errand() && errand.as_mut().is_some_and(Errand::rest)) {
+            *errand = None;
+        }
+    }
+
+    /// From now on a child that does what is asked of the device is kept for the next time.
+    pub(crate) fn keep_errand(&self) {
+        self.keeps_errand.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one is kept.
+    pub(crate) fn keeps_errand(&self) -> bool {
+        self.keeps_errand.load(Ordering::Relaxed)
     }
 
     /// What the present errand is made of, if there is one.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::FoundPv;
 use crate::device::is_silent;
 use crate::error::Result;
-use crate::lock;
+use crate::lock::Fence;
 
 impl FoundPv {
     /// From now on until [`FoundPv::dismiss`] each read, write and flush of its device fails past the limit (none: it
@@ -29,32 +29,27 @@ impl FoundPv {
 
     /// Whether no other process may still write there.
     fn begin(&self, writes: bool, limit: Option<Duration>) -> Result<bool> {
-        let ready = self.device.with_errand(|errand| {
-            errand.set_limit(limit);
-            match errand.fence() {
-                Some(fence) => lock::pass_fence(fence, true).map(Some),
-                // One that only reads is made anew to write.
-                None => Ok((!writes).then_some(true)),
-            }
-        });
+        let ready = self.device.with_errand(|errand| errand.pass(writes, limit));
         if let Some(passed) = ready.transpose()?.flatten() {
             return Ok(passed);
         }
-        let fence = lock::fence(self.uuid)?;
-        let passed = lock::pass_fence(&fence, writes)?;
+        let mut fence = Fence::of(self.uuid)?;
+        let passed = fence.pass(writes)?;
         if passed {
-            self.device.attend(writes, writes.then_some(fence), limit);
+            let may_write = writes || self.device.keeps_errand();
+            self.device.attend(may_write, may_write.then_some(fence), limit);
         }
         Ok(passed)
     }
 
-    /// Makes what [`FoundPv::attend`] needs to write, while there is memory; it takes nothing from others.
+    /// Makes what [`FoundPv::attend`] needs to write, while there is memory; it takes nothing from others. One that was kept
+    /// is made anew: what it has may be in a swap that is on the LV.
     pub(crate) fn prepare(&self, limit: Option<Duration>) {
         let is_there = !self.unread && !is_silent(self.number);
         if is_there
             && self.device.real_file().is_some()
-            && self.device.with_errand(|_| ()).is_none()
-            && let Ok(fence) = lock::fence(self.uuid)
+            && self.device.with_errand(|errand| errand.rests()).unwrap_or(true)
+            && let Ok(fence) = Fence::of(self.uuid)
         {
             self.device.attend(true, Some(fence), limit);
         }
@@ -63,5 +58,10 @@ impl FoundPv {
     /// Ends what [`FoundPv::attend`] began.
     pub(crate) fn dismiss(&self) {
         self.device.dismiss();
+    }
+
+    /// From now on the child that does it is kept for the next time.
+    pub(crate) fn keep_child(&self) {
+        self.device.keep_errand();
     }
 }

@@ -29,6 +29,11 @@ impl OpenVg {
         self.each(|member| member.pv.prepare(limit));
     }
 
+    /// The children that do this are kept from one time to the next: it is for whoever reads and commits often.
+    pub(crate) fn keep_children(&mut self) {
+        self.each(|member| member.pv.keep_child());
+    }
+
     fn each(&mut self, mut does: impl FnMut(&mut Member)) {
         self.members.iter_mut().chain(&mut self.spare).for_each(&mut does);
     }

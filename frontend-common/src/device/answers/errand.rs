@@ -6,8 +6,10 @@
 //! gone, and it is not gone before the kernel has said of its write how that ended. Whoever finds the lock held takes
 //! the PV for one that cannot be read: it reads nothing there that is going to change, and writes nothing. It is the `flock` of a
 //! file that parent and child have open as one: the parent takes it for both, and its death does not let go of it.
+//!
+//! **At rest.** Who asks often keeps the child from one time to the next, since making it is most of what a small read
+//! costs. Meanwhile nothing is asked of it, and the fence is not taken.
 
-use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -17,7 +19,8 @@ use rustix::io::Errno;
 
 use super::{leave, reap_one};
 use crate::device::Aligned;
-use crate::lock;
+use crate::error::Result;
+use crate::lock::{self, Fence};
 
 /// What a child is asked for at once, at most.
 const ROOM: usize = 256 << 10;
@@ -39,7 +42,9 @@ pub(in crate::device) enum Job<'a> {
 #[derive(Debug)]
 pub(crate) struct Errand {
     limit: Option<Duration>,
-    fence: Option<File>,
+    fence: Option<Fence>,
+    /// Whether it is kept for another time and does nothing now.
+    rests: bool,
     way: Way,
 }
 
@@ -58,11 +63,12 @@ enum Way {
 }
 
 impl Errand {
-    /// Makes the child, with the device as this descriptor has it. `fence` is for one that writes. Without a limit
-    /// there is none, and none in a daemon that takes over: what that has mapped must not live on in another process.
+    /// Makes the child, with the device as this descriptor has it. `fence` is for one that writes, and need not be taken
+    /// yet. Without a limit there is no child, and none in a daemon that takes over: what that has mapped must not live on
+    /// in another process.
     pub(in crate::device) fn begin(
         device: BorrowedFd<'_>,
-        fence: Option<File>,
+        fence: Option<Fence>,
         limit: Option<Duration>,
     ) -> Errand {
         let way = match limit {
@@ -73,12 +79,50 @@ impl Errand {
             tracing::debug!(%error, "no child for metadata I/O");
             Way::Here
         });
-        Errand { limit, fence, way }
+        Errand { limit, fence, rests: false, way }
     }
 
-    /// The PV's lock, which only its holder may write under.
-    pub(crate) fn fence(&self) -> Option<&File> {
-        self.fence.as_ref()
+    /// Makes one that rests ready for another use that does not need the fence; false where it is of no use any more.
+    pub(in crate::device) fn wake(&mut self, limit: Option<Duration>) -> bool {
+        if let Way::Child { pid, .. } = self.way
+            && self.rests
+            && reap_one(pid)
+        {
+            self.way = Way::Late { child: None };
+            return false;
+        }
+        self.limit = limit;
+        self.rests = false;
+        true
+    }
+
+    /// The same, and passes the fence for that use; false where what was given up may still be written there. `None`: it
+    /// has to be made anew.
+    ///
+    /// # Errors
+    /// `Kind::Kernel` when the fence cannot be used.
+    pub(crate) fn pass(&mut self, writes: bool, limit: Option<Duration>) -> Result<Option<bool>> {
+        if !self.wake(limit) {
+            return Ok(None);
+        }
+        match &mut self.fence {
+            Some(fence) => fence.pass(writes).map(Some),
+            // One that only reads is made anew to write.
+            None => Ok((!writes).then_some(true)),
+        }
+    }
+
+    /// Keeps it for another use; false where there is none for it.
+    pub(in crate::device) fn rest(&mut self) -> bool {
+        // The child has ended all that it was asked for: else it would be late.
+        let free = self.fence.as_mut().is_none_or(|fence| fence.let_go().is_ok());
+        self.rests = free && matches!(self.way, Way::Child { .. });
+        self.rests
+    }
+
+    /// Whether it is kept for another time.
+    pub(crate) fn rests(&self) -> bool {
+        self.rests
     }
 
     /// How long its device is waited for.
@@ -94,16 +138,12 @@ impl Errand {
         }
     }
 
-    /// From now on so long.
-    pub(crate) fn set_limit(&mut self, limit: Option<Duration>) {
-        self.limit = limit;
-    }
-
-    /// Does it, or says how it failed; `None` where the caller has to do it himself. `TimedOut`: from now on
+    /// Does it, or says how it failed; `None` where the caller has to do it himself, as where it rests. `TimedOut`: from now on
     /// everything fails at once, and what was asked for may still be done.
     pub(in crate::device) fn run(&mut self, job: &mut Job<'_>) -> Option<io::Result<()>> {
         let socket = match &mut self.way {
             Way::Here => return None,
+            Way::Child { .. } if self.rests => return None,
             Way::Late { .. } => return Some(Err(io::ErrorKind::TimedOut.into())),
             Way::Child { socket, .. } => socket,
         };
@@ -122,8 +162,10 @@ impl Errand {
             unsafe { libc::kill(pid, libc::SIGKILL) };
             leave(pid);
         }
-        if let Some(fence) = self.fence.take() {
-            lock::note_late(&fence);
+        if let Some(fence) = self.fence.take()
+            && fence.is_taken()
+        {
+            fence.note_late();
         }
     }
 }
@@ -148,7 +190,7 @@ impl Drop for Errand {
     }
 }
 
-fn begin(device: BorrowedFd<'_>, fence: Option<&File>) -> io::Result<Way> {
+fn begin(device: BorrowedFd<'_>, fence: Option<&Fence>) -> io::Result<Way> {
     let (socket, theirs) = UnixStream::pair()?;
     let mut buffer = Aligned::zeroed(ROOM);
     // SAFETY: the child of a process of several threads may call what is async-signal-safe and nothing else;
@@ -289,6 +331,8 @@ fn read_all(device: BorrowedFd<'_>, mut at: u64, mut into: &mut [u8]) -> rustix:
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(20);
@@ -322,27 +366,68 @@ mod tests {
         crate::testing::use_scratch_locks();
         let pv = lvshift_core::units::Uuid([0x5e; 16]);
         let (_scratch, file) = disk(8192);
-        let fence = lock::fence(pv).expect("a file");
-        assert!(lock::pass_fence(&fence, true).expect("a lock"), "it is free");
+        let mut fence = Fence::of(pv).expect("a file");
+        assert!(fence.pass(true).expect("a lock"), "it is free");
         let errand = Errand::begin(file.as_fd(), Some(fence), Some(LIMIT));
         let Way::Child { pid, .. } = errand.way else { panic!("no child") };
         // As a device does that does not answer: it cannot go on.
         // SAFETY: it is our child.
         unsafe { libc::kill(pid, libc::SIGSTOP) };
-        let other = lock::fence(pv).expect("a file");
-        lock::note_late(&other);
+        let mut other = Fence::of(pv).expect("a file");
+        other.note_late();
         // The parent is gone, for all that the kernel knows.
         let mut errand = std::mem::ManuallyDrop::new(errand);
         drop(errand.fence.take());
         for writes in [true, false] {
-            assert!(!lock::pass_fence(&other, writes).expect("a lock"), "it stands");
+            assert!(!other.pass(writes).expect("a lock"), "it stands");
         }
         // SAFETY: as above.
         unsafe { libc::kill(pid, libc::SIGKILL) };
         while !reap_one(pid) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert!(lock::pass_fence(&other, true).expect("a lock"), "it is gone");
+        assert!(other.pass(true).expect("a lock"), "it is gone");
+    }
+
+    #[test]
+    fn one_that_rests_does_nothing_leaves_the_fence_to_others_and_is_made_anew_when_it_has_died() {
+        crate::testing::use_scratch_locks();
+        let pv = lvshift_core::units::Uuid([0x5f; 16]);
+        let (_scratch, file) = disk(8192);
+        let fence = Fence::of(pv).expect("a file");
+        let mut errand = Errand::begin(file.as_fd(), Some(fence), Some(LIMIT));
+        let mut other = Fence::of(pv).expect("a file");
+        let busy = |other: &mut Fence| {
+            // It does not wait then.
+            other.note_late();
+            let taken = other.pass(true).expect("a lock");
+            other.let_go().expect("a lock");
+            !taken
+        };
+        for _ in 0..2 {
+            assert_eq!(errand.pass(true, Some(LIMIT)).expect("a lock"), Some(true));
+            // As a look within a commit does.
+            assert_eq!(errand.pass(false, Some(LIMIT)).expect("a lock"), Some(true));
+            assert!(busy(&mut other));
+            errand
+                .run(&mut Job::Write { offset: 0, bytes: &[7; 4096] })
+                .expect("a child")
+                .expect("ok");
+            assert!(errand.rest());
+            assert!(errand.run(&mut Job::Flush).is_none(), "it rests");
+            assert!(!busy(&mut other));
+            // Who only reads takes nothing.
+            assert_eq!(errand.pass(false, Some(LIMIT)).expect("a lock"), Some(true));
+            assert!(!busy(&mut other) && errand.run(&mut Job::Flush).is_some());
+            assert!(errand.rest());
+        }
+        let Way::Child { pid, .. } = errand.way else { panic!("no child") };
+        // SAFETY: it is our child.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+        let start = Instant::now();
+        while errand.pass(true, Some(LIMIT)).expect("a lock").is_some() {
+            assert!(errand.rest() && start.elapsed() < LIMIT, "it is not missed");
+        }
     }
 
     #[test]
