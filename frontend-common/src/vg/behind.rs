@@ -18,6 +18,14 @@ use crate::pv::{Member, probe};
 #[cfg(test)]
 mod tests;
 
+/// Whether the newest metadata that PVs hold are those that are known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Yes,
+    /// Others were begun, and some PVs may hold them.
+    No,
+}
+
 impl OpenVg {
     /// The PVs that commits were made without, and that do not hold them yet.
     pub(super) fn behind(&self) -> Vec<Uuid> {
@@ -205,15 +213,24 @@ impl OpenVg {
     ///
     /// First it gets the metadata as they are, in which it is behind; then those in which it is not are
     /// written to the PVs that lack nothing, and to it last. So it counts again only once the others say so.
-    pub(super) fn bring_back(&mut self, pvs: &[Uuid], any: bool) {
-        self.bring_back_and(pvs, any, |_| {});
+    pub(super) fn bring_back(&mut self, pvs: &[Uuid], any: bool) -> Known {
+        self.bring_back_and(pvs, any, |_| {})
+    }
+
+    /// The same before a change. What was begun and not ended is read first, as by the next command: the change would be
+    /// written with its number.
+    pub(super) fn bring_back_first(&mut self, any: bool) -> Result<()> {
+        match self.bring_back(&self.behind(), any) {
+            Known::Yes => Ok(()),
+            Known::No => self.reread_locked(),
+        }
     }
 
     /// The same, in metadata that say something else, too.
-    fn bring_back_and(&mut self, pvs: &[Uuid], any: bool, change: impl FnOnce(&mut Vg)) {
+    fn bring_back_and(&mut self, pvs: &[Uuid], any: bool, change: impl FnOnce(&mut Vg)) -> Known {
         let back: Vec<Uuid> = pvs.iter().copied().filter(|pv| self.catch_up(*pv, any)).collect();
         if back.is_empty() {
-            return;
+            return Known::Yes;
         }
         self.settle(self.vg.clone());
         let mut new = self.vg.clone();
@@ -227,7 +244,7 @@ impl OpenVg {
         // Those that are back may be what makes more than half, where another is missing now.
         if let Err(error) = self.leave_missing(&mut new, &|_, _| false) {
             tracing::debug!(%error, "not brought up to date");
-            return;
+            return Known::Yes;
         }
         for theirs in [false, true] {
             let those = |pv: &Pv| back.contains(&pv.uuid) == theirs;
@@ -252,7 +269,7 @@ impl OpenVg {
             if result != Some(CommitResult::Committed) {
                 // The next commit finds out who fails, and makes the rest agree.
                 tracing::debug!(?back, "not brought up to date");
-                return;
+                return Known::No;
             }
         }
         self.settle(new);
@@ -260,17 +277,22 @@ impl OpenVg {
             let path = self.device_of(pv).map(|member| member.path.display().to_string());
             tracing::info!(path = path.unwrap_or_default(), "this PV is up to date again");
         }
+        Known::Yes
     }
 
     /// Metadata in which PVs are back were written to the others, of which these failed. That they do is recorded with the
     /// next, which the PVs that are back take, too: they may be what makes more than half without these.
-    fn bring_back_without(&mut self, new: Vg, failed: &[Uuid]) {
+    fn bring_back_without(&mut self, new: Vg, failed: &[Uuid]) -> Known {
         self.settle(new);
         let mut next = self.vg.clone();
         next.bump();
         let recorded = self.leave(&mut next, failed);
-        if let Err(error) = recorded.and_then(|()| self.write_out(next, &|_, _| false)) {
-            tracing::debug!(%error, "not brought up to date");
+        match recorded.and_then(|()| self.write_out(next, &|_, _| false)) {
+            Ok(()) => Known::Yes,
+            Err(error) => {
+                tracing::debug!(%error, "not brought up to date");
+                Known::No
+            }
         }
     }
 

@@ -35,7 +35,7 @@ impl OpenVg {
         self.attended(true, |vg| {
             vg.reread_locked()?;
             vg.check_writable()?;
-            vg.bring_back(&vg.behind(), false);
+            vg.bring_back_first(false)?;
             let behind = vg.behind();
             let result = vg.write(change, &|_, _| false, false)?;
             vg.bring_back(&behind, false);
@@ -53,7 +53,11 @@ impl OpenVg {
         self.attended(true, |vg| {
             vg.reread_locked()?;
             vg.check_writable()?;
-            vg.bring_back(&vg.behind(), true);
+            // One that is being left, or was away for long, may fail in that: the others do not need it.
+            vg.bring_back_first(false)?;
+            if vg.check_missing().is_err() {
+                vg.bring_back_first(true)?;
+            }
             let behind = vg.behind();
             vg.write(|_| Ok(()), &|_, _| false, true)?;
             vg.bring_back(&behind, true);

@@ -342,14 +342,14 @@ impl World<'_> {
         });
         let voters: Vec<usize> = voters.map(|(pv, _)| *pv).collect();
         // Those that more than half are counted of, and whether so many can take this. One that is late, is well and was away no
-        // longer than is known is brought up to date first, where a PV that takes no changes is left with that.
+        // longer than is known is brought up to date first.
         let counts = |pv: &usize| !vg.vg().is_leaving(PvIndex(*pv as u16)) && leaves != Some(*pv);
         let is_late = |(pv, held): &&(usize, Held)| {
             let index = PvIndex(*pv as u16);
             let well = at.iter().zip(&trouble).any(|(of, t)| of == pv && *t == Trouble::None);
             well && vg.vg().is_behind(index) && vg.vg().lag(index, held.sequence) != Lag::Unknown
         };
-        let late = held.iter().filter(is_late).map(|(pv, _)| *pv).filter(|_| leaves.is_some());
+        let late = held.iter().filter(is_late).map(|(pv, _)| *pv);
         let takers = voters.iter().copied().chain(late).filter(counts).count();
         let enough = takers * 2 > (0..all).filter(counts).count();
         // PVs that are there and lack, since a commit was cut off, what concerns them.
