@@ -344,7 +344,10 @@ impl FrontEnd for Dm {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<Wake> {
-        self.waits = true;
+        if !std::mem::replace(&mut self.waits, true) {
+            // What was looked at before gave out nothing, and a first stage that had ended by then tells nothing more.
+            return Ok(Wake::Changed);
+        }
         let rest = self.stages.as_ref().and_then(|(_, stages)| stages.rest(Instant::now()));
         let shorter = rest.filter(|rest| timeout.is_none_or(|timeout| *rest < timeout));
         match events::wait(self.kernel()?, shorter.or(timeout))? {
