@@ -125,7 +125,9 @@ fn copy_progress(guest: &mut Guest) -> Result<()> {
     let word = guest.frontend().word();
     guest.log(format!("figure=copy-standstill-{word}-ms {}", longest.as_millis()));
     guest.log(format!("figure=copy-took-{word}-ms {}", took.as_millis()));
-    ensure!(longest < WINDOW, "nothing was copied for {longest:?} under the writer");
+    // The kernel takes what is being written for not equal at each stage, so the count falls back there.
+    let windows = if guest.frontend() == Frontend::Dm { 2 } else { 1 };
+    ensure!(longest < WINDOW * windows, "nothing was copied for {longest:?} under the writer");
     ensure!(took > WINDOW, "the copy was over in {took:?}, which shows nothing");
     ensure!(writes > 0, "the application was not served");
     slow_data(guest, &destination, 0)?;
