@@ -133,7 +133,8 @@ pub struct Pvmove {
     pub max_rate: Option<Size>,
     /// Copy only so fast that the LV's users feel little [default: 1.5 with lvshift-ublk].
     ///
-    /// The 99th percentile of their latencies stays within FACTOR of what it is without the copy. While the LV is
+    /// The 99th percentile of their latencies stays within FACTOR of what it is without the copy, and the mean within a tenth
+    /// of what that leaves. While the LV is
     /// not in use, the copy takes all that the disks have. none: whatever it costs them. The default is 1.5 with
     /// lvshift-ublk unless there is a --max-rate. lvshift-dm, with which the kernel copies, has no factor: it gives the
     /// kernel a little at a time, and pauses between, unless it is told none; in VGs of LVM2's the kernel has all at once.
