@@ -31,7 +31,6 @@ const FULL: &[(&str, &str)] = &[
     ("lvm2-reset-13", "lvm2-reset"),
     ("lvm2-options", "lvm2-move"),
     ("lvm2-hand-over-cut", "lvm2-hand-over"),
-    ("lvm2-torn", "lvm2-reset"),
     ("lvm2-dmeventd", "lvm2-services"),
     ("ublk-kill-copy", "ublk-kill-move"),
     ("ublk-requests-4k", "ublk-requests"),
