@@ -30,7 +30,7 @@ const BESIDE: &[Case] = &[
     ("lvshift-dm", Tool::Dm, &[], None),
     ("lvshift-dm, unpaced", Tool::Dm, &["--pace=none"], None),
     ("lvshift-ublk", Tool::Ublk, &[], None),
-    ("lvshift-ublk, paced", Tool::Ublk, &["--pace"], None),
+    ("lvshift-ublk, unpaced", Tool::Ublk, &["--pace=none"], None),
 ];
 
 /// So many MiB, first without anybody, then beside an application.
