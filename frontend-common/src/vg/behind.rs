@@ -41,7 +41,13 @@ impl OpenVg {
 
     /// Whether a PV that is there does not hold, since a commit was cut off, what concerns it: its LVs can be
     /// in use as that commit made them, and it alone would not tell. Those on a missing one are not in use.
+    ///
+    /// It keeps no PV from being left that takes no changes: it can never be told, and alone it may be wrong from then on
+    /// anyhow (docs/adr/0009).
     fn lacks_what_concerns_it(&self, new: &Vg, pv: Uuid) -> bool {
+        if new.pv_by_uuid(pv).is_some_and(|at| new.is_leaving(at)) {
+            return false;
+        }
         let there = self.vg.pv_by_uuid(pv).filter(|at| !self.vg.is_behind(*at));
         let Some((at, member)) = there.zip(self.device_of(pv)) else { return false };
         let Some((slot, behind @ 1..)) = self.newest_on(member) else { return false };
@@ -114,16 +120,34 @@ impl OpenVg {
     /// Brings those that were left behind up to date, and records with that that this PV is being left: they may be what makes
     /// more than half without it. One commit says both: the PV, which takes no changes, would keep one that says
     /// only the first from being made.
-    pub(super) fn bring_back_as_it_leaves(&mut self, leaves: Uuid) {
+    pub(super) fn bring_back_as_it_leaves(&mut self, leaves: Uuid) -> Known {
         let left = self.vg.sequence();
         let at = self.vg.pv_by_uuid(leaves).filter(|at| self.vg.may_be_leaving(*at));
+        let behind = self.late_beside(leaves);
+        let Some(at) = at else { return Known::Yes };
+        self.bring_back_and(&behind, false, |new| {
+            new.set_leaving(at, left);
+        })
+    }
+
+    /// The PVs that commits were made without, but for this one.
+    fn late_beside(&self, pv: Uuid) -> Vec<Uuid> {
         let mut behind = self.behind();
-        behind.retain(|pv| *pv != leaves);
-        if let Some(at) = at {
-            self.bring_back_and(&behind, false, |new| {
-                new.set_leaving(at, left);
-            });
+        behind.retain(|late| *late != pv);
+        behind
+    }
+
+    /// Before a commit that brings none back: where the PV that everything is being moved away from takes no changes any more, and the others
+    /// are too few without those that are late, it is recorded now that it is being left, and these are brought up to date with that. What the
+    /// commit is to say cannot be said in one with it: it concerns PVs that have to hold what is before.
+    pub(super) fn leave_where_late_ones_are_needed(&mut self) -> Result<()> {
+        let ceases = self.leaves.filter(|pv| !self.is_leaving(*pv) && self.can_be_read(*pv));
+        let Some(pv) = ceases.filter(|pv| !self.late_beside(*pv).is_empty()) else { return Ok(()) };
+        let needed = self.leave(&mut self.vg.clone(), &[pv]).is_err() && self.rewrite(pv).is_err();
+        if needed && self.bring_back_as_it_leaves(pv) == Known::No {
+            self.reread_locked()?;
         }
+        Ok(())
     }
 
     /// Writes these metadata to every PV that is there, also to what was left behind, since a person chose them: no

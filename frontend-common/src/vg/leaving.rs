@@ -49,6 +49,11 @@ impl OpenVg {
 
     fn try_write_attended(&mut self, pv: Uuid) -> Result<()> {
         self.reread_locked()?;
+        self.rewrite(pv)
+    }
+
+    /// The same of metadata that were just read.
+    pub(super) fn rewrite(&mut self, pv: Uuid) -> Result<()> {
         let at = self.vg.pv_by_uuid(pv).ok_or_else(|| self.missing_error(&[pv]))?;
         let member = self.members.get(at).ok_or_else(|| self.missing_error(&[pv]))?;
         let newest = self.newest_on(member).map(|(slot, _)| slot);
@@ -75,7 +80,7 @@ impl OpenVg {
             let _lock = self.lock_unless_held()?;
             self.attended(true, |vg| {
                 vg.reread_locked()?;
-                vg.check_writable().map(|()| vg.bring_back_as_it_leaves(pv))
+                vg.check_writable().map(|()| vg.bring_back_as_it_leaves(pv)).map(drop)
             })?;
         }
         // Whether or not that was done: this reads what came of it, and writes it to all that take it.

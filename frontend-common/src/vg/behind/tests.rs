@@ -224,3 +224,62 @@ fn a_pv_that_takes_no_changes_is_left_though_another_is_late_which_is_brought_ba
     assert!(error.what.starts_with("1 of the 2 PVs"), "{error}");
     assert_eq!(left(&vg), [false, false, true]);
 }
+
+#[test]
+fn a_pv_that_takes_no_changes_is_left_though_it_lacks_the_commit_that_put_an_lv_on_it() {
+    let disks = Disks::new(3);
+    let mut vg = disks.vg(&[0, 1, 2]);
+    let before = std::fs::read(disks.path(0)).expect("read");
+    make_lv(&mut vg, "one");
+    let dying = vg.vg().pvs()[0].uuid;
+    drop(vg);
+    // The power failed when the others had it.
+    std::fs::write(disks.path(0), &before).expect("written");
+    let mut vg = disks.open_though(0, &[0, 1, 2]).expect("opened");
+    assert!(vg.try_write(dying).is_err() && !vg.health().is_sound());
+    vg.begin_leaving(dying).expect("the others are all that count");
+    assert!(vg.is_leaving(dying) && left(&vg) == [true, false, false]);
+    drop(vg);
+    for there in [&[0, 1, 2][..], &[1, 2], &[0, 1], &[1]] {
+        let vg = disks.open(there).expect("opened");
+        assert!(vg.is_leaving(dying) && vg.vg().lv_by_name("one").is_some());
+    }
+    // Nothing else goes on without what it lacks.
+    let disks = Disks::new(3);
+    let mut vg = disks.vg(&[0, 1, 2]);
+    let before = std::fs::read(disks.path(0)).expect("read");
+    make_lv(&mut vg, "one");
+    drop(vg);
+    std::fs::write(disks.path(0), &before).expect("written");
+    let mut vg = disks.open_though(0, &[0, 1, 2]).expect("opened");
+    assert_eq!(vg.commit(|_| Ok(())).expect_err("refused").kind, Kind::Io);
+}
+
+#[test]
+fn a_source_that_takes_no_changes_any_more_is_left_under_its_move_though_another_is_late() {
+    let rename = |vg: &mut Vg| {
+        let one = vg.lv_by_name("one").expect("it is there");
+        vg.rename_lv(one, Name::new("other").expect("legal"))
+            .map_err(|error| Error::new(Kind::State, error.to_string()))
+    };
+    for has_come_back in [true, false] {
+        let disks = Disks::new(3);
+        let mut vg = disks.vg(&[0, 1, 2]);
+        make_lv(&mut vg, "one");
+        let dying = vg.vg().pvs()[0].uuid;
+        drop(vg);
+        disks.open(&[0, 1]).expect("opened").commit(|_| Ok(())).expect("without the last");
+        let there = if has_come_back { &[0, 1, 2][..] } else { &[0, 1] };
+        let mut vg = disks.open_though(0, there).expect("opened");
+        vg.leaves(dying);
+        // As the mover commits: what it says concerns the source, and it brings none back.
+        let done = vg.commit_without(rename, &|_, _| false);
+        assert_eq!(done.is_ok(), has_come_back, "{done:?}");
+        assert_eq!(left(&vg), [has_come_back, false, !has_come_back]);
+        drop(vg);
+        if has_come_back {
+            let vg = disks.open(&[1, 2]).expect("opened");
+            assert!(vg.vg().lv_by_name("other").is_some() && vg.is_leaving(dying));
+        }
+    }
+}

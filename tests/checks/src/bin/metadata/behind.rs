@@ -214,6 +214,19 @@ fn moving(vg: &Vg) -> BTreeSet<usize> {
     sides.map(|place| usize::from(place.pv.0)).collect()
 }
 
+/// A person does as a command says that was refused: on the same disks, until it goes well.
+struct Told {
+    ask: Ask,
+    /// It says `vgck --updatemetadata`.
+    update: bool,
+    at: Vec<usize>,
+    trouble: Vec<Trouble>,
+    said: Vec<String>,
+}
+
+/// So many things are said one after the other.
+const SAID: usize = 5;
+
 struct World<'a> {
     pvs: Vec<Pv>,
     /// How many fail at once.
@@ -221,6 +234,7 @@ struct World<'a> {
     oracle: Oracle,
     next: u8,
     rng: Rng,
+    told: Option<Told>,
     findings: &'a mut Findings,
     round: u64,
 }
@@ -245,7 +259,8 @@ pub(crate) fn run(
         let pvs = made.map(|durable| Pv { durable, cache: Vec::new() }).collect();
         let rng = Rng::new(start << 8 | u64::from(salt));
         let oracle = Oracle::default();
-        let mut world = World { pvs, failing, oracle, next: 0, rng, findings, round: 0 };
+        let mut world =
+            World { pvs, failing, oracle, next: 0, rng, told: None, findings, round: 0 };
         for round in 0..60 {
             world.round = round;
             world.commit();
@@ -294,7 +309,12 @@ impl World<'_> {
         for _ in 0..self.rng.index(self.failing + 1) {
             bad.insert(self.rng.index(all));
         }
-        let ask = self.ask();
+        let mut told = self.told.take();
+        let ask = match &mut told {
+            Some(told) if std::mem::take(&mut told.update) => Ask::UpdateMetadata,
+            Some(told) => told.ask,
+            None => self.ask(),
+        };
         let leaves = match ask {
             Ask::Leave { pv } => Some(pv),
             _ => None,
@@ -323,7 +343,10 @@ impl World<'_> {
             });
             at.push(pv);
         }
-        let cut = self.rng.one_in(3).then(|| self.rng.below(5 * all as u64) as u32);
+        let mut cut = self.rng.one_in(3).then(|| self.rng.below(5 * all as u64) as u32);
+        if let Some(told) = &told {
+            (at, trouble, cut) = (told.at.clone(), told.trouble.clone(), None);
+        }
         let held: Vec<(usize, Held)> =
             at.iter().filter_map(|pv| Some((*pv, World::held(self.pvs[*pv].shown())?))).collect();
         disk::show_with(at.iter().map(|pv| self.pvs[*pv].shown()).collect(), trouble.clone(), cut);
@@ -398,7 +421,7 @@ impl World<'_> {
             && (0..all)
                 .filter(|pv| leaves != Some(*pv))
                 .all(|pv| !(ask.concerns(pv) || needed.contains(&pv)) || voters.contains(&pv))
-            && cut_off.iter().all(|(pv, _)| voters.contains(pv));
+            && cut_off.iter().all(|(pv, _)| voters.contains(pv) || leaves == Some(*pv));
         match done {
             Ok(()) => {
                 if at.len() < all {
@@ -415,6 +438,7 @@ impl World<'_> {
                 self.oracle.leaving = leaving;
                 self.done_right(ask, &read);
                 self.oracle.settle(&read, &voters);
+                self.told = told.filter(|_| ask == Ask::UpdateMetadata);
             }
             // It makes no sense as things are.
             Err(error) if error.kind == Kind::State => {}
@@ -428,8 +452,38 @@ impl World<'_> {
                     Ask::Remove { lv, .. } => drop(self.oracle.maybe_gone.insert(lv)),
                     _ => self.oracle.maybe_moved.extend(moved),
                 }
+                if cut.is_none() {
+                    let said = Vec::new();
+                    let told = told.unwrap_or(Told { ask, update: false, at, trouble, said });
+                    self.do_as_told(told, &takes_none, &error);
+                }
             }
         }
+    }
+
+    /// What is done next, by what a command says that was refused.
+    fn do_as_told(&mut self, mut told: Told, takes_none: &BTreeSet<usize>, error: &Error) {
+        let next = error.next.clone().unwrap_or_default();
+        told.said.push(error.to_string());
+        let troubles: BTreeMap<usize, Trouble> =
+            told.at.iter().copied().zip(told.trouble.iter().copied()).collect();
+        let all = 0..self.pvs.len();
+        if next.contains("attach") {
+            told.at = all.collect();
+        }
+        let trouble = |pv: &usize| match troubles.get(pv) {
+            Some(trouble) if takes_none.contains(pv) || !next.contains("see to") => *trouble,
+            None if takes_none.contains(pv) => Trouble::Writes { arrive: false },
+            _ => Trouble::None,
+        };
+        told.trouble = told.at.iter().map(trouble).collect();
+        told.update = next.contains("vgck --updatemetadata");
+        if told.said.len() > SAID {
+            let (ask, said) = (told.ask, told.said.join("; then "));
+            return self.broken(&format!("what is said of {ask:?} leads nowhere: {said}"));
+        }
+        self.findings.add("metadata-behind-told", 1);
+        self.told = Some(told);
     }
 
     /// What a command that went well says to have done.
