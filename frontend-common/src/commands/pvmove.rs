@@ -247,8 +247,10 @@ fn heal(context: &mut Context<'_>, open: &mut OpenVg) {
         return;
     }
     match open.update_metadata() {
-        Ok(()) => context
-            .say(format!("VG {}: the newest metadata were written to every PV", open.vg().name())),
+        Ok(()) => {
+            let (vg, holders) = (open.vg().name(), open.holders());
+            context.say(format!("VG {vg}: the newest metadata were written to {holders}"));
+        }
         Err(error) => context.fail(&error),
     }
 }

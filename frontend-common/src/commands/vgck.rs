@@ -35,7 +35,8 @@ pub(super) fn run(context: &mut Context<'_>, args: &Vgck) -> Result<()> {
                     match open.update_metadata() {
                         Ok(()) => {
                             context.say(format!(
-                                "VG {name}: the newest metadata were written to every PV"
+                                "VG {name}: the newest metadata were written to {}",
+                                open.holders()
                             ));
                             // Judged by what is there now.
                             drop(open);

@@ -33,6 +33,20 @@ impl OpenVg {
         behind.map(|pv| pv.uuid).collect()
     }
 
+    /// Which PVs hold the newest metadata, in words: `every PV`, or all but those that are left behind.
+    #[must_use]
+    pub fn holders(&self) -> String {
+        let name = |pv: Uuid| match self.device_of(pv) {
+            Some(member) => member.path.display().to_string(),
+            None => format!("PV {pv}, which is missing"),
+        };
+        let left: Vec<String> = self.behind().into_iter().map(name).collect();
+        match left.is_empty() {
+            true => "every PV".to_owned(),
+            false => format!("every PV but {}", left.join(", ")),
+        }
+    }
+
     /// Whether a PV that is missing or fails does not need to hold the change to `new`.
     pub(super) fn may_be_left(&self, new: &Vg, pv: Uuid) -> bool {
         self.becomes_left(new, pv)
@@ -124,9 +138,10 @@ impl OpenVg {
         let left = self.vg.sequence();
         let at = self.vg.pv_by_uuid(leaves).filter(|at| self.vg.may_be_leaving(*at));
         let behind = self.late_beside(leaves);
-        let Some(at) = at else { return Known::Yes };
-        self.bring_back_and(&behind, false, |new| {
-            new.set_leaving(at, left);
+        at.map_or(Known::Yes, |at| {
+            self.bring_back_and(&behind, false, |new| {
+                new.set_leaving(at, left);
+            })
         })
     }
 
@@ -142,12 +157,16 @@ impl OpenVg {
     /// commit is to say cannot be said in one with it: it concerns PVs that have to hold what is before.
     pub(super) fn leave_where_late_ones_are_needed(&mut self) -> Result<()> {
         let ceases = self.leaves.filter(|pv| !self.is_leaving(*pv) && self.can_be_read(*pv));
-        let Some(pv) = ceases.filter(|pv| !self.late_beside(*pv).is_empty()) else { return Ok(()) };
-        let needed = self.leave(&mut self.vg.clone(), &[pv]).is_err() && self.rewrite(pv).is_err();
-        if needed && self.bring_back_as_it_leaves(pv) == Known::No {
-            self.reread_locked()?;
+        let Some(pv) = ceases.filter(|pv| !self.late_beside(*pv).is_empty()) else {
+            return Ok(());
+        };
+        if self.leave(&mut self.vg.clone(), &[pv]).is_ok() || self.rewrite(pv).is_ok() {
+            return Ok(());
         }
-        Ok(())
+        match self.bring_back_as_it_leaves(pv) {
+            Known::Yes => Ok(()),
+            Known::No => self.reread_locked(),
+        }
     }
 
     /// Writes these metadata to every PV that is there, also to what was left behind, since a person chose them: no

@@ -75,6 +75,7 @@ impl OpenVg {
         let _lock = self.lock_unless_held()?;
         self.attended(true, |vg| {
             vg.reread_locked()?;
+            vg.check_writable()?;
             vg.leave_where_late_ones_are_needed()?;
             vg.write(change, may_lack, false)
         })

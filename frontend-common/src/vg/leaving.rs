@@ -80,7 +80,9 @@ impl OpenVg {
             let _lock = self.lock_unless_held()?;
             self.attended(true, |vg| {
                 vg.reread_locked()?;
-                vg.check_writable().map(|()| vg.bring_back_as_it_leaves(pv)).map(drop)
+                vg.check_writable()?;
+                vg.bring_back_as_it_leaves(pv);
+                Ok::<(), Error>(())
             })?;
         }
         // Whether or not that was done: this reads what came of it, and writes it to all that take it.

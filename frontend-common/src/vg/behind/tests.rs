@@ -93,6 +93,8 @@ fn a_pv_that_was_left_behind_and_is_well_counts_where_another_takes_no_writes() 
     assert_eq!(left(&vg), [false, false, true]);
     make_lv(&mut vg, "two");
     assert_eq!(left(&vg), [false, true, false]);
+    let holders = vg.holders();
+    assert!(holders.starts_with("every PV but /") && holders.ends_with("pv2"), "{holders}");
     drop(vg);
     for there in [[0, 2], [0, 1]] {
         let vg = disks.open(&there).expect("opened");

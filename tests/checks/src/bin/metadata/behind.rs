@@ -179,6 +179,9 @@ fn step(vg: &mut Vg, lv: u8, to: usize, back: bool) -> Result<(), Error> {
     let lv = vg.lv_by_uuid(Uuid(uuid)).ok_or_else(|| wrong("it is gone"))?;
     let from = vg.segments_of(lv).first().map(|segment| segment.place.pv);
     let from = from.ok_or_else(|| wrong("it lies nowhere"))?;
+    if vg.is_leaving(PvIndex(to as u16)) {
+        return Err(wrong("nothing is put there"));
+    }
     let (sequence, mut next) = (vg.sequence(), 0);
     let request = MoveRequest {
         command: Uuid([0x55; 16]),
@@ -311,8 +314,10 @@ impl World<'_> {
         }
         let mut told = self.told.take();
         let ask = match &mut told {
-            Some(told) if std::mem::take(&mut told.update) => Ask::UpdateMetadata,
-            Some(told) => told.ask,
+            Some(told) => match std::mem::take(&mut told.update) {
+                true => Ask::UpdateMetadata,
+                false => told.ask,
+            },
             None => self.ask(),
         };
         let leaves = match ask {
@@ -438,7 +443,16 @@ impl World<'_> {
                 self.oracle.leaving = leaving;
                 self.done_right(ask, &read);
                 self.oracle.settle(&read, &voters);
-                self.told = told.filter(|_| ask == Ask::UpdateMetadata);
+                // `vgck` names what is still behind as not sound: a person sees to that.
+                let well = |(pv, trouble): (&usize, &mut Trouble)| {
+                    if left.contains(pv) && !takes_none.contains(pv) {
+                        *trouble = Trouble::None;
+                    }
+                };
+                self.told = told.filter(|_| ask == Ask::UpdateMetadata).map(|mut told| {
+                    told.at.iter().zip(&mut told.trouble).for_each(well);
+                    told
+                });
             }
             // It makes no sense as things are.
             Err(error) if error.kind == Kind::State => {}
@@ -455,16 +469,18 @@ impl World<'_> {
                 if cut.is_none() {
                     let said = Vec::new();
                     let told = told.unwrap_or(Told { ask, update: false, at, trouble, said });
-                    self.do_as_told(told, &takes_none, &error);
+                    self.do_as_told(told, &error);
                 }
             }
         }
     }
 
     /// What is done next, by what a command says that was refused.
-    fn do_as_told(&mut self, mut told: Told, takes_none: &BTreeSet<usize>, error: &Error) {
+    fn do_as_told(&mut self, mut told: Told, error: &Error) {
         let next = error.next.clone().unwrap_or_default();
         told.said.push(error.to_string());
+        // What cannot be seen to is what is to be left.
+        let stays = |pv: &usize| matches!(told.ask, Ask::Leave { pv: of } if of == *pv);
         let troubles: BTreeMap<usize, Trouble> =
             told.at.iter().copied().zip(told.trouble.iter().copied()).collect();
         let all = 0..self.pvs.len();
@@ -472,8 +488,8 @@ impl World<'_> {
             told.at = all.collect();
         }
         let trouble = |pv: &usize| match troubles.get(pv) {
-            Some(trouble) if takes_none.contains(pv) || !next.contains("see to") => *trouble,
-            None if takes_none.contains(pv) => Trouble::Writes { arrive: false },
+            Some(trouble) if stays(pv) || !next.contains("see to") => *trouble,
+            None if stays(pv) => Trouble::Writes { arrive: false },
             _ => Trouble::None,
         };
         told.trouble = told.at.iter().map(trouble).collect();
