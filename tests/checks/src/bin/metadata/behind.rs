@@ -217,19 +217,6 @@ fn moving(vg: &Vg) -> BTreeSet<usize> {
     sides.map(|place| usize::from(place.pv.0)).collect()
 }
 
-/// A person does as a command says that was refused: on the same disks, until it goes well.
-struct Told {
-    ask: Ask,
-    /// It says `vgck --updatemetadata`.
-    update: bool,
-    at: Vec<usize>,
-    trouble: Vec<Trouble>,
-    said: Vec<String>,
-}
-
-/// So many things are said one after the other.
-const SAID: usize = 5;
-
 struct World<'a> {
     pvs: Vec<Pv>,
     /// How many fail at once.
@@ -237,7 +224,6 @@ struct World<'a> {
     oracle: Oracle,
     next: u8,
     rng: Rng,
-    told: Option<Told>,
     findings: &'a mut Findings,
     round: u64,
 }
@@ -262,8 +248,7 @@ pub(crate) fn run(
         let pvs = made.map(|durable| Pv { durable, cache: Vec::new() }).collect();
         let rng = Rng::new(start << 8 | u64::from(salt));
         let oracle = Oracle::default();
-        let mut world =
-            World { pvs, failing, oracle, next: 0, rng, told: None, findings, round: 0 };
+        let mut world = World { pvs, failing, oracle, next: 0, rng, findings, round: 0 };
         for round in 0..60 {
             world.round = round;
             world.commit();
@@ -312,14 +297,7 @@ impl World<'_> {
         for _ in 0..self.rng.index(self.failing + 1) {
             bad.insert(self.rng.index(all));
         }
-        let mut told = self.told.take();
-        let ask = match &mut told {
-            Some(told) => match std::mem::take(&mut told.update) {
-                true => Ask::UpdateMetadata,
-                false => told.ask,
-            },
-            None => self.ask(),
-        };
+        let ask = self.ask();
         let leaves = match ask {
             Ask::Leave { pv } => Some(pv),
             _ => None,
@@ -348,10 +326,7 @@ impl World<'_> {
             });
             at.push(pv);
         }
-        let mut cut = self.rng.one_in(3).then(|| self.rng.below(5 * all as u64) as u32);
-        if let Some(told) = &told {
-            (at, trouble, cut) = (told.at.clone(), told.trouble.clone(), None);
-        }
+        let cut = self.rng.one_in(3).then(|| self.rng.below(5 * all as u64) as u32);
         let held: Vec<(usize, Held)> =
             at.iter().filter_map(|pv| Some((*pv, World::held(self.pvs[*pv].shown())?))).collect();
         disk::show_with(at.iter().map(|pv| self.pvs[*pv].shown()).collect(), trouble.clone(), cut);
@@ -443,16 +418,6 @@ impl World<'_> {
                 self.oracle.leaving = leaving;
                 self.done_right(ask, &read);
                 self.oracle.settle(&read, &voters);
-                // `vgck` names what is still behind as not sound: a person sees to that.
-                let well = |(pv, trouble): (&usize, &mut Trouble)| {
-                    if left.contains(pv) && !takes_none.contains(pv) {
-                        *trouble = Trouble::None;
-                    }
-                };
-                self.told = told.filter(|_| ask == Ask::UpdateMetadata).map(|mut told| {
-                    told.at.iter().zip(&mut told.trouble).for_each(well);
-                    told
-                });
             }
             // It makes no sense as things are.
             Err(error) if error.kind == Kind::State => {}
@@ -466,40 +431,8 @@ impl World<'_> {
                     Ask::Remove { lv, .. } => drop(self.oracle.maybe_gone.insert(lv)),
                     _ => self.oracle.maybe_moved.extend(moved),
                 }
-                if cut.is_none() {
-                    let said = Vec::new();
-                    let told = told.unwrap_or(Told { ask, update: false, at, trouble, said });
-                    self.do_as_told(told, &error);
-                }
             }
         }
-    }
-
-    /// What is done next, by what a command says that was refused.
-    fn do_as_told(&mut self, mut told: Told, error: &Error) {
-        let next = error.next.clone().unwrap_or_default();
-        told.said.push(error.to_string());
-        // What cannot be seen to is what is to be left.
-        let stays = |pv: &usize| matches!(told.ask, Ask::Leave { pv: of } if of == *pv);
-        let troubles: BTreeMap<usize, Trouble> =
-            told.at.iter().copied().zip(told.trouble.iter().copied()).collect();
-        let all = 0..self.pvs.len();
-        if next.contains("attach") {
-            told.at = all.collect();
-        }
-        let trouble = |pv: &usize| match troubles.get(pv) {
-            Some(trouble) if stays(pv) || !next.contains("see to") => *trouble,
-            None if stays(pv) => Trouble::Writes { arrive: false },
-            _ => Trouble::None,
-        };
-        told.trouble = told.at.iter().map(trouble).collect();
-        told.update = next.contains("vgck --updatemetadata");
-        if told.said.len() > SAID {
-            let (ask, said) = (told.ask, told.said.join("; then "));
-            return self.broken(&format!("what is said of {ask:?} leads nowhere: {said}"));
-        }
-        self.findings.add("metadata-behind-told", 1);
-        self.told = Some(told);
     }
 
     /// What a command that went well says to have done.
