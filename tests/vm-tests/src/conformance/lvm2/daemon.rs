@@ -37,6 +37,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         disks: THREE,
         timeout_s: 300,
         run: hand_over_fails,
+        // Run by name: whether the switch meets the failure is a matter of time still.
+        hidden: true,
         ..Scenario::DEFAULT
     },
     Scenario {
