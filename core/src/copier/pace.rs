@@ -29,16 +29,16 @@ const START: u64 = 4 << 20;
 const LOOK: u64 = 100 * MS;
 /// and how often while nothing is known of the application: the copy is on its way already.
 const LISTEN: u64 = 20 * MS;
-/// So many requests make a percentile that can be compared.
+/// So many requests make a percentile that can be compared,
 const ENOUGH: u32 = 400;
+/// and so many a mean.
+const ENOUGH_FOR_MEAN: u32 = 100;
 /// A window is at least so long,
 const SHORTEST: u64 = 2 * LOOK;
 /// and ends then, whatever it has, if a copy has ended in it,
 const LONGEST: u64 = 2 * SECOND;
 /// and here even if none has.
 const LONGEST_OF_ALL: u64 = 10 * SECOND;
-/// and so many a mean.
-const ENOUGH_FOR_MEAN: u32 = 100;
 /// Without a request for so long, and none in flight, the application counts as away.
 const QUIET: u64 = 3 * LOOK;
 /// One request says nothing about the share of time for which a request waits; this does.
@@ -312,8 +312,8 @@ impl Pace {
         let (Some(p99), Some(mean)) = (new.p99(), new.mean()) else { return };
         let old = self.baseline;
         self.baseline = Some(Baseline {
-            p99: between(old.map(|old| old.p99), p99),
-            mean: between(old.map(|old| old.mean), mean),
+            p99: smoothed(old.map(|old| old.p99), p99),
+            mean: smoothed(old.map(|old| old.mean), mean),
         });
     }
 
@@ -340,7 +340,8 @@ impl Pace {
     }
 }
 
-fn between(old: Option<Nanos>, found: Nanos) -> Nanos {
+/// Halfway, unless they differ so much that the load must be another.
+fn smoothed(old: Option<Nanos>, found: Nanos) -> Nanos {
     match old {
         Some(old) if found.0 / 2 <= old.0 && old.0 / 2 <= found.0 => Nanos(old.0 / 2 + found.0 / 2),
         _ => found,

@@ -247,10 +247,7 @@ fn heal(context: &mut Context<'_>, open: &mut OpenVg) {
         return;
     }
     match open.update_metadata() {
-        Ok(()) => {
-            let (vg, holders) = (open.vg().name(), open.holders());
-            context.say(format!("VG {vg}: the newest metadata were written to {holders}"));
-        }
+        Ok(()) => context.say(open.was_updated()),
         Err(error) => context.fail(&error),
     }
 }

@@ -34,10 +34,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Vgck) -> Result<()> {
                 if args.updatemetadata {
                     match open.update_metadata() {
                         Ok(()) => {
-                            context.say(format!(
-                                "VG {name}: the newest metadata were written to {}",
-                                open.holders()
-                            ));
+                            context.say(open.was_updated());
                             // Judged by what is there now.
                             drop(open);
                             open = OpenVg::open(&name, Hold::Release)?;

@@ -33,18 +33,16 @@ impl OpenVg {
         behind.map(|pv| pv.uuid).collect()
     }
 
-    /// Which PVs hold the newest metadata, in words: `every PV`, or all but those that are left behind.
+    /// What [`OpenVg::update_metadata`] has done, in words: they are on every PV, or on all but those that are left behind.
     #[must_use]
-    pub fn holders(&self) -> String {
+    pub fn was_updated(&self) -> String {
         let name = |pv: Uuid| match self.device_of(pv) {
             Some(member) => member.path.display().to_string(),
             None => format!("PV {pv}, which is missing"),
         };
         let left: Vec<String> = self.behind().into_iter().map(name).collect();
-        match left.is_empty() {
-            true => "every PV".to_owned(),
-            false => format!("every PV but {}", left.join(", ")),
-        }
+        let but = if left.is_empty() { String::new() } else { format!(" but {}", left.join(", ")) };
+        format!("VG {}: the newest metadata were written to every PV{but}", self.vg.name())
     }
 
     /// Whether a PV that is missing or fails does not need to hold the change to `new`.

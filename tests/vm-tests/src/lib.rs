@@ -7,6 +7,7 @@ pub mod bench;
 pub mod conformance;
 pub mod guest;
 mod null_blk;
+mod processes;
 pub mod report;
 pub mod scenario;
 pub mod side_disk;

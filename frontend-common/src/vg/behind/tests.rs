@@ -4,16 +4,26 @@ use lvshift_core::units::PvIndex;
 use super::super::tests::{Disks, make_lv};
 use super::*;
 
+/// Disks of a VG with an LV on the first.
+fn with_an_lv(count: u8) -> Disks {
+    let disks = Disks::new(count);
+    make_lv(&mut disks.vg(&Vec::from_iter(0..usize::from(count))), "one");
+    disks
+}
+
+fn rename(vg: &mut Vg) -> Result<()> {
+    let one = vg.lv_by_name("one").expect("it is there");
+    let name = Name::new("other").expect("legal");
+    vg.rename_lv(one, name).map_err(|error| Error::new(Kind::State, error.to_string()))
+}
+
 fn left(vg: &OpenVg) -> Vec<bool> {
     vg.vg().pvs().iter().map(|pv| pv.behind.is_some()).collect()
 }
 
 #[test]
 fn a_change_is_made_without_a_missing_pv_which_is_brought_back_by_the_next_but_one() {
-    let disks = Disks::new(3);
-    let mut vg = disks.vg(&[0, 1, 2]);
-    make_lv(&mut vg, "one");
-    drop(vg);
+    let disks = with_an_lv(3);
     let mut vg = disks.open(&[0, 1]).expect("opened");
     make_lv(&mut vg, "two");
     assert_eq!(left(&vg), [false, false, true]);
@@ -35,19 +45,11 @@ fn a_change_is_made_without_a_missing_pv_which_is_brought_back_by_the_next_but_o
 
 #[test]
 fn half_of_the_pvs_do_not_go_on_and_what_concerns_a_missing_pv_is_refused() {
-    let disks = Disks::new(4);
-    let mut vg = disks.vg(&[0, 1, 2, 3]);
-    make_lv(&mut vg, "one");
-    drop(vg);
+    let disks = with_an_lv(4);
     let mut vg = disks.open(&[1, 3]).expect("opened");
     let error = vg.commit(|_| Ok(())).expect_err("half of them");
     assert_eq!(error.kind, Kind::Missing);
     assert!(error.what.starts_with("2 of the 4 PVs"), "{error}");
-    let rename = |vg: &mut Vg| {
-        let one = vg.lv_by_name("one").expect("it is there");
-        let name = Name::new("other").expect("legal");
-        vg.rename_lv(one, name).map_err(|error| Error::new(Kind::State, error.to_string()))
-    };
     let home = vg.vg().segments()[0].place.pv;
     assert_eq!(home, PvIndex(0));
     let mut vg = disks.open(&[1, 2, 3]).expect("opened");
@@ -61,10 +63,7 @@ fn half_of_the_pvs_do_not_go_on_and_what_concerns_a_missing_pv_is_refused() {
 
 #[test]
 fn a_pv_that_was_left_behind_is_brought_back_where_another_has_died_since() {
-    let disks = Disks::new(3);
-    let mut vg = disks.vg(&[0, 1, 2]);
-    make_lv(&mut vg, "one");
-    drop(vg);
+    let disks = with_an_lv(3);
     disks.open(&[1, 2]).expect("opened").commit(|_| Ok(())).expect("without the first");
     let mut vg = disks.open(&[0, 2]).expect("opened");
     make_lv(&mut vg, "two");
@@ -84,17 +83,14 @@ fn a_pv_that_was_left_behind_is_brought_back_where_another_has_died_since() {
 
 #[test]
 fn a_pv_that_was_left_behind_and_is_well_counts_where_another_takes_no_writes() {
-    let disks = Disks::new(3);
-    let mut vg = disks.vg(&[0, 1, 2]);
-    make_lv(&mut vg, "one");
-    drop(vg);
+    let disks = with_an_lv(3);
     disks.open(&[0, 1]).expect("opened").commit(|_| Ok(())).expect("without the last");
     let mut vg = disks.open_though(1, &[0, 1, 2]).expect("opened");
     assert_eq!(left(&vg), [false, false, true]);
     make_lv(&mut vg, "two");
     assert_eq!(left(&vg), [false, true, false]);
-    let holders = vg.holders();
-    assert!(holders.starts_with("every PV but /") && holders.ends_with("pv2"), "{holders}");
+    let said = vg.was_updated();
+    assert!(said.contains("to every PV but /") && said.ends_with("pv2"), "{said}");
     drop(vg);
     for there in [[0, 2], [0, 1]] {
         let vg = disks.open(&there).expect("opened");
@@ -104,10 +100,7 @@ fn a_pv_that_was_left_behind_and_is_well_counts_where_another_takes_no_writes() 
 
 #[test]
 fn older_contents_than_were_left_behind_are_named_and_left_as_they_are() {
-    let disks = Disks::new(3);
-    let mut vg = disks.vg(&[0, 1, 2]);
-    make_lv(&mut vg, "one");
-    drop(vg);
+    let disks = with_an_lv(3);
     let old = std::fs::read(disks.path(0)).expect("read");
     let mut vg = disks.open(&[0, 1, 2]).expect("opened");
     (0..4).for_each(|_| vg.commit(|_| Ok(())).expect("committed"));
@@ -126,10 +119,7 @@ fn older_contents_than_were_left_behind_are_named_and_left_as_they_are() {
 
 #[test]
 fn an_lv_on_a_missing_pv_is_removed_and_does_not_come_back_with_it() {
-    let disks = Disks::new(3);
-    let mut vg = disks.vg(&[0, 1, 2]);
-    make_lv(&mut vg, "one");
-    drop(vg);
+    let disks = with_an_lv(3);
     let mut vg = disks.open(&[1, 2]).expect("opened");
     let one = vg.vg().lvs()[0].uuid;
     vg.commit(|vg| {
@@ -182,12 +172,6 @@ fn one_of_two_that_is_being_left_does_not_count_gains_nothing_and_is_taken_out()
     vg.begin_leaving(old).expect("recorded");
     assert!(vg.is_leaving(old) && left(&vg) == [true, false]);
     // What concerns it is committed without it, and nothing brings it back that does not ask for it.
-    let lv = |vg: &Vg| vg.lv_by_name("one").expect("it is there");
-    let rename = |vg: &mut Vg| {
-        let one = lv(vg);
-        vg.rename_lv(one, Name::new("other").expect("legal"))
-            .map_err(|error| Error::new(Kind::State, error.to_string()))
-    };
     vg.commit(rename).expect("the other is more than half of what counts");
     drop(vg);
     assert!(disks.open(&[0]).expect("opened").vg().lv_by_name("other").is_none());
@@ -216,10 +200,7 @@ fn a_pv_that_takes_no_changes_is_left_though_another_is_late_which_is_brought_ba
     assert!(std::fs::read(disks.path(0)).expect("read") == before, "it was written to");
     drop(vg);
     // The late one missing, it is refused, and nothing is changed.
-    let disks = Disks::new(3);
-    let mut vg = disks.vg(&[0, 1, 2]);
-    make_lv(&mut vg, "one");
-    drop(vg);
+    let disks = with_an_lv(3);
     let mut vg = disks.open(&[0, 1]).expect("opened");
     vg.commit(|_| Ok(())).expect("without the last");
     let error = vg.begin_leaving(dying).expect_err("one of the other two");
@@ -259,11 +240,6 @@ fn a_pv_that_takes_no_changes_is_left_though_it_lacks_the_commit_that_put_an_lv_
 
 #[test]
 fn a_source_that_takes_no_changes_any_more_is_left_under_its_move_though_another_is_late() {
-    let rename = |vg: &mut Vg| {
-        let one = vg.lv_by_name("one").expect("it is there");
-        vg.rename_lv(one, Name::new("other").expect("legal"))
-            .map_err(|error| Error::new(Kind::State, error.to_string()))
-    };
     for has_come_back in [true, false] {
         let disks = Disks::new(3);
         let mut vg = disks.vg(&[0, 1, 2]);

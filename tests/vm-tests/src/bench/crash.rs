@@ -11,6 +11,7 @@ use super::disk;
 use super::lab::{Lab, succeed};
 use super::moves::{Slow, real};
 use super::watch::bytes_written;
+use crate::processes;
 
 const MIB: u64 = 1 << 20;
 /// How much longer each I/O takes.
@@ -92,13 +93,9 @@ fn kill_all(tool: Tool) -> Result<()> {
 /// Whether there were any that were not dead yet.
 fn kill_those_there_are(name: &str) -> Result<bool> {
     let mut any = false;
-    for entry in std::fs::read_dir("/proc").context("listing the processes")? {
-        let entry = entry?;
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
-            continue;
-        };
+    for (pid, of) in processes::all()? {
         // Not by its command line: a daemon is started as `/proc/self/exe`. One that is dead has none.
-        let program = std::fs::read_link(entry.path().join("exe")).unwrap_or_default();
+        let program = std::fs::read_link(of.join("exe")).unwrap_or_default();
         if program.file_name().is_some_and(|file| file == name)
             && let Some(pid) = Pid::from_raw(pid)
         {

@@ -1,12 +1,14 @@
 //! dmeventd beside a move: LVM2 has it watch the mirrors that it makes, and repair what fails in them.
 
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::rig::{self, Lvm2, THREE, VG};
 use crate::conformance::fixture::{self, HANG};
 use crate::guest::Guest;
+use crate::processes;
 use crate::scenario::{Frontend, Scenario};
 use crate::writer::Writer;
 
@@ -84,16 +86,8 @@ fn watch(rig: &Lvm2<'_>, writer: &Writer, on: bool) -> Result<()> {
 
 /// The number of the process of this name.
 fn process(name: &str) -> Result<Option<i32>> {
-    for entry in std::fs::read_dir("/proc").context("listing processes")?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        let comm = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-        if comm.trim_end() == name {
-            return Ok(Some(pid));
-        }
-    }
-    Ok(None)
+    let called = |of: &Path| std::fs::read_to_string(of.join("comm")).unwrap_or_default();
+    Ok(processes::all()?.find(|(_, of)| called(of).trim_end() == name).map(|(pid, _)| pid))
 }
 
 fn over(rig: &Lvm2<'_>, writer: &Writer, on: usize) -> Result<()> {

@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::rig::{self, Lvm2, TWO, VG};
 use crate::conformance::fixture::{self, HANG};
 use crate::guest::Guest;
+use crate::processes;
 use crate::scenario::Scenario;
 use crate::writer::{Aligned, Config, Writer};
 
@@ -133,11 +134,8 @@ fn changes(rig: &Lvm2<'_>, pv: usize, wanted: u32) -> Result<()> {
 
 /// `kill -9` of the command that commits.
 fn kill_tool() -> Result<Option<i32>> {
-    for entry in std::fs::read_dir("/proc").context("listing processes")?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+    for (pid, of) in processes::all()? {
+        let line = std::fs::read(of.join("cmdline")).unwrap_or_default();
         if line.split(|byte| *byte == 0).any(|word| word.ends_with(b"vgcfgrestore")) {
             let victim = Pid::from_raw(pid).context("a process number")?;
             // It may just have ended by itself.

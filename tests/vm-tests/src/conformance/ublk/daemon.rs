@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::conformance::fixture::{self, HANG, Rig};
 use crate::guest::{Background, Guest, Run};
+use crate::processes;
 use crate::writer::{Config, Writer};
 
 /// The file that says where the next daemon dies, and the variable that names it.
@@ -32,16 +33,13 @@ pub(crate) enum Role {
 /// Those that run now. What is dead and was not waited for does not count.
 pub(crate) fn servers() -> Result<Vec<Server>> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").context("listing processes")?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+    for (pid, of) in processes::all()? {
+        let line = std::fs::read(of.join("cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&line).into_owned();
         let words: Vec<&str> = line.split('\0').collect();
         let ours = words.first().is_some_and(|name| name.ends_with("lvshift-ublk"));
         if ours && words.get(1) == Some(&"daemon") {
-            let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+            let name = std::fs::read_to_string(of.join("comm")).unwrap_or_default();
             let role = match name.trim_end() {
                 "lvshift-standby" => Role::Standby,
                 // Its first words are not its name yet.
