@@ -101,6 +101,7 @@ impl<H: Host + ?Sized> Driver<'_, H> {
             Action::Load { lv, mapping } => self.host.load(lv, mapping)?,
             Action::Swap { lv, mapping } => self.host.swap(lv, mapping)?,
             Action::RemoveShadow { lv } => self.host.remove_shadow(lv)?,
+            Action::CheckDestination => return self.check_destination(),
             Action::Diagnose => self.host.diagnose()?,
             Action::Finish(_) => {}
         }
@@ -143,6 +144,11 @@ impl<H: Host + ?Sized> Driver<'_, H> {
             }
         });
         wanted
+    }
+
+    fn check_destination(&mut self) -> Result<Event, H::Error> {
+        let fault = self.host.check_destination()?;
+        Ok(fault.map_or(Event::Done, |fault| Event::LegFailed(Leg::Destination, fault)))
     }
 
     fn check_legs(&mut self) -> Result<Event, H::Error> {

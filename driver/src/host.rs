@@ -181,6 +181,14 @@ pub trait Host {
     /// When a flush failed.
     fn flush_destination(&mut self) -> Result<(), Self::Error>;
 
+    /// See [`Action::CheckDestination`].
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    fn check_destination(&mut self) -> Result<Option<LegFault>, Self::Error> {
+        Ok(None)
+    }
+
     /// See [`Action::Diagnose`]. What was found is the host's to keep and to tell.
     ///
     /// # Errors

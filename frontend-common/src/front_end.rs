@@ -4,11 +4,11 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use lvshift_core::Leg;
 use lvshift_core::copier::Factor;
 use lvshift_core::metadata::{LogImage, Lv, MovePart};
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, Uuid};
+use lvshift_core::{Leg, LegFault};
 
 pub use lvshift_driver::{Aside, CopyStatus, Wake};
 
@@ -237,6 +237,12 @@ pub trait FrontEnd {
 
     /// How far the copy of this move is, read now.
     fn copy_status(&mut self, view: View<'_>, of: MoveIndex) -> Result<CopyStatus>;
+
+    /// How the destination has failed until now, where that can be after it was sealed: see `Action::CheckDestination`.
+    fn check_destination(&mut self, view: View<'_>, of: MoveIndex) -> Result<Option<LegFault>> {
+        let _ = (view, of);
+        Ok(None)
+    }
 
     /// Makes sure, where writes pass through the front end, that from now until a table is loaded
     /// no write is acknowledged that the destination does not take. False if not all of the move

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::table;
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, SECTOR_SIZE, Uuid};
+use lvshift_core::{Leg, LegFault};
 use lvshift_frontend_common::cli::spec::split_dm_name;
 use lvshift_frontend_common::device::{OWN_DM_PREFIX, sysfs};
 use lvshift_frontend_common::error::{Error, Kind, Result};
@@ -341,6 +342,11 @@ impl FrontEnd for Dm {
             self.give_more(view, of)?;
         }
         Ok(found.status)
+    }
+
+    fn check_destination(&mut self, view: View<'_>, of: MoveIndex) -> Result<Option<LegFault>> {
+        let found = status::copy_status(self.kernel()?, view, of)?;
+        Ok(found.status.failed.and_then(|(leg, fault)| (leg == Leg::Destination).then_some(fault)))
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<Wake> {

@@ -65,8 +65,8 @@ impl<S: Store> Vg<S> {
                 self.put_on(of, Leg::Destination)?;
                 Some(MoveState::Moved)
             }
-            // Only after a `Moved` whose commit failed half-way, while the legs are still
-            // mirrored: the mover sees to that.
+            // Only while the legs are still mirrored, after a `Moved` whose commit failed half-way, or a destination that
+            // has failed since: the mover sees to that.
             (Change::Aborting, MoveState::Moved) => {
                 self.put_on(of, Leg::Source)?;
                 Some(MoveState::Aborting)

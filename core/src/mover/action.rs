@@ -66,6 +66,11 @@ pub enum Action {
     /// Flush the volatile caches of every destination PV. A flush that failed is never tried
     /// again and believed: the device may have dropped what it was to make durable.
     FlushDestination,
+    /// *Moved* is committed and every LV is still mirrored: has the destination failed until now? Answered with
+    /// [`Event::LegFailed`](super::Event::LegFailed) of the destination if it has. Asked where the front end may hear of a
+    /// failure late (dm-mirror tells of a flush when it is over on both legs), and `Done` at once where no flush is
+    /// acknowledged before the commit is decided.
+    CheckDestination,
     /// Find the sectors that cannot be read on the source or written on the destination among
     /// the chunks that are not clean, for the message; best effort. Nothing is mirrored now.
     Diagnose,
@@ -82,7 +87,7 @@ pub enum Action {
 impl Action {
     /// Every name that [`Action::name`] can give, in the order of a move that goes well, then
     /// those of the way back. Fail points and tests are written against these.
-    pub const NAMES: [&'static str; 19] = [
+    pub const NAMES: [&'static str; 20] = [
         "commit-confirm",
         "init-log",
         "commit-begin",
@@ -93,6 +98,7 @@ impl Action {
         "check-legs",
         "flush-destination",
         "commit-moved",
+        "check-destination",
         "load-final",
         "swap-final",
         "remove-shadow",
@@ -123,6 +129,7 @@ impl Action {
             Action::AwaitCopy => "await-copy",
             Action::CheckLegs => "check-legs",
             Action::FlushDestination => "flush-destination",
+            Action::CheckDestination => "check-destination",
             Action::Diagnose => "diagnose",
             Action::RemoveShadow { .. } => "remove-shadow",
             Action::Finish(_) => "finish",

@@ -26,7 +26,8 @@ pub enum Event {
     /// During `AwaitCopy` or `CheckLegs`: every part is equal on both legs and every leg is
     /// healthy.
     CopyEqual,
-    /// During `AwaitCopy`, `CheckLegs` or `FlushDestination`: a leg failed. During the commit of
+    /// During `AwaitCopy`, `CheckLegs` or `FlushDestination`: a leg failed. During `CheckDestination`: the
+    /// destination did. During the commit of
     /// `Moved`: a flush of the destination did.
     LegFailed(Leg, LegFault),
     /// During `CheckLegs`: not equal at the moment (a write is being mirrored again): wait on.

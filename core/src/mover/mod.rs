@@ -136,6 +136,7 @@ impl Mover {
             Phase::Check | Phase::CheckFlushed => Action::CheckLegs,
             Phase::Flush => Action::FlushDestination,
             Phase::CommitMoved => Action::Commit(Change::Moved),
+            Phase::CheckMoved => Action::CheckDestination,
             Phase::LoadFinal(i) => Action::Load { lv: lv(i)?, mapping: Mapping::Final },
             Phase::SwapFinal(i) => Action::Swap { lv: lv(i)?, mapping: Mapping::Final },
             Phase::CommitAborting => Action::Commit(Change::Aborting),

@@ -71,8 +71,10 @@ pub enum Phase {
     Flush,
     /// Equal and healthy still, after the flush?
     CheckFlushed,
-    /// Commit Moved: the point of no return once it is issued.
+    /// Commit Moved: nobody's wish leads back once it is issued.
     CommitMoved,
+    /// Has the destination failed meanwhile? The last point from which a failure leads back.
+    CheckMoved,
     /// Switch to the destination, an LV at a time.
     LoadFinal(u8),
     /// See [`Phase::LoadFinal`].

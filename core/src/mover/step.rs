@@ -26,7 +26,7 @@ pub fn issue(mut state: State) -> State {
 /// What `event` makes of `state`. An event that means nothing there changes nothing.
 #[must_use]
 pub fn step(state: State, event: Event) -> State {
-    use Phase::{AwaitCopy, Check, CheckFlushed, CommitMoved, End, Flush};
+    use Phase::{AwaitCopy, Check, CheckFlushed, CheckMoved, CommitMoved, End, Flush};
     match (state.phase, event) {
         (End(_), _) => state,
         (_, Event::AbortRequested) => abort_requested(state),
@@ -39,6 +39,10 @@ pub fn step(state: State, event: Event) -> State {
         // Its flush is the destination's, too, and may have dropped what no log calls unclean: no
         // second try, and whether the record stands is not known.
         (CommitMoved, Event::LegFailed(leg, fault)) => {
+            go_back(State { unsure: true, ..state }, AbortReason::LegFailed(leg, fault))
+        }
+        // As above, and the record stands. No LV was switched: each source has been written all along.
+        (CheckMoved, Event::LegFailed(leg @ Leg::Destination, fault)) => {
             go_back(State { unsure: true, ..state }, AbortReason::LegFailed(leg, fault))
         }
         (Check | CheckFlushed, Event::NotEqual) => forward(state, AwaitCopy),
@@ -84,7 +88,7 @@ fn done(mut state: State) -> State {
             match state.recorded {
                 MoveState::Queued | MoveState::Copying => forward(state, init_logs(state, 0)),
                 MoveState::Aborting => enter(state, load_source(state, 0)),
-                MoveState::Moved => enter(state, load_final(state, 0)),
+                MoveState::Moved => enter(state, moved(state)),
             }
         }
         Phase::InitLog(lv) => forward(state, init_logs(state, lv + 1)),
@@ -102,8 +106,9 @@ fn done(mut state: State) -> State {
         Phase::CommitMoved => {
             state.recorded = MoveState::Moved;
             state.unsure = false;
-            enter(state, load_final(state, 0))
+            enter(state, moved(state))
         }
+        Phase::CheckMoved => enter(state, load_final(state, 0)),
         Phase::LoadFinal(lv) => retrying(state, Phase::SwapFinal(lv)),
         Phase::SwapFinal(lv) => enter(state, load_final(state, lv + 1)),
         Phase::CommitAborting => {
@@ -155,6 +160,8 @@ fn failed(mut state: State) -> State {
             enter(state, Phase::CommitAborting)
         }
         Phase::Diagnose => enter(state, Phase::Forget),
+        // That it cannot be told is no failure of the destination.
+        Phase::CheckMoved => enter(state, load_final(state, 0)),
         // A failed swap may have dropped the loaded table: load it again.
         Phase::SwapFinal(lv) => again(state, Phase::LoadFinal(lv)),
         Phase::SwapSource(lv) => again(state, Phase::LoadSource(lv)),
@@ -226,6 +233,12 @@ fn build(state: State, from: u8) -> Phase {
         Some(lv) => Phase::CreateShadow(lv),
         None => Phase::AwaitCopy,
     }
+}
+
+/// What comes after *Moved*: a last look where every LV is still mirrored, since a destination that takes over one of
+/// them takes over all.
+fn moved(state: State) -> Phase {
+    if state.switched.is_empty() { Phase::CheckMoved } else { load_final(state, 0) }
 }
 
 /// The next LV to switch to the destination, or the first shadow to remove.

@@ -14,6 +14,8 @@ mod stack;
 pub mod sysfs;
 pub mod users;
 
+use std::time::Duration;
+
 pub(crate) use answers::{answering, is_silent, remember};
 pub use block::{Access, BlockDevice};
 pub use buffer::Aligned;
@@ -22,6 +24,9 @@ pub use list::{Candidate, candidates};
 #[cfg(feature = "sim")]
 pub use medium::Medium;
 pub(crate) use number::{number_at, number_of};
+
+/// How long a device is waited for where nothing else is asked for; docs/move-protocol.md.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What every dm UUID of a device of ours starts with.
 pub const OWN_DM_PREFIX: &str = "LVSHIFT-";

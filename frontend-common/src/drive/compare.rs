@@ -14,7 +14,7 @@ use lvshift_core::units::{SECTOR_SIZE, Sectors, Uuid};
 use lvshift_core::{Leg, LegFault};
 use lvshift_driver::CopyStatus;
 
-use crate::device::{Aligned, BlockDevice};
+use crate::device::{Aligned, BlockDevice, DEADLINE};
 use crate::error::{Error, Kind, Result};
 
 /// Sectors that are read at once.
@@ -78,7 +78,7 @@ impl Watch {
             // What the destination has taken and not stored yet is no proof of anything.
             let devices: BTreeSet<_> = pieces.iter().map(|piece| piece.destination.0.0).collect();
             let flushed = devices.into_iter().filter_map(|pv| device(Uuid(pv)));
-            if flushed.map(BlockDevice::flush).any(|flushed| flushed.is_err()) {
+            if flushed.map(|pv| pv.flush_in_time(DEADLINE)).any(|flushed| flushed.is_err()) {
                 status.failed = Some((Leg::Destination, LegFault::Flush));
                 return Ok(status);
             }
@@ -249,7 +249,9 @@ impl Sides<'_> {
         } else {
             (self.piece.destination, self.destination)
         };
-        device.read(Sectors(start + sectors.start), &mut data)?;
+        // The child that waits in our place is made once.
+        device.keep_errand();
+        device.read_in_time(Sectors(start + sectors.start), &mut data, DEADLINE)?;
         Ok(data)
     }
 

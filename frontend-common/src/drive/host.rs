@@ -169,7 +169,7 @@ impl Host for VgHost<'_> {
 
     fn init_log(&mut self, lv: Uuid) -> Result<()> {
         let (of, lv) = self.locate(lv)?;
-        log::write_all_dirty(self.means.vg.view(), of, lv)
+        self.means.vg.attended(true, |vg| log::write_all_dirty(vg.view(), of, lv))
     }
 
     fn create_shadow(&mut self, lv: Uuid) -> Result<()> {
@@ -222,6 +222,11 @@ impl Host for VgHost<'_> {
             self.means.vg.prepare();
         }
         self.means.front_end.seal(self.means.vg.view(), of, for_commit)
+    }
+
+    fn check_destination(&mut self) -> Result<Option<LegFault>> {
+        let (of, _) = self.record()?;
+        self.means.front_end.check_destination(self.means.vg.view(), of)
     }
 
     fn flush_destination(&mut self) -> Result<()> {

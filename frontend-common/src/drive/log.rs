@@ -4,7 +4,7 @@ use lvshift_core::metadata::{LogImage, MovePart};
 use lvshift_core::units::{LvIndex, MoveIndex};
 use lvshift_on_disk_format::dirty_log;
 
-use crate::device::Aligned;
+use crate::device::{Aligned, DEADLINE};
 use crate::error::Result;
 use crate::front_end::View;
 use crate::pv::Member;
@@ -22,8 +22,10 @@ pub(crate) fn read(view: View<'_>, part: &MovePart) -> Result<Aligned> {
 /// # Errors
 /// The PV's, where it cannot be read.
 pub fn log_is_all_dirty(view: View<'_>, part: &MovePart) -> Result<bool> {
-    let (_, place) = view.log_image(part)?;
-    Ok(dirty_log::count_clean(&read(view, part)?, place.chunks) == 0)
+    let (member, place) = view.log_image(part)?;
+    let mut image = Aligned::zeroed(bytes(place));
+    member.pv.device.read_in_time(place.start, &mut image, DEADLINE)?;
+    Ok(dirty_log::count_clean(&image, place.chunks) == 0)
 }
 
 fn bytes(place: LogImage) -> usize {

@@ -6,12 +6,10 @@ use lvshift_core::metadata::{ApplyError, Change, MoveState};
 use lvshift_core::units::Uuid;
 use lvshift_driver::MayLack;
 
+use crate::device::DEADLINE;
 use crate::error::{Error, Kind, Result};
 use crate::front_end::FrontEnd;
 use crate::vg::{OpenVg, Vg};
-
-/// How long a destination may take to make durable what it has; docs/move-protocol.md.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a PV is waited for on the way back.
 const WAY_BACK: Duration = Duration::from_secs(10);
@@ -91,7 +89,7 @@ pub(super) fn flush_destination(vg: &OpenVg, of: Uuid) -> Result<()> {
             let member = vg.members().get(pv).ok_or_else(|| {
                 Error::new(Kind::Missing, "the destination of the move is missing")
             })?;
-            member.pv.device.flush_in_time(PATIENCE)?;
+            member.pv.device.flush_in_time(DEADLINE)?;
             flushed.push(pv);
         }
     }

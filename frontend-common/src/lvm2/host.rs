@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use lvshift_core::metadata::{Change, MoveState};
 use lvshift_core::mover::{Action, Event, Live, Mapping};
-use lvshift_core::units::{Sectors, Uuid};
+use lvshift_core::units::Uuid;
+use lvshift_core::{Leg, LegFault};
 use lvshift_driver::{CopyStatus, Goal, Host, Observed, Report as Driven, Request, Wake, drive};
 use lvshift_on_disk_format::dirty_log;
 
@@ -13,8 +14,8 @@ use super::mapper::Mapper;
 use super::stack::Stack;
 use super::text::{Record, State};
 use super::vg::LvmVg;
-use super::{each, id, unreadable, vg};
-use crate::device::Aligned;
+use super::{each, fenced, id, unreadable, vg};
+use crate::device::{Aligned, DEADLINE};
 use crate::drive::{Account, Facts, MoveReport, Names, Place, Report, Watch, Wishes, copied_again};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
@@ -138,22 +139,16 @@ impl LvmHost<'_> {
         let size = usize::try_from(dirty_log::image_size(regions)).map_err(|_| inconsistent())?;
         // One run: the planner asks for no other.
         let (extents, area) = vg.text().log_place(record).ok_or_else(inconsistent)?;
-        let member = vg
-            .members()
-            .get(&area.of)
-            .ok_or_else(|| Error::new(Kind::Missing, "the PV with the dirty log is missing"))?;
         let room = u64::from(extents) * u64::from(vg.text().extent_size()) * 512;
         if size as u64 > room {
             return Err(inconsistent());
         }
-        let start = vg.text().sector_of(&area).ok_or_else(inconsistent)?;
         let mut image = Aligned::zeroed(size);
         let first = dirty_log::all_dirty_first_block(regions);
         if let Some(block) = image.get_mut(..first.len()) {
             block.copy_from_slice(&first);
         }
-        member.device.write(Sectors(start), &image)?;
-        member.device.flush()
+        fenced::write(vg.text(), vg.members(), &area, &image)
     }
 }
 
@@ -310,6 +305,16 @@ impl Host for LvmHost<'_> {
         stack.seal(&record)
     }
 
+    fn check_destination(&mut self) -> Result<Option<LegFault>> {
+        let (stack, record) = self.stack()?;
+        // A daemon holds each flush until the commit is decided.
+        if stack.is_served(&record)? {
+            return Ok(None);
+        }
+        let failed = stack.copy_status(&record)?.failed;
+        Ok(failed.and_then(|(leg, fault)| (leg == Leg::Destination).then_some(fault)))
+    }
+
     fn flush_destination(&mut self) -> Result<()> {
         let record = self.record()?;
         let mut flushed: Vec<&str> = Vec::new();
@@ -321,7 +326,7 @@ impl Host for LvmHost<'_> {
             let member = self.means.vg.members().get(pv).ok_or_else(|| {
                 Error::new(Kind::Missing, "the destination of the move is missing")
             })?;
-            member.device.flush()?;
+            member.device.flush_in_time(DEADLINE)?;
             flushed.push(pv);
         }
         Ok(())
@@ -397,6 +402,9 @@ pub(super) fn change_text(
             }
             if !stack.is_straight(record)? {
                 return Err(not_now("devices of the move are still there"));
+            }
+            if let Some((_, area)) = before.log_place(record) {
+                fenced::may_be_freed(&before, locked.members, &area)?;
             }
         }
         _ => {}

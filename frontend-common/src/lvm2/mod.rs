@@ -3,6 +3,7 @@
 
 mod command;
 pub mod engine;
+mod fenced;
 mod hand_over;
 mod heads;
 mod host;

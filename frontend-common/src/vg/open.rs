@@ -7,9 +7,9 @@ use lvshift_core::metadata::FoundSlot;
 use lvshift_core::units::Uuid;
 use lvshift_on_disk_format::{Geometry, Label};
 
-use super::patience::PATIENCE;
 use super::read::{Read, read};
 use super::{Health, Vg};
+use crate::device::DEADLINE;
 use crate::error::{Error, Kind, Result};
 use crate::front_end::View;
 use crate::lock::{self, Lock};
@@ -114,7 +114,7 @@ impl OpenVg {
     /// What was read, as it is before anything is asked of it.
     pub(super) fn new(read: Read, refused: Vec<String>, held: Option<Lock>) -> OpenVg {
         let Read { vg, writable, members, spare, health } = read;
-        let (may_scan, patience, attended, asked) = (true, Some(PATIENCE), false, false);
+        let (may_scan, patience, attended, asked) = (true, Some(DEADLINE), false, false);
         OpenVg {
             vg,
             writable,

@@ -104,7 +104,11 @@ impl World {
                 done
             }
             Phase::Flush => self.begin_flush(1, Flusher::Mover).then_some(Act::Begun),
-            Phase::CreateShadow(_) | Phase::RemoveShadow(_) | Phase::Diagnose => done,
+            // This world's destination fails no flush after the seal: they are held.
+            Phase::CheckMoved
+            | Phase::CreateShadow(_)
+            | Phase::RemoveShadow(_)
+            | Phase::Diagnose => done,
             Phase::End(_) => None,
         }
     }

@@ -55,7 +55,7 @@ fn a_move_of_two_lvs_takes_the_outlines_steps_in_order() {
         create-shadow a, load-mirrored a, swap-mirrored a, \
         create-shadow b, load-mirrored b, swap-mirrored b, \
         await-copy, check-legs, flush-destination, check-legs, commit-moved, \
-        load-final a, swap-final a, load-final b, swap-final b, \
+        check-destination, load-final a, swap-final a, load-final b, swap-final b, \
         remove-shadow a, remove-shadow b, commit-forget, finish";
     assert_eq!(names(&actions).join(", "), expected);
     assert_eq!(outcome, Outcome::Moved);
@@ -97,6 +97,24 @@ fn a_flush_that_failed_is_not_tried_again() {
     });
     let reason = AbortReason::LegFailed(Leg::Destination, LegFault::Flush);
     assert_eq!((outcome, flushes), (Outcome::Aborted(reason), 1));
+}
+
+#[test]
+fn a_destination_that_failed_while_the_hand_over_was_committed_does_not_take_over() {
+    let fault = LegFault::Flush;
+    let (actions, outcome) = run(Mover::new(&[A]).unwrap(), |action| match action {
+        Action::CheckDestination => Event::LegFailed(Leg::Destination, fault),
+        action => good(action),
+    });
+    let expected = "commit-moved, check-destination, commit-aborting, load-source a, swap-source a, \
+        remove-shadow a, diagnose, commit-forget, finish";
+    assert!(names(&actions).join(", ").ends_with(expected), "{actions:?}");
+    assert_eq!(outcome, Outcome::Aborted(AbortReason::LegFailed(Leg::Destination, fault)));
+
+    // Where an LV has been switched, or may have been, its source is out of date.
+    let found = [(A, Live::Is(Mapping::Final)), (B, Live::Is(Mapping::Mirrored))];
+    let (actions, _) = run(Mover::recover(MoveState::Moved, &found).unwrap(), good);
+    assert!(!actions.contains(&Action::CheckDestination), "{actions:?}");
 }
 
 #[test]

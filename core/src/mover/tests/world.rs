@@ -242,6 +242,12 @@ impl World {
                     add(&again, NotEqual);
                 }
             }
+            Phase::CheckMoved => {
+                add(&|w| w.bad = true, leg_failed);
+                if !self.bad {
+                    add(&|_| {}, Done);
+                }
+            }
             Phase::Flush => {
                 let flushed = |w: &mut World| {
                     for lv in &mut w.lvs {

@@ -28,6 +28,10 @@ pub(super) fn flush(guest: &mut Guest) -> Result<()> {
     side.command("clear pv2")?;
     on_the_source(&rig, &writer)?;
 
+    if guest.frontend() == Frontend::Dm {
+        side_by_side(&rig, &side, &writer)?;
+    }
+
     // Every flush: of the log and of the metadata, too.
     let moving = held(&rig)?;
     let run = failing(&rig, &side, &writer, moving, "error pv2 flush 0+1")?;
@@ -45,6 +49,22 @@ pub(super) fn flush(guest: &mut Guest) -> Result<()> {
     writer.stop()?.clean()?;
     rig.at_rest()?;
     rig.reads_from_its_places("lv")
+}
+
+/// One flush, while the source takes its time over its own: the kernel's mirror tells of neither before both are done. By
+/// then the mover has flushed the destination well, and looked at the legs for the last time before the commit.
+fn side_by_side(rig: &Rig<'_>, side: &Side, writer: &Writer) -> Result<()> {
+    let moving = held(rig)?;
+    writer.pause();
+    // The mirror calls its regions clean, so that the next flush is the application's.
+    std::thread::sleep(Duration::from_secs(2));
+    side.command("delay pv1 flush 0+1 1000")?;
+    let run = failing(rig, side, writer, moving, "error pv2 flush 0+1 1")?;
+    side.command("clear pv1")?;
+    side.command("clear pv2")?;
+    said(run, &rig.pv(2))?;
+    writer.unpause();
+    on_the_source(rig, writer)
 }
 
 /// A move that has copied everything and stands before its first look at the legs.
@@ -77,7 +97,7 @@ fn failing(
             std::thread::sleep(Duration::from_millis(50));
         }
         moving.signal(Signal::CONT)?;
-        let run = moving.wait(HANG)?;
+        let run = moving.wait(HANG * 3)?;
         let flushed = flushed.join().expect("a thread that does not panic");
         ensure!(flushed.is_ok(), "the source flushed well, and the application's failed");
         Ok(run)

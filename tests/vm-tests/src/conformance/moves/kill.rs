@@ -76,6 +76,7 @@ pub(crate) const FORWARD: &[&str] = &[
     "check-legs",
     "flush-destination",
     "commit-moved",
+    "check-destination",
     "load-final",
     "swap-final",
     "remove-shadow",
@@ -234,7 +235,14 @@ const RECOVERY: &[(&str, &[&str])] = &[
     ("after:swap-mirrored", &["commit-confirm", "check-legs", "commit-moved", "swap-final"]),
     (
         "after:commit-moved",
-        &["commit-confirm", "load-final", "swap-final", "remove-shadow", "commit-forget"],
+        &[
+            "commit-confirm",
+            "check-destination",
+            "load-final",
+            "swap-final",
+            "remove-shadow",
+            "commit-forget",
+        ],
     ),
 ];
 
