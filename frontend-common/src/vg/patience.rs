@@ -5,13 +5,10 @@ use std::time::Duration;
 use super::OpenVg;
 use crate::pv::Member;
 
-/// What is waited for a PV where nothing else is asked for; docs/move-protocol.md.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-
 impl OpenVg {
     /// Does what reads, or `writes`, metadata. A PV that keeps it waiting for longer than `patience` has failed from
     /// then on.
-    pub(super) fn attended<T>(&mut self, writes: bool, work: impl FnOnce(&mut OpenVg) -> T) -> T {
+    pub(crate) fn attended<T>(&mut self, writes: bool, work: impl FnOnce(&mut OpenVg) -> T) -> T {
         let outermost = !std::mem::replace(&mut self.attended, true);
         let limit = self.patience;
         self.each(|member| member.pv.attend(writes, limit));
@@ -21,6 +18,11 @@ impl OpenVg {
             self.each(|member| member.pv.dismiss());
         }
         done
+    }
+
+    /// From now on a PV that has not answered after this time has failed.
+    pub fn wait_for_pvs(&mut self, limit: Duration) {
+        self.patience = Some(limit);
     }
 
     /// Makes what the next commit needs for that, since there may be no memory when it comes.

@@ -25,6 +25,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 const STEP: Duration = Duration::from_millis(200);
 /// How long whoever holds a lock may take. A command that waits for this daemon holds it longer.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a PV may be silent; one that is not needed is done without then.
+const SILENCE: Duration = Duration::from_secs(4);
 /// How long PVs may disagree because a command is just writing to them.
 const COMMIT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -86,6 +88,13 @@ fn serve_again(vg: Uuid, client: &mut Ublk, lv: Uuid) -> Result<()> {
 }
 
 fn open(uuid: Uuid) -> Result<OpenVg> {
+    let mut opened = find(uuid)?;
+    // Who uses the devices waits for what is committed here, too.
+    opened.wait_for_pvs(SILENCE);
+    Ok(opened)
+}
+
+fn find(uuid: Uuid) -> Result<OpenVg> {
     // What the dead one has noted, and no other device: any of them may hang, or wait for us.
     let known: Vec<KnownPv> = files::noted_pvs(uuid).iter().map(WirePv::known).collect();
     if !known.is_empty() {

@@ -17,13 +17,14 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
+use super::ring::Asked;
 use super::{leave, reap_one};
 use crate::device::Aligned;
 use crate::error::Result;
 use crate::lock::{self, Fence};
 
 /// What a child is asked for at once, at most.
-const ROOM: usize = 256 << 10;
+pub(super) const ROOM: usize = 256 << 10;
 /// How long a child that has nothing to do may take to end before it is left to itself.
 const PARTING: Duration = Duration::from_secs(2);
 
@@ -54,7 +55,9 @@ enum Way {
         pid: libc::pid_t,
         socket: UnixStream,
     },
-    /// No child could be made: it is done here, and takes as long as it takes.
+    /// In a daemon that takes over.
+    Ring(Box<Asked>),
+    /// Neither can be had: it is done here, and takes as long as it takes.
     Here,
     /// The child was given up, or has ended.
     Late {
@@ -64,19 +67,21 @@ enum Way {
 
 impl Errand {
     /// Makes the child, with the device as this descriptor has it. `fence` is for one that writes, and need not be taken
-    /// yet. Without a limit there is no child, and none in a daemon that takes over: what that has mapped must not live on
-    /// in another process.
+    /// yet. Without a limit there is no child, and none in a daemon that takes over; see [`Asked`].
     pub(in crate::device) fn begin(
         device: BorrowedFd<'_>,
         fence: Option<Fence>,
         limit: Option<Duration>,
     ) -> Errand {
         let way = match limit {
-            Some(_) if !lock::takes_over() => begin(device, fence.as_ref()),
-            _ => Ok(Way::Here),
+            Some(_) if lock::takes_over() => {
+                Asked::new(device).map(|asked| Way::Ring(Box::new(asked)))
+            }
+            Some(_) => begin(device, fence.as_ref()),
+            None => Ok(Way::Here),
         };
         let way = way.unwrap_or_else(|error| {
-            tracing::debug!(%error, "no child for metadata I/O");
+            tracing::debug!(%error, "no limit for metadata I/O");
             Way::Here
         });
         Errand { limit, fence, rests: false, way }
@@ -141,13 +146,13 @@ impl Errand {
     /// Does it, or says how it failed; `None` where the caller has to do it himself, as where it rests. `TimedOut`: from now on
     /// everything fails at once, and what was asked for may still be done.
     pub(in crate::device) fn run(&mut self, job: &mut Job<'_>) -> Option<io::Result<()>> {
-        let socket = match &mut self.way {
+        let done = match &mut self.way {
             Way::Here => return None,
             Way::Child { .. } if self.rests => return None,
             Way::Late { .. } => return Some(Err(io::ErrorKind::TimedOut.into())),
-            Way::Child { socket, .. } => socket,
+            Way::Child { socket, .. } => ask(socket, job, self.limit),
+            Way::Ring(asked) => asked.run(job, self.limit),
         };
-        let done = ask(socket, job, self.limit);
         if matches!(&done, Err(error) if error.kind() == io::ErrorKind::TimedOut) {
             self.give_up();
         }
@@ -162,10 +167,18 @@ impl Errand {
             unsafe { libc::kill(pid, libc::SIGKILL) };
             leave(pid);
         }
+        let without_child = matches!(self.way, Way::Ring(_));
+        if without_child {
+            self.way = Way::Late { child: None };
+        }
         if let Some(fence) = self.fence.take()
             && fence.is_taken()
         {
             fence.note_late();
+            if without_child {
+                // This process has the request under way, and is not gone before that has ended.
+                std::mem::forget(fence);
+            }
         }
     }
 }

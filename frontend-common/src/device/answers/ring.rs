@@ -1,13 +1,16 @@
 //! The same without a child, for a daemon that takes over: what it has mapped of rings and of the devices that it
-//! serves must not live on in a child that a hung device keeps. The price: with such a read under way it cannot
+//! serves must not live on in a child that a hung device keeps. The price: with such a request under way it cannot
 //! end before the device answers.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use io_uring::types::{Fd, SubmitArgs, Timespec};
-use io_uring::{IoUring, opcode};
+use io_uring::{IoUring, opcode, squeue};
 
+use super::errand::{Job, ROOM};
 use crate::device::Aligned;
 
 /// What is read of each.
@@ -81,11 +84,172 @@ pub(super) fn ask(devices: &[BorrowedFd<'_>], offset: u64, limit: Duration) -> O
     Some(ended)
 }
 
+/// What one device is asked for, a piece at a time, each with a limit.
+pub(super) struct Asked {
+    device: OwnedFd,
+    ring: ManuallyDrop<IoUring>,
+    buffer: ManuallyDrop<Aligned>,
+    /// The device has not answered what it was asked last, and may do so yet.
+    late: bool,
+}
+
+impl Asked {
+    /// For the device that this descriptor names.
+    pub(super) fn new(device: BorrowedFd<'_>) -> io::Result<Asked> {
+        let ring = ManuallyDrop::new(IoUring::new(1)?);
+        let buffer = ManuallyDrop::new(Aligned::zeroed(ROOM));
+        Ok(Asked { device: device.try_clone_to_owned()?, ring, buffer, late: false })
+    }
+
+    /// Does it. `TimedOut`: it may still be done, and nothing more can be asked for.
+    pub(super) fn run(&mut self, job: &mut Job<'_>, limit: Option<Duration>) -> io::Result<()> {
+        let fd = Fd(self.device.as_raw_fd());
+        let at = self.buffer.as_mut_ptr();
+        let read = |length, offset| opcode::Read::new(fd, at, length).offset(offset).build();
+        let write = |length, offset| opcode::Write::new(fd, at, length).offset(offset).build();
+        match job {
+            Job::Flush => {
+                let flags = io_uring::types::FsyncFlags::DATASYNC;
+                self.ask(&|_| opcode::Fsync::new(fd).flags(flags).build(), 0, limit)
+            }
+            Job::Write { offset, bytes } => {
+                (*offset..).step_by(ROOM).zip(bytes.chunks(ROOM)).try_for_each(|(offset, piece)| {
+                    self.buffer
+                        .get_mut(..piece.len())
+                        .ok_or(io::ErrorKind::InvalidInput)?
+                        .copy_from_slice(piece);
+                    self.ask(&|length| write(length, offset), piece.len(), limit)
+                })
+            }
+            Job::Read { offset, into } => {
+                pieces(*offset).zip(into.chunks_mut(ROOM)).try_for_each(|(offset, piece)| {
+                    self.ask(&|length| read(length, offset), piece.len(), limit)?;
+                    piece.copy_from_slice(
+                        self.buffer.get(..piece.len()).ok_or(io::ErrorKind::InvalidInput)?,
+                    );
+                    Ok(())
+                })
+            }
+        }
+    }
+
+    /// Asks for a piece until the device takes the request, and waits for its answer.
+    fn ask(
+        &mut self,
+        entry: &dyn Fn(u32) -> squeue::Entry,
+        length: usize,
+        limit: Option<Duration>,
+    ) -> io::Result<()> {
+        if self.late {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let start = Instant::now();
+        let wanted = i32::try_from(length).map_err(io::Error::other)?;
+        loop {
+            let entry = entry(wanted.unsigned_abs());
+            // SAFETY: the descriptor and the buffer live as long as this, which is for ever where an answer is late.
+            unsafe { self.ring.submission().push(&entry) }.map_err(io::Error::other)?;
+            match self.answer(start, limit)? {
+                result if result == wanted => return Ok(()),
+                result if result == -libc::EAGAIN || result == -libc::EINTR => {
+                    if limit.is_some_and(|limit| start.elapsed() >= limit) {
+                        // No request of it is under way.
+                        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+                    }
+                    std::thread::sleep(PAUSE);
+                }
+                result if result < 0 => return Err(io::Error::from_raw_os_error(-result)),
+                _ => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+    }
+
+    /// The answer to the one request that is under way.
+    fn answer(&mut self, start: Instant, limit: Option<Duration>) -> io::Result<i32> {
+        loop {
+            let left = limit.map(|limit| Timespec::from(limit.saturating_sub(start.elapsed())));
+            let waited = match &left {
+                Some(left) => {
+                    self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(left))
+                }
+                None => self.ring.submit_and_wait(1),
+            };
+            if let Some(entry) = self.ring.completion().next() {
+                return Ok(entry.result());
+            }
+            let over = limit.is_some_and(|limit| start.elapsed() >= limit);
+            match waited.map_err(|error| error.raw_os_error()) {
+                Ok(_) | Err(Some(libc::ETIME | libc::EINTR | libc::EAGAIN)) if !over => {}
+                _ => {
+                    self.late = true;
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
+        }
+    }
+}
+
+/// Where each piece begins.
+fn pieces(first: u64) -> impl Iterator<Item = u64> {
+    std::iter::successors(Some(first), |at| at.checked_add(ROOM as u64))
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked").field("late", &self.late).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        // A late answer still goes there.
+        if !self.late {
+            // SAFETY: it is dropped once, here, and no request is under way.
+            unsafe { ManuallyDrop::drop(&mut self.ring) };
+            // SAFETY: the same.
+            unsafe { ManuallyDrop::drop(&mut self.buffer) };
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
 
     use super::*;
+
+    #[test]
+    fn what_is_asked_of_a_device_is_done_and_a_silent_one_is_given_up_in_time() {
+        let scratch = crate::testing::scratch("asked");
+        let path = scratch.path().join("disk");
+        std::fs::write(&path, vec![7; 2 * ROOM + 512]).unwrap();
+        let file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+        let Ok(mut asked) = Asked::new(file.as_fd()) else {
+            eprintln!("NOT TESTED: io_uring is forbidden here");
+            return;
+        };
+        let limit = Some(Duration::from_secs(20));
+        let bytes: Vec<u8> = (0..ROOM + 512).map(|at| (at % 251) as u8).collect();
+        asked.run(&mut Job::Write { offset: 512, bytes: &bytes }, limit).unwrap();
+        asked.run(&mut Job::Flush, limit).unwrap();
+        let mut there = vec![0; ROOM + 512];
+        asked.run(&mut Job::Read { offset: 512, into: &mut there }, limit).unwrap();
+        assert_eq!(there, bytes);
+        assert_eq!(std::fs::read(&path).unwrap()[512..512 + bytes.len()], bytes);
+
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let mut asked = Asked::new(reader.as_fd()).unwrap();
+        let start = Instant::now();
+        for _ in 0..2 {
+            let mut job = Job::Read { offset: u64::MAX, into: &mut there[..512] };
+            let late = asked.run(&mut job, Some(Duration::from_millis(200))).unwrap_err();
+            assert!(
+                matches!(late.kind(), io::ErrorKind::TimedOut | io::ErrorKind::ResourceBusy),
+                "{late}"
+            );
+        }
+        assert!(start.elapsed() < Duration::from_secs(3));
+    }
 
     /// A pipe without a writer is as silent as a disk can be.
     #[test]
