@@ -23,6 +23,7 @@ pub(crate) use self::errand::Errand;
 pub(super) use self::errand::Job;
 pub(super) use self::notes::keep as note_silent;
 use self::ring::SIZE;
+pub use self::ring::{is_kept_waiting, see_late_ones_off};
 use super::{Aligned, BlockDevice};
 use crate::lock;
 

@@ -17,6 +17,7 @@ pub mod users;
 use std::time::Duration;
 
 pub(crate) use answers::{answering, is_silent, remember};
+pub use answers::{is_kept_waiting, see_late_ones_off};
 pub use block::{Access, BlockDevice};
 pub use buffer::Aligned;
 pub(crate) use list::is_own_lv;

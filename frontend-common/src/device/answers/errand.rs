@@ -167,18 +167,12 @@ impl Errand {
             unsafe { libc::kill(pid, libc::SIGKILL) };
             leave(pid);
         }
-        let without_child = matches!(self.way, Way::Ring(_));
-        if without_child {
-            self.way = Way::Late { child: None };
-        }
-        if let Some(fence) = self.fence.take()
-            && fence.is_taken()
+        let fence = self.fence.take().filter(Fence::is_taken);
+        fence.iter().for_each(Fence::note_late);
+        if let Way::Ring(_) = &self.way
+            && let Way::Ring(asked) = std::mem::replace(&mut self.way, Way::Late { child: None })
         {
-            fence.note_late();
-            if without_child {
-                // This process has the request under way, and is not gone before that has ended.
-                std::mem::forget(fence);
-            }
+            super::ring::leave(asked, fence);
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
@@ -12,6 +13,7 @@ use io_uring::{IoUring, opcode, squeue};
 
 use super::errand::{Job, ROOM};
 use crate::device::Aligned;
+use crate::lock::Fence;
 
 /// What is read of each.
 pub(super) const SIZE: usize = 4096;
@@ -82,6 +84,30 @@ pub(super) fn ask(devices: &[BorrowedFd<'_>], offset: u64, limit: Duration) -> O
         }
     }
     Some(ended)
+}
+
+/// What was given up and may still be done, with the fence behind which it is.
+static LATE: Mutex<Vec<(Box<Asked>, Option<Fence>)>> = Mutex::new(Vec::new());
+
+/// Keeps what is late, and its fence: this process is not gone before it has ended.
+pub(super) fn leave(asked: Box<Asked>, fence: Option<Fence>) {
+    LATE.lock().unwrap_or_else(PoisonError::into_inner).push((asked, fence));
+}
+
+/// Whether a device still keeps what this process has asked of it.
+#[must_use]
+pub fn is_kept_waiting() -> bool {
+    !LATE.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+}
+
+/// Waits until all that was given up so far has ended, and lets go of the PVs then. However long that takes.
+pub fn see_late_ones_off() {
+    let late = std::mem::take(&mut *LATE.lock().unwrap_or_else(PoisonError::into_inner));
+    for (mut asked, fence) in late {
+        if !asked.end() {
+            std::mem::forget(fence);
+        }
+    }
 }
 
 /// What one device is asked for, a piece at a time, each with a limit.
@@ -160,6 +186,20 @@ impl Asked {
                 }
                 result if result < 0 => return Err(io::Error::from_raw_os_error(-result)),
                 _ => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+    }
+
+    /// Waits for the answer that is late; false where the kernel does not let us.
+    fn end(&mut self) -> bool {
+        loop {
+            let waited = self.ring.submit_and_wait(1);
+            if self.ring.completion().next().is_some() {
+                self.late = false;
+                return true;
+            }
+            if waited.is_err_and(|error| error.raw_os_error() != Some(libc::EINTR)) {
+                return false;
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::error::{Error, Kind, Result};
-use lvshift_frontend_common::output;
+use lvshift_frontend_common::{device, output};
 use sd_notify::NotifyState;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::SocketAddr;
@@ -65,6 +65,9 @@ pub(super) async fn serve(vg: Uuid, daemon: Daemon, handed: Option<Handed>) -> R
             while !own.orphans().is_empty() {
                 std::thread::sleep(AGAIN);
                 take_over(vg, Arc::clone(&own) as Arc<dyn Answers>, &own.orphans());
+            }
+            if device::is_kept_waiting() {
+                std::thread::spawn(device::see_late_ones_off);
             }
             renamed
         }));

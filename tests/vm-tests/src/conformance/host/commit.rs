@@ -8,20 +8,33 @@ use rustix::process::Signal;
 
 use crate::conformance::fixture::wait::stopped_at;
 use crate::conformance::fixture::{self, FAIL, HANG, Rig, VG};
+use crate::conformance::ublk::daemon::{Victims, all_there, kill};
 use crate::conformance::ublk::late::TwoWays;
 use crate::guest::{Guest, Run};
 use crate::scenario::{Frontend, Scenario};
 use crate::writer::Writer;
 
-pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
-    name: "host-commit",
-    about: "a third PV, the destination, the source fall silent in a commit: it ends in time, and nothing newer is written over",
-    disks: fixture::THREE,
-    cpus: 2,
-    timeout_s: 500,
-    run: commit,
-    ..Scenario::DEFAULT
-}];
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "host-commit-again",
+        about: "a daemon that takes over has to end a cut-off commit, and a third PV is silent when it writes: it serves all the same",
+        frontends: Frontend::UBLK,
+        disks: fixture::THREE,
+        cpus: 2,
+        timeout_s: 300,
+        run: commit_again,
+        ..Scenario::DEFAULT
+    },
+    Scenario {
+        name: "host-commit",
+        about: "a third PV, the destination, the source fall silent in a commit: it ends in time, and nothing newer is written over",
+        disks: fixture::THREE,
+        cpus: 2,
+        timeout_s: 500,
+        run: commit,
+        ..Scenario::DEFAULT
+    },
+];
 
 /// How long a PV is waited for: what is asked for, and what is there without.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -153,6 +166,40 @@ fn commit(guest: &mut Guest) -> Result<()> {
         rig.at_rest()?;
         rig.lies("lv", &[(1, 0, 6)])?;
     }
+    writer.stop()?.clean()?;
+    rig.reads_from_its_places("lv")
+}
+
+fn commit_again(guest: &mut Guest) -> Result<()> {
+    guest.modprobe("dm-delay")?;
+    let third = TwoWays::new(guest, "pv3", 3_600_000)?;
+    let rig = Rig::over(guest, vec![guest.disk("pv1")?, guest.disk("pv2")?, third.path()])?;
+    let lv = rig.lv("lv", 6, &[rig.pv(1)])?;
+    let writer = fixture::writer(&lv, 893)?;
+
+    // On one PV of three it is recorded, and the daemon that has to make them agree writes to the third.
+    let run = rig.pvmove_at("after:commit-begin-slot1", &[&rig.pv(1), &rig.pv(2)])?;
+    ensure!(run.signal == Some(9), "it was to be killed: {run}");
+    all_there(guest)?;
+    third.all_late()?;
+    writer.forget_worst();
+    kill(guest, Victims::Daemon)?;
+    fixture::served(&writer).context("the daemon that takes over waits for a silent PV")?;
+    let worst = writer.counters().worst;
+    guest.log(format!("served again; the longest wait was {worst:.1?}"));
+    ensure!(third.on_their_way()? > 0, "nothing was asked of the third PV: nothing is shown");
+
+    // What it was asked to write lands when newer metadata are on the others.
+    third.at_once()?;
+    guest.lvshift(&["pvmove", "--abort"])?;
+    third.land()?;
+    guest.wait_for("the daemon lets go of the third PV", HANG, || {
+        let run = guest.lvshift(&["vgck", "--updatemetadata", VG])?.ok()?;
+        Ok(!said(&run).contains("every PV but"))
+    })?;
+    rig.at_rest()?;
+    rig.lies("lv", &[(1, 0, 6)])?;
+    fixture::served(&writer)?;
     writer.stop()?.clean()?;
     rig.reads_from_its_places("lv")
 }
