@@ -82,6 +82,11 @@ pub enum AllocError {
         /// The PV.
         pv: PvIndex,
     },
+    /// An area names a PV that takes no changes and is being left.
+    IsLeaving {
+        /// The PV.
+        pv: PvIndex,
+    },
     /// Too few free extents in the areas.
     NoSpace {
         /// How many were asked for.
@@ -115,6 +120,9 @@ impl<S: Store> Vg<S> {
         }
         for area in request.areas.iter().chain(request.avoid) {
             self.pv(area.pv).ok_or(AllocError::NoSuchPv { pv: area.pv })?;
+        }
+        if let Some(area) = request.areas.iter().find(|area| self.is_leaving(area.pv)) {
+            return Err(AllocError::IsLeaving { pv: area.pv });
         }
         let mut runs = Runs::new();
         if let Some(run) = self.right_after(request) {
@@ -222,7 +230,12 @@ impl<S: Store> Iterator for Usable<'_, S> {
         loop {
             let area = if self.areas.is_empty() {
                 let pv = u16::try_from(self.index).ok()?;
-                Area::whole(self.vg.pv(PvIndex(pv)).map(|_| PvIndex(pv))?)
+                let area = Area::whole(self.vg.pv(PvIndex(pv)).map(|_| PvIndex(pv))?);
+                if self.vg.is_leaving(area.pv) {
+                    self.index += 1;
+                    continue;
+                }
+                area
             } else {
                 *self.areas.get(self.index)?
             };
@@ -264,6 +277,9 @@ impl fmt::Display for AllocError {
             AllocError::NoSuchPv { pv } => write!(f, "there is no PV {} in the VG", pv.0),
             AllocError::NoSpace { wanted, free } => {
                 write!(f, "{} extents wanted, only {} free there", wanted.0, free.0)
+            }
+            AllocError::IsLeaving { pv } => {
+                write!(f, "PV {} takes no changes and is being left", pv.0)
             }
             AllocError::NotContiguous { wanted, longest } => write!(
                 f,

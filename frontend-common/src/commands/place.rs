@@ -114,6 +114,10 @@ pub(super) fn no_room(open: &OpenVg, error: AllocError) -> Error {
             ),
         )
         .next("do without --alloc contiguous"),
+        AllocError::IsLeaving { pv } => {
+            refuse(Kind::State, format!("{} takes no changes and is being left", pv_path(open, pv)))
+                .next("name another PV, or none")
+        }
         AllocError::NoSuchPv { pv } => refuse(
             Kind::NotFound,
             format!("{} is not a PV of VG {}", pv_path(open, pv), open.vg().name()),

@@ -228,7 +228,10 @@ impl OpenVg {
         let count = all - absent.len();
         let names: Vec<String> = absent.iter().map(ToString::to_string).collect();
         let name = self.vg.name();
-        let late = |pv: &Uuid| self.vg.pv_by_uuid(*pv).is_none_or(|at| !self.vg.is_leaving(at));
+        // One that is being left, or is to be, is not asked to take changes again.
+        let late = |pv: &Uuid| {
+            !is_left(*pv) && self.vg.pv_by_uuid(*pv).is_none_or(|at| !self.vg.is_leaving(at))
+        };
         let late =
             self.behind().iter().filter(|pv| late(pv)).any(|pv| self.device_of(*pv).is_some());
         let late = if late { format!("vgck --updatemetadata {name}, or ") } else { String::new() };

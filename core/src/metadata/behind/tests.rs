@@ -1,8 +1,8 @@
 use super::super::testing::*;
 use super::Lag;
 use crate::heap::Vg;
-use crate::metadata::Change;
-use crate::units::{LvIndex, PvIndex};
+use crate::metadata::{AllocError, AllocRequest, Area, Change, MoveRequest, PlanError, Policy};
+use crate::units::{Extents, LvIndex, PvIndex};
 
 fn concerned(old: &Vg, new: &Vg) -> [bool; 3] {
     [0, 1, 2].map(|at| old.concerns(new, old.pv(PvIndex(at)).unwrap().uuid))
@@ -102,6 +102,24 @@ fn a_pv_that_is_being_left_loses_what_it_holds_and_gains_nothing() {
         change(&mut new);
         concerned(&vg, &new)
     };
+    let areas = [Area::whole(leaving)];
+    let count = Extents(1);
+    let onto =
+        |areas| AllocRequest { count, areas, avoid: &[], policy: Policy::Normal, grows: None };
+    let refused = AllocError::IsLeaving { pv: leaving };
+    assert_eq!(vg.allocate(&onto(&areas)), Err(refused));
+    assert_eq!(vg.allocate(&onto(&[])).unwrap()[0].place.pv, PvIndex(1), "nobody names it");
+    let sources = [Area::whole(PvIndex(2))];
+    let onto_it = MoveRequest {
+        command: crate::metadata::testing::uuid(77),
+        sources: &sources,
+        only_lv: None,
+        destinations: &areas,
+        policy: Policy::Normal,
+        atomic: false,
+    };
+    let planned = vg.clone().plan(&onto_it, &mut || crate::metadata::testing::uuid(78));
+    assert_eq!(planned, Err(PlanError::Alloc(refused)));
     assert_eq!(changed(&|vg| vg.rename_lv(LvIndex(0), name("x")).unwrap()), [false, false, true]);
     assert_eq!(changed(&|vg| vg.remove_lv(LvIndex(0)).unwrap()), [false; 3]);
     assert_eq!(

@@ -209,6 +209,19 @@ fn a_pv_that_takes_no_changes_is_left_though_another_is_late_which_is_brought_ba
 }
 
 #[test]
+fn a_pv_that_cannot_be_left_is_not_told_to_take_changes_again() {
+    let disks = with_an_lv(3);
+    let dying = disks.open(&[0, 1, 2]).expect("opened").vg().pvs()[0].uuid;
+    disks.open(&[1, 2]).expect("opened").commit(|_| Ok(())).expect("without the first");
+    let mut vg = disks.open(&[0, 1]).expect("opened");
+    vg.leaves(dying);
+    assert_eq!(left(&vg), [true, false, false]);
+    let error = vg.begin_leaving(dying).expect_err("one of the other two");
+    let next = error.next.clone().unwrap_or_default();
+    assert!(next.starts_with("attach the device") && !next.contains("updatemetadata"), "{error}");
+}
+
+#[test]
 fn a_pv_that_takes_no_changes_is_left_though_it_lacks_the_commit_that_put_an_lv_on_it() {
     let disks = Disks::new(3);
     let mut vg = disks.vg(&[0, 1, 2]);
