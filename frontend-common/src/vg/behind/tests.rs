@@ -213,7 +213,7 @@ fn a_pv_that_cannot_be_left_is_not_told_to_take_changes_again() {
     let disks = with_an_lv(3);
     let dying = disks.open(&[0, 1, 2]).expect("opened").vg().pvs()[0].uuid;
     disks.open(&[1, 2]).expect("opened").commit(|_| Ok(())).expect("without the first");
-    let mut vg = disks.open(&[0, 1]).expect("opened");
+    let mut vg = disks.open_though(0, &[0, 1]).expect("opened");
     vg.leaves(dying);
     assert_eq!(left(&vg), [true, false, false]);
     let error = vg.begin_leaving(dying).expect_err("one of the other two");
