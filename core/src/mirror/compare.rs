@@ -24,6 +24,8 @@ const SOON: u64 = 1_000_000;
 pub(super) struct Comparer {
     number: u8,
     job: Option<Job>,
+    /// I/O that was given up, which may still use its buffers.
+    late: u8,
 }
 
 struct Job {
@@ -36,6 +38,8 @@ struct Job {
     held: Option<Held>,
     /// They were copied again.
     again: bool,
+    /// When its last I/O was asked for.
+    asked: Nanos,
     doing: Doing,
 }
 
@@ -74,7 +78,47 @@ pub(super) struct Seen {
 
 impl Comparer {
     pub(super) const fn new(number: u8) -> Comparer {
-        Comparer { number, job: None }
+        Comparer { number, job: None, late: 0 }
+    }
+
+    /// Whether a comparison may begin with its buffers.
+    pub(super) const fn is_free(&self) -> bool {
+        self.job.is_none() && self.late == 0
+    }
+
+    /// Whether I/O that was given up may still use its buffers, or land.
+    pub(super) const fn is_late(&self) -> bool {
+        self.late > 0
+    }
+
+    /// Gives up what a leg has not answered that was asked for at the moment that `before` says of its part, or earlier.
+    /// Writes are held off no more: the part fails.
+    pub(super) fn give_up<V: Volume + ?Sized>(
+        &mut self,
+        volume: &V,
+        before: &dyn Fn(PartIndex) -> Option<Nanos>,
+    ) -> Seen {
+        let mut seen = Seen::default();
+        let Some(job) = &mut self.job else { return seen };
+        let Some(part) = volume.parts().get(job.part.index()) else { return seen };
+        if before(job.part).is_none_or(|before| job.asked > before) {
+            return seen;
+        }
+        let is_reading = |side: &Side| matches!(side, Side::Reading(_));
+        let (leg, late) = match &job.doing {
+            Doing::Read(sides) if sides.iter().any(is_reading) => {
+                let [source, _] = sides;
+                let leg = if is_reading(source) { Leg::Source } else { Leg::Destination };
+                (leg, sides.iter().filter(|side| is_reading(side)).count())
+            }
+            Doing::Write { issued: true, .. } => (Leg::Destination, 1),
+            _ => return seen,
+        };
+        self.late = u8::try_from(late).unwrap_or(u8::MAX);
+        job.fails(part, leg, LegFault::Silent, None, &mut seen);
+        seen.skipped = true;
+        self.job = None;
+        seen
     }
 
     pub(super) const fn is_idle(&self) -> bool {
@@ -84,7 +128,8 @@ impl Comparer {
     /// Begins with these sectors of a part.
     pub(super) fn begin(&mut self, part: PartIndex, sectors: Range<u64>, now: Nanos) {
         let doing = Doing::Hold(now);
-        self.job = Some(Job { part, left: sectors, unit: MOST, held: None, again: false, doing });
+        let (unit, held, again, asked) = (MOST, None, false, now);
+        self.job = Some(Job { part, left: sectors, unit, held, again, asked, doing });
     }
 
     const fn buffer(&self, side: u8) -> Buffer {
@@ -131,6 +176,7 @@ impl Comparer {
                     };
                     let Side::ToRead(done) = *side else { return None };
                     *side = Side::Reading(done);
+                    job.asked = now;
                     let tag = Tag::new(Of::Compare { number, what: u8::from(at == 1) });
                     let at = after(part, leg, piece, done);
                     return Some(Operation::Read { tag, at, buffer, into: done..bytes });
@@ -144,6 +190,7 @@ impl Comparer {
                         return None;
                     }
                     *issued = true;
+                    job.asked = now;
                     let tag = Tag::new(Of::Compare { number, what: 2 });
                     let (at, from) =
                         (after(part, Leg::Destination, piece, *written), *written..bytes);
@@ -163,6 +210,10 @@ impl Comparer {
         buffers: &impl Buffers,
     ) -> Seen {
         let mut seen = Seen::default();
+        if self.late > 0 {
+            self.late -= 1;
+            return seen;
+        }
         let (source, destination) = (self.buffer(0), self.buffer(1));
         let Some(job) = &mut self.job else { return seen };
         let Some(part) = volume.parts().get(job.part.index()) else { return seen };

@@ -192,6 +192,7 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
         self.slots.iter().any(Slot::is_late)
             || self.parts.as_ref().iter().any(|part| part.lane.is_late())
             || self.settle.is_late()
+            || self.verify.is_late()
             || (self.leaves && !self.verify.is_idle())
     }
 

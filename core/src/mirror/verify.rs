@@ -106,7 +106,28 @@ impl Verify {
 
     /// Whether a comparison uses the buffer of this copy.
     pub(super) fn uses(&self, slot: usize) -> bool {
-        self.comparers.get(slot / 2).is_some_and(|comparer| !comparer.is_idle())
+        self.comparers.get(slot / 2).is_some_and(|comparer| !comparer.is_free())
+    }
+
+    /// Whether anything that was given up has not ended.
+    pub(super) fn is_late(&self) -> bool {
+        self.comparers.iter().any(Comparer::is_late)
+    }
+
+    /// Gives up what a leg has not answered since the moment that `before` says of its part.
+    pub(super) fn give_up<V: Volume + ?Sized>(
+        &mut self,
+        volume: &V,
+        before: &dyn Fn(PartIndex) -> Option<Nanos>,
+    ) -> Effects {
+        let mut effects = Effects::NONE;
+        for number in 0..COMPARERS {
+            if let Some(comparer) = self.comparers.get_mut(number) {
+                let seen = comparer.give_up(volume, before);
+                effects = effects.and(self.take(seen));
+            }
+        }
+        effects
     }
 
     /// A chunk was copied: what a pass has found before says nothing of it.
@@ -164,8 +185,8 @@ impl Verify {
     /// The comparison of this number, if it may begin with something: its buffers are not those of a copy.
     pub(super) fn wants<V: Volume + ?Sized>(&self, number: usize, volume: &V) -> Option<u64> {
         let pass = self.pass.as_ref()?;
-        let idle = self.comparers.get(number).is_some_and(Comparer::is_idle);
-        let part = volume.parts().get(pass.part).filter(|part| idle && in_charge(part))?;
+        let free = self.comparers.get(number).is_some_and(Comparer::is_free);
+        let part = volume.parts().get(pass.part).filter(|part| free && in_charge(part))?;
         let length = part.tracker().geometry().length().0;
         Some(length.saturating_sub(pass.at).min(STRETCH))
     }

@@ -70,6 +70,12 @@ unsafe fn function<F: Copy>(library: NonNull<c_void>, name: &CStr) -> Option<F> 
     (!found.is_null()).then(|| unsafe { std::mem::transmute_copy::<*mut c_void, F>(&found) })
 }
 
+/// Whether the library is there.
+#[cfg(test)]
+pub(super) fn is_here() -> bool {
+    Library::get().is_some()
+}
+
 /// What stands in these bytes of the file; nothing where the library is not there, or cannot say.
 pub(super) fn find(file: &File, start: u64, size: u64) -> Vec<Signature> {
     let Some(library) = Library::get() else {

@@ -5,16 +5,21 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
 use lvshift_core::units::{SECTOR_SIZE, Sectors};
 
 use crate::device::{Aligned, BlockDevice};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use table::{MAGICS, Magic};
 
 /// Bytes at the start of a device that are looked at.
 const HEAD: usize = 1024 * 1024;
 /// Bytes at the end of a device that are looked at.
 const TAIL: u64 = 256 * 1024;
+/// Bytes at either end that hold every superblock that libblkid knows.
+const ENDS: u64 = 4 << 20;
 
 /// A signature on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,13 +46,48 @@ pub(crate) fn with_blkid(
     start: u64,
     size: u64,
 ) -> Vec<Signature> {
-    for other in device.real_file().map(|file| blkid::find(file, start, size)).unwrap_or_default() {
+    add(
+        &mut found,
+        device.real_file().map(|file| blkid::find(file, start, size)).unwrap_or_default(),
+    );
+    found
+}
+
+/// The same of what lies in several pieces: libblkid reads a file of its size in memory, which holds a copy of both ends.
+///
+/// # Errors
+/// Those of `read`; `Kind::Kernel` without such a file.
+pub(crate) fn with_blkid_of_ends(
+    mut found: Vec<Signature>,
+    sectors: Sectors,
+    read: &dyn Fn(Sectors, &mut [u8]) -> Result<()>,
+) -> Result<Vec<Signature>> {
+    let size = sectors.bytes().unwrap_or(u64::MAX);
+    let cannot = |error: std::io::Error| {
+        Error::new(Kind::Kernel, "no file in memory to look for signatures in").because(error)
+    };
+    let copy = rustix::fs::memfd_create("lvshift", rustix::fs::MemfdFlags::CLOEXEC)
+        .map_err(|error| cannot(error.into()))?;
+    let copy = File::from(copy);
+    copy.set_len(size).map_err(cannot)?;
+    let end = size.min(ENDS);
+    for start in [0, (size - end) & !4095] {
+        let mut bytes = Aligned::zeroed(usize::try_from(end).unwrap_or(0) & !4095);
+        read(Sectors(start / SECTOR_SIZE), &mut bytes)?;
+        copy.write_all_at(&bytes, start).map_err(cannot)?;
+    }
+    add(&mut found, blkid::find(&copy, 0, size));
+    Ok(found)
+}
+
+/// Adds those that stand where none is known.
+fn add(found: &mut Vec<Signature>, others: Vec<Signature>) {
+    for other in others {
         let block = |signature: &Signature| signature.offset / 4096;
         if !found.iter().any(|known| block(known) == block(&other)) {
             found.push(other);
         }
     }
-    found
 }
 
 /// Every signature on the device that this program knows.

@@ -95,3 +95,26 @@ fn superblocks_at_the_end_are_found() {
     assert_eq!(end(1024, b"Intel Raid ISM Cfg Sig. ")[0].name, "Intel RAID");
     assert_eq!(end(512, &[0xde, 0x11, 0xde, 0x11])[0].name, "DDF RAID");
 }
+
+#[test]
+fn what_lies_in_pieces_is_looked_at_by_its_ends() {
+    // 16 TiB.
+    let size = Sectors(1 << 35);
+    let asked = std::cell::RefCell::new(Vec::new());
+    let read = |start: Sectors, buffer: &mut [u8]| {
+        asked.borrow_mut().push((start.0, buffer.len()));
+        buffer.fill(0);
+        if start.0 == 0 {
+            buffer[..4].copy_from_slice(b"UBI#");
+        }
+        Ok(())
+    };
+    let found = with_blkid_of_ends(Vec::new(), size, &read).expect("a file in memory");
+    let ends = ENDS / SECTOR_SIZE;
+    assert_eq!(*asked.borrow(), [(0, 4 << 20), (size.0 - ends, 4 << 20)]);
+    if blkid::is_here() {
+        assert_eq!(found, [Signature { name: "ubi", offset: 0 }]);
+    } else {
+        eprintln!("NOT TESTED: this system has no libblkid");
+    }
+}

@@ -19,7 +19,7 @@ impl OpenVg {
     pub(crate) fn signatures_on(&self, lv: LvIndex) -> Result<Vec<Signature>> {
         let extents = self.vg.lv(lv).map(|lv| lv.le_count).unwrap_or_default();
         let size = self.vg.extent_size().span(extents);
-        let found = signature::find_by(size, &|start, buffer| {
+        let read = |start: Sectors, buffer: &mut [u8]| {
             let sectors = buffer.len() as u64 / 512;
             let mut at = 0;
             while at < sectors {
@@ -34,15 +34,15 @@ impl OpenVg {
                 at += count;
             }
             Ok(())
-        })?;
-        // It looks at one file: at an LV in one piece, as most are.
+        };
+        let found = signature::find_by(size, &read)?;
         let (device, place, run) = self.place(lv, 0)?;
-        Ok(match (place.bytes(), size.bytes()) {
+        match (place.bytes(), size.bytes()) {
             (Some(start), Some(bytes)) if run >= size.0 => {
-                signature::with_blkid(found, device, start, bytes)
+                Ok(signature::with_blkid(found, device, start, bytes))
             }
-            _ => found,
-        })
+            _ => signature::with_blkid_of_ends(found, size, &read),
+        }
     }
 
     /// Zeroes the 4 KiB of the LV around these bytes of it, durably.

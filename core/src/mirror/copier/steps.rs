@@ -99,6 +99,11 @@ impl<P: AsMut<[PartState]> + AsRef<[PartState]>> Copier<P> {
                 self.more = true;
             }
         }
+        let unanswered = |part: PartIndex| match is_silent(part.index()) {
+            true => Some(now),
+            false => may_be.then_some(deadline),
+        };
+        effects = effects.and(self.verify.give_up(volume, &unanswered));
         if self.leaves {
             self.settle.leave(self.parts.as_mut());
         } else if may_be {

@@ -186,3 +186,40 @@ fn a_last_look_waits_for_what_is_compared() {
     machine.run_until(|machine| machine.confirmed(1));
     assert_eq!(machine.disks[0][64 * 512..65 * 512], machine.disks[1][512 * 512..513 * 512]);
 }
+
+#[test]
+fn a_comparison_that_a_leg_does_not_answer_fails_its_part_and_holds_no_write_any_more() {
+    for (silent, leg) in [(SOURCE, Leg::Source), (DESTINATION, Leg::Destination)] {
+        let deadline = Some(Nanos(1000 * MS));
+        let mut machine = Machine::new(6, Tuning { deadline, ..Tuning::default() });
+        machine.run_until(Machine::is_equal);
+        machine.copier.verify(1);
+        let answered = |io: &Operation| match io {
+            Operation::Read { at, .. } => at.device != silent,
+            _ => true,
+        };
+        machine.ask();
+        while let Some(at) = machine.in_flight.iter().position(answered) {
+            machine.carry_out(at);
+            machine.ask();
+        }
+        assert!(!machine.in_flight.is_empty(), "it compares");
+        assert!(machine.admit(0, 0, 1).is_none(), "a write waits for what is compared");
+        machine.now = Nanos(machine.now.0 + 999 * MS);
+        machine.ask();
+        assert_eq!(machine.tracker(0).fault(), None);
+        machine.now = Nanos(machine.now.0 + 2 * MS);
+        machine.ask();
+        assert_eq!(machine.tracker(0).fault(), Some(Fault { leg, fault: LegFault::Silent }));
+        assert!(machine.copier.has_late() && !machine.woken.is_empty());
+        let ticket = machine.admit(0, 0, 1).expect("nothing holds it");
+        machine.complete(0, ticket);
+        // What was given up keeps its buffers until it has ended, and ends nothing then.
+        while !machine.in_flight.is_empty() {
+            machine.carry_out(0);
+            machine.ask();
+        }
+        assert!(!machine.copier.has_late());
+        assert_eq!(machine.copier.verified().1, 1, "whoever has asked is answered");
+    }
+}

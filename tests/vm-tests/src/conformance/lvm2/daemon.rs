@@ -54,6 +54,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
 ];
 
+/// How much of its time the kernel's mirror copies, in per cent.
+const THROTTLE: &str = "/sys/module/dm_mirror/parameters/raid1_resync_throttle";
+
 /// Where a hand-over is cut off; after a step is before the next.
 const STEPS: &[&str] = &["after:hand-over-hush", "after:hand-over-swap", "after:hand-over-end"];
 
@@ -122,8 +125,7 @@ fn hand_over(guest: &mut Guest) -> Result<()> {
     rig.hold_copy()?;
     ensure!(before < all, "it is too fast");
     // What was equal cannot have been copied again in the time that this takes.
-    let throttle = "/sys/module/dm_mirror/parameters/raid1_resync_throttle";
-    std::fs::write(throttle, "1")?;
+    std::fs::write(THROTTLE, "1")?;
     guest.lvshift_as(Frontend::Dm, &["pvmove"])?.fails_with(5)?.stderr_has("another mover")?;
     moving.kill()?;
     hand_over_but(&rig, &writer, "hush", true)?;
@@ -135,7 +137,7 @@ fn hand_over(guest: &mut Guest) -> Result<()> {
     let (after, _) = rig.regions()?.context("there is no mirror")?;
     guest.log(format!("equal: {before} of {all} under the daemon, {after} after it"));
     ensure!(after >= before, "the progress is lost: {after} after {before}");
-    std::fs::write(throttle, "100")?;
+    std::fs::write(THROTTLE, "100")?;
     guest.lvshift_as(Frontend::Dm, &["pvmove"])?.ok()?;
     is_over(&rig, &writer, 1)?;
     // Killed before the switch, the first goes on with its daemon after all; behind it, with the kernel.
@@ -174,7 +176,8 @@ fn hand_over_fails(guest: &mut Guest) -> Result<()> {
     let mut slow = guest.faulty("pv2")?;
     let rig = Lvm2::over(guest, vec![guest.disk("pv1")?, slow.path(), guest.disk("pv3")?])?;
     let home = rig.lv("home", &[(1, 20)])?;
-    let writer = Writer::start(Config { size: Some(2 << 20), ..Config::new(&home, 1021) })?;
+    // It writes everywhere: so some of it goes to what is equal, and to both sides.
+    let writer = Writer::start(Config::new(&home, 1021))?;
     writer.wait_for_writes(10, HANG)?;
     let moving = rig.spawn_move("", &["--max-rate=512k", &rig.pv(1), &rig.pv(2)])?;
     rig.wait_for_mid_copy()?;
@@ -216,12 +219,17 @@ fn hand_over_cut(guest: &mut Guest) -> Result<()> {
         (rig, writer)
     } else {
         let rig = Lvm2::found(guest, devices)?;
+        // What was equal cannot have been copied again when it is looked at.
+        guest.modprobe("dm-mirror")?;
+        std::fs::write(THROTTLE, "1")?;
         rig.lvm(&["vgchange", "-aay", "--sysinit", VG])?;
         guest.log(rig.tables()?);
         let (now, all) = rig.regions()?.context("LVM2 did not make a mirror of it")?;
+        ensure!(now < all, "all of it was copied by then: nothing is shown");
         let before: u64 = std::fs::read_to_string(guest.state("done")?)?.parse()?;
         guest.log(format!("equal: {before} of {all} at the cut, {now} at once after it"));
         ensure!(now >= before, "the progress is lost: {now} after {before}");
+        std::fs::write(THROTTLE, "100")?;
         let writer = Writer::resume(config(), &guest.state("writer")?)?;
         writer.wait_for_writes(10, HANG)?;
         rig.pvmove(&[])?.ok()?;

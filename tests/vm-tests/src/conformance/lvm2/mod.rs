@@ -9,6 +9,7 @@ mod dmeventd;
 mod faults;
 mod in_place;
 mod kinds;
+mod log_late;
 mod options;
 mod read_check;
 mod report;
@@ -34,6 +35,7 @@ pub(super) const LISTS: &[&[Scenario]] = &[
     report::SCENARIOS,
     strange::SCENARIOS,
     kinds::SCENARIOS,
+    log_late::SCENARIOS,
     texts::SCENARIOS,
     torn::SCENARIOS,
 ];

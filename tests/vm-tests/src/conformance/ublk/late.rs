@@ -84,6 +84,11 @@ impl<'g> TwoWays<'g> {
         self.set(fixture::DATA / REGION, 0)
     }
 
+    /// From now on writes from this MiB on land late.
+    pub(crate) fn late_from(&self, first: u64) -> Result<()> {
+        self.set(first, 0)
+    }
+
     /// From now on all writes land late.
     pub(crate) fn all_late(&self) -> Result<()> {
         self.set(0, 0)
