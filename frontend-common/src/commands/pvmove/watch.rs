@@ -138,10 +138,12 @@ impl Watched {
     /// The record is gone: where the data is now says how it ended.
     fn end(&mut self, seen: &[Seen]) {
         let vg = seen.iter().find(|vg| vg.name() == self.last.vg);
+        let is_there = vg.map(|vg| vg.has(&self.last.landing));
         let moved = match self.last.state {
-            MoveState::Moved => true,
+            // A destination that failed while that was committed has not taken over.
+            MoveState::Moved => is_there.unwrap_or(true),
             MoveState::Aborting => false,
-            _ => vg.is_some_and(|vg| vg.has(&self.last.landing)),
+            MoveState::Queued | MoveState::Copying => is_there.unwrap_or(false),
         };
         let undone = Outcome::Aborted(AbortReason::Requested);
         self.outcome = Some(if moved { Outcome::Moved } else { undone });
