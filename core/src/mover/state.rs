@@ -71,7 +71,7 @@ pub enum Phase {
     Flush,
     /// Equal and healthy still, after the flush?
     CheckFlushed,
-    /// Commit Moved: nobody's wish leads back once it is issued.
+    /// Commit Moved: no wish leads back once it is issued.
     CommitMoved,
     /// Has the destination failed meanwhile? The last point from which a failure leads back.
     CheckMoved,

@@ -108,7 +108,7 @@ fn a_pv_that_is_being_left_loses_what_it_holds_and_gains_nothing() {
         |areas| AllocRequest { count, areas, avoid: &[], policy: Policy::Normal, grows: None };
     let refused = AllocError::IsLeaving { pv: leaving };
     assert_eq!(vg.allocate(&onto(&areas)), Err(refused));
-    assert_eq!(vg.allocate(&onto(&[])).unwrap()[0].place.pv, PvIndex(1), "nobody names it");
+    assert_eq!(vg.allocate(&onto(&[])).unwrap()[0].place.pv, PvIndex(1), "where none is named");
     let sources = [Area::whole(PvIndex(2))];
     let onto_it = MoveRequest {
         command: crate::metadata::testing::uuid(77),
