@@ -41,6 +41,12 @@ impl CopyStatus {
             None => None,
         }
     }
+
+    /// How the destination has failed, if that is what failed.
+    #[must_use]
+    pub fn fault_of_destination(&self) -> Option<LegFault> {
+        self.failed.and_then(|(leg, fault)| (leg == Leg::Destination).then_some(fault))
+    }
 }
 
 /// Why a wait for the copy ended.

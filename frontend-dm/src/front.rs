@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use lvshift_core::LegFault;
 use lvshift_core::mover::{Live, Mapping};
 use lvshift_core::table;
 use lvshift_core::units::{DeviceNumber, LvIndex, MoveIndex, SECTOR_SIZE, Uuid};
-use lvshift_core::{Leg, LegFault};
 use lvshift_frontend_common::cli::spec::split_dm_name;
 use lvshift_frontend_common::device::{OWN_DM_PREFIX, sysfs};
 use lvshift_frontend_common::error::{Error, Kind, Result};
@@ -345,8 +345,7 @@ impl FrontEnd for Dm {
     }
 
     fn check_destination(&mut self, view: View<'_>, of: MoveIndex) -> Result<Option<LegFault>> {
-        let found = status::copy_status(self.kernel()?, view, of)?;
-        Ok(found.status.failed.and_then(|(leg, fault)| (leg == Leg::Destination).then_some(fault)))
+        Ok(status::copy_status(self.kernel()?, view, of)?.status.fault_of_destination())
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<Wake> {

@@ -121,9 +121,7 @@ impl<S: Store> Vg<S> {
         for area in request.areas.iter().chain(request.avoid) {
             self.pv(area.pv).ok_or(AllocError::NoSuchPv { pv: area.pv })?;
         }
-        if let Some(area) = request.areas.iter().find(|area| self.is_leaving(area.pv)) {
-            return Err(AllocError::IsLeaving { pv: area.pv });
-        }
+        self.refuse_leaving(request.areas)?;
         let mut runs = Runs::new();
         if let Some(run) = self.right_after(request) {
             let _ = runs.push(run); // The first of many fits.
@@ -200,6 +198,14 @@ impl<S: Store> Vg<S> {
             return Err(AllocError::NoSpace { wanted, free });
         }
         Err(AllocError::NotContiguous { wanted, longest })
+    }
+
+    /// Nothing new may lie on a PV that is being left.
+    pub(super) fn refuse_leaving(&self, areas: &[Area]) -> Result<(), AllocError> {
+        match areas.iter().find(|area| self.is_leaving(area.pv)) {
+            Some(area) => Err(AllocError::IsLeaving { pv: area.pv }),
+            None => Ok(()),
+        }
     }
 
     /// The free runs of the areas in their order, each with the index of its area; an extent of

@@ -198,9 +198,7 @@ impl<S: Store> Vg<S> {
                 return Err(PlanError::SourceIsDestination { pv: area.pv });
             }
         }
-        if let Some(area) = request.destinations.iter().find(|area| self.is_leaving(area.pv)) {
-            return Err(PlanError::Alloc(AllocError::IsLeaving { pv: area.pv }));
-        }
+        self.refuse_leaving(request.destinations).map_err(PlanError::Alloc)?;
         let mut wanted = 0u32;
         for piece in self.moving_pieces(request.sources, request.only_lv) {
             if let Some(of) = self.move_of_lv(piece.lv) {

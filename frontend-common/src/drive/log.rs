@@ -13,7 +13,7 @@ use crate::pv::Member;
 pub(crate) fn read(view: View<'_>, part: &MovePart) -> Result<Aligned> {
     let (member, place) = view.log_image(part)?;
     let mut image = Aligned::zeroed(bytes(place));
-    member.pv.device.read(place.start, &mut image)?;
+    member.pv.device.read_in_time(place.start, &mut image, DEADLINE)?;
     Ok(image)
 }
 
@@ -22,10 +22,8 @@ pub(crate) fn read(view: View<'_>, part: &MovePart) -> Result<Aligned> {
 /// # Errors
 /// The PV's, where it cannot be read.
 pub fn log_is_all_dirty(view: View<'_>, part: &MovePart) -> Result<bool> {
-    let (member, place) = view.log_image(part)?;
-    let mut image = Aligned::zeroed(bytes(place));
-    member.pv.device.read_in_time(place.start, &mut image, DEADLINE)?;
-    Ok(dirty_log::count_clean(&image, place.chunks) == 0)
+    let (_, place) = view.log_image(part)?;
+    Ok(dirty_log::count_clean(&read(view, part)?, place.chunks) == 0)
 }
 
 fn bytes(place: LogImage) -> usize {

@@ -22,13 +22,10 @@ pub(super) fn write(
     area: &Area,
     bytes: &[u8],
 ) -> Result<()> {
-    let member = members
-        .get(&area.of)
-        .ok_or_else(|| Error::new(Kind::Missing, "the PV with the dirty log is missing"))?;
     let start = text
         .sector_of(area)
         .ok_or_else(|| Error::new(Kind::Inconsistent, "the dirty log has no place"))?;
-    let Some(mut fence) = fence(text, area)? else {
+    let (Some(member), Some(mut fence)) = (members.get(&area.of), fence(text, area)?) else {
         return Err(Error::new(Kind::Missing, "the PV with the dirty log is missing"));
     };
     if !fence.pass(true)? {

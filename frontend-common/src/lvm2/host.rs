@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use lvshift_core::LegFault;
 use lvshift_core::metadata::{Change, MoveState};
 use lvshift_core::mover::{Action, Event, Live, Mapping};
 use lvshift_core::units::Uuid;
-use lvshift_core::{Leg, LegFault};
 use lvshift_driver::{CopyStatus, Goal, Host, Observed, Report as Driven, Request, Wake, drive};
 use lvshift_on_disk_format::dirty_log;
 
@@ -311,8 +311,7 @@ impl Host for LvmHost<'_> {
         if stack.is_served(&record)? {
             return Ok(None);
         }
-        let failed = stack.copy_status(&record)?.failed;
-        Ok(failed.and_then(|(leg, fault)| (leg == Leg::Destination).then_some(fault)))
+        Ok(stack.copy_status(&record)?.fault_of_destination())
     }
 
     fn flush_destination(&mut self) -> Result<()> {

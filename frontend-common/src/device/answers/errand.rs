@@ -217,15 +217,18 @@ fn ask(socket: &mut UnixStream, job: &mut Job<'_>, limit: Option<Duration>) -> i
     socket.set_write_timeout(limit)?;
     match job {
         Job::Flush => exchange(socket, FLUSH, 0, 0, &[], &mut []),
-        Job::Write { offset, bytes } => (*offset..)
-            .step_by(ROOM)
+        Job::Write { offset, bytes } => pieces(*offset)
             .zip(bytes.chunks(ROOM))
             .try_for_each(|(at, piece)| exchange(socket, WRITE, at, piece.len(), piece, &mut [])),
-        Job::Read { offset, into } => (*offset..)
-            .step_by(ROOM)
+        Job::Read { offset, into } => pieces(*offset)
             .zip(into.chunks_mut(ROOM))
             .try_for_each(|(at, piece)| exchange(socket, READ, at, piece.len(), &[], piece)),
     }
+}
+
+/// Where each piece begins that there is room for.
+pub(super) fn pieces(first: u64) -> impl Iterator<Item = u64> {
+    std::iter::successors(Some(first), |at| at.checked_add(ROOM as u64))
 }
 
 fn exchange(

@@ -11,7 +11,7 @@ use std::{fmt, io};
 use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, opcode, squeue};
 
-use super::errand::{Job, ROOM};
+use super::errand::{Job, ROOM, pieces};
 use crate::device::Aligned;
 use crate::lock::Fence;
 
@@ -227,11 +227,6 @@ impl Asked {
             }
         }
     }
-}
-
-/// Where each piece begins.
-fn pieces(first: u64) -> impl Iterator<Item = u64> {
-    std::iter::successors(Some(first), |at| at.checked_add(ROOM as u64))
 }
 
 impl fmt::Debug for Asked {

@@ -10,6 +10,7 @@ use super::fio::{Load, Running, now_ms};
 use super::lab::Lab;
 use super::moves::real;
 use super::watch::Progress;
+use crate::guest::THROTTLE;
 
 /// As in `app-4k`, at its lower depth.
 const LOAD: Load = Load { pattern: "randrw", block: "4k", depth: 4 };
@@ -27,9 +28,6 @@ const CASES: &[Case] = &[
     ("lvshift-dm, throttle 50 %", Tool::Dm, &[], Some(50)),
     ("lvshift-dm, throttle 10 %", Tool::Dm, &[], Some(10)),
 ];
-
-/// For all mirrors of the machine.
-const THROTTLE: &str = "/sys/module/dm_mirror/parameters/raid1_resync_throttle";
 
 /// An application before the move and in its first part; then it goes, and the rest is copied
 /// without it.

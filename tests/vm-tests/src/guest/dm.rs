@@ -6,6 +6,9 @@ use anyhow::{Context as _, Result};
 
 use super::Guest;
 
+/// How much of its time the kernel's mirrors copy, in per cent: all of the machine.
+pub const THROTTLE: &str = "/sys/module/dm_mirror/parameters/raid1_resync_throttle";
+
 /// One line of `dmsetup info`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DmDevice {

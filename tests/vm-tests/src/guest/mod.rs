@@ -16,7 +16,7 @@ mod run;
 mod side;
 
 pub use channel::Channel;
-pub use dm::DmDevice;
+pub use dm::{DmDevice, THROTTLE};
 pub use fault::Faulty;
 pub use fs::{Fs, Mounted, Tree};
 pub use nbd::Nbd;

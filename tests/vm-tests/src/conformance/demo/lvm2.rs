@@ -4,15 +4,13 @@
 use anyhow::{Context as _, Result, ensure};
 
 use super::{EACH_MIB, LIMIT, check, one_device, say, seen, started, two_devices};
-use crate::guest::{Background, Fs, Guest, Mounted};
+use crate::guest::{Background, Fs, Guest, Mounted, THROTTLE};
 use crate::scenario::Frontend;
 use crate::writer::{Config, Writer};
 
 const LV: &str = "/dev/vg/lv";
 const MIRROR: &str = "vg-lvshift0";
 const FIELDS: &str = "lv_name,lv_attr,lv_size,copy_percent,devices";
-/// The kernel copies so much of the time, so that it can be watched and cut off on any machine.
-const THROTTLE: &str = "/sys/module/dm_mirror/parameters/raid1_resync_throttle";
 
 /// The PVs, with their paths and numbers.
 struct Pvs {

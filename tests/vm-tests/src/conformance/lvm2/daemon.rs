@@ -9,7 +9,7 @@ use super::in_place::stopped;
 use super::rig::{self, Lvm2, THREE, TWO, VG};
 use crate::conformance::fixture::{self, FAIL, HANG};
 use crate::conformance::ublk::daemon::{self, Victims};
-use crate::guest::Guest;
+use crate::guest::{Guest, THROTTLE};
 use crate::scenario::{Frontend, Scenario};
 use crate::writer::{Config, Writer};
 
@@ -57,9 +57,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 
 /// How long a region is copied by the kernel at least, one after the other, where its writes are delayed so.
 const EACH_MS: u64 = 3000;
-
-/// How much of its time the kernel's mirror copies, in per cent.
-const THROTTLE: &str = "/sys/module/dm_mirror/parameters/raid1_resync_throttle";
 
 /// Where a hand-over is cut off; after a step is before the next.
 const STEPS: &[&str] = &["after:hand-over-hush", "after:hand-over-swap", "after:hand-over-end"];

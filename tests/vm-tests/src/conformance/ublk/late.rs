@@ -81,7 +81,7 @@ impl<'g> TwoWays<'g> {
 
     /// From now on writes to the data area land late.
     pub(crate) fn late(&self) -> Result<()> {
-        self.set(fixture::DATA / REGION, 0)
+        self.late_from(fixture::DATA / REGION)
     }
 
     /// From now on writes from this MiB on land late.
@@ -91,7 +91,7 @@ impl<'g> TwoWays<'g> {
 
     /// From now on all writes land late.
     pub(crate) fn all_late(&self) -> Result<()> {
-        self.set(0, 0)
+        self.late_from(0)
     }
 
     /// From now on everything lands at once, except what is on its way.
