@@ -24,6 +24,12 @@ fn directory() -> Result<PathBuf> {
     }
 }
 
+/// Where all notes and locks lie.
+pub(super) fn directories() -> std::io::Result<[PathBuf; 2]> {
+    let failed = std::io::Error::other;
+    Ok([run_directory().map_err(failed)?, directory().map_err(failed)?])
+}
+
 /// The socket of the VG's daemon.
 pub(crate) fn socket(vg: Uuid) -> Result<PathBuf> {
     Ok(directory()?.join(format!("{vg}.socket")))

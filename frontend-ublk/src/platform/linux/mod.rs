@@ -11,6 +11,7 @@ pub(crate) mod files;
 mod guardian;
 pub(crate) mod in_use;
 pub(crate) mod links;
+mod pins;
 mod process;
 mod protect;
 mod ready;

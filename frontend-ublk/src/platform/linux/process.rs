@@ -13,6 +13,7 @@ use lvshift_frontend_common::error::{Error, Kind, Result};
 use lvshift_frontend_common::{output, warnings};
 
 use super::connection::{ANOTHER_SERVES, NOTHING_WAITS};
+use super::pins::Pins;
 use super::{beside, files, guardian, protect, server, sys};
 use crate::daemon::Daemon;
 use crate::platform::Role;
@@ -28,11 +29,15 @@ const LOCK_STEP: Duration = Duration::from_millis(10);
 pub(crate) fn daemon(vg: Uuid, role: Role) -> ExitCode {
     std::panic::set_hook(Box::new(panicked));
     warnings::show(Common::default());
+    // Until the process ends.
+    let mut pins = None;
     match role {
         Role::Guardian { beside } => return guardian::guard(vg, beside),
-        Role::Standby if !stand_by(vg) => return ExitCode::SUCCESS,
-        Role::Standby => {}
+        Role::Standby => pins = stand_by(vg),
         Role::Daemon => outlive_the_caller(),
+    }
+    if role == Role::Standby && pins.is_none() {
+        return ExitCode::SUCCESS;
     }
     call_itself("lvshift-ublk");
     let handed = sys::handed_over();
@@ -95,18 +100,21 @@ fn run(vg: Uuid, socket: Option<UnixListener>) -> Result<()> {
     ended
 }
 
-/// Everything is loaded and locked, and nothing is touched, until the guardian says so. False: it has ended.
-fn stand_by(vg: Uuid) -> bool {
+/// Everything is loaded and locked, and nothing is touched, until the guardian says so: the notes, which stay in
+/// memory with what is given back. `None`: the guardian has ended.
+fn stand_by(vg: Uuid) -> Option<Pins> {
     call_itself("lvshift-standby");
     outlive_the_caller();
     // Now, since there may be no memory for it when the word comes.
     beside::watch(vg);
+    let mut pins = Pins::new();
+    pins.until_readable(&std::io::stdin());
     let mut word = [0];
     let woken = std::io::stdin().read_exact(&mut word).is_ok() && word == WAKE;
     if woken {
         beside::serves();
     }
-    woken
+    woken.then_some(pins)
 }
 
 /// A command may have started us: its end is not ours, and neither is what it holds.

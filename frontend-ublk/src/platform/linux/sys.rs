@@ -1,10 +1,14 @@
 //! System calls that rustix has no safe name for.
 
+use std::ffi::c_void;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::ptr::NonNull;
+
+use rustix::mm::{MapFlags, ProtFlags, mlock, mmap, munmap};
 
 use super::connection::NOTIFY_SOCKET;
 
@@ -72,6 +76,42 @@ pub(crate) fn handed_over() -> Option<UnixListener> {
     // What is something else is nothing to accept from.
     listener.local_addr().ok()?.as_pathname()?;
     Some(listener)
+}
+
+/// A file's pages, mapped and locked into memory as long as this lives. They are never read through it, so that a file
+/// that is cut short does no harm.
+#[derive(Debug)]
+pub(crate) struct Pinned {
+    start: NonNull<c_void>,
+    len: usize,
+}
+
+// SAFETY: nothing is read or written through the address.
+unsafe impl Send for Pinned {}
+
+impl Pinned {
+    /// The whole of the file; `None` where it is empty.
+    pub(crate) fn new(file: &File) -> io::Result<Option<Pinned>> {
+        let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        if len == 0 {
+            return Ok(None);
+        }
+        // SAFETY: a new mapping at an address of the kernel's choice aliases nothing.
+        let start =
+            unsafe { mmap(std::ptr::null_mut(), len, ProtFlags::READ, MapFlags::SHARED, file, 0) }?;
+        let start = NonNull::new(start).ok_or(io::ErrorKind::OutOfMemory)?;
+        let pinned = Pinned { start, len };
+        // SAFETY: the mapping is that long and ours.
+        unsafe { mlock(start.as_ptr(), len) }?;
+        Ok(Some(pinned))
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and there was never a reference into it.
+        let _ = unsafe { munmap(self.start.as_ptr(), self.len) };
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod devices;
 mod dm;
 mod fault;
 mod fs;
+pub mod memory;
 pub mod modules;
 mod nbd;
 mod region;

@@ -15,6 +15,7 @@ use crate::conformance::ublk::daemon::{
     DAEMON_FAIL, Deep, Role, Victims, all_there, daemon, die_at, finished, kill, log_daemons,
     points_left, servers, spawn_move,
 };
+use crate::guest::memory::page_out;
 use crate::guest::{Fs, Guest};
 use crate::scenario::{Disk, Frontend, Scenario};
 
@@ -240,7 +241,12 @@ fn swap(guest: &mut Guest) -> Result<()> {
     let rig = Rig::new(guest, &["pv1"])?;
     let swap = rig.lv("swap", 120, &[])?;
     let lv = rig.lv("lv", 4, &[])?;
-    guest.sh(&format!("mkswap {0} && swapon {0}", swap.display()))?.ok()?;
+    guest
+        .sh(&format!(
+            "mkswap {0} && swapon {0} && echo 0 > /proc/sys/vm/page-cluster",
+            swap.display()
+        ))?
+        .ok()?;
     all_there(guest)?;
     // Most of the memory is taken; the rest is not enough for what is written now.
     let memory: u64 = guest
@@ -263,6 +269,19 @@ fn swap(guest: &mut Guest) -> Result<()> {
     let churn =
         guest.spawn_env(&[], "sh", &["-c", "while :; do cat /tmp/full/* > /dev/null; done"])?;
     std::thread::sleep(Duration::from_millis(300));
+    // What the next daemon reads lies in a file system in memory: it is what the kernel may swap out next.
+    for directory in ["/run/lvshift", "/run/lvshift/ublk"] {
+        for entry in fs::read_dir(directory)?.flatten() {
+            if entry.file_type()?.is_file() && entry.metadata()?.len() > 0 {
+                let out = page_out(&entry.path())?;
+                guest.log(format!("{}: {out} kB swapped out", entry.path().display()));
+            }
+        }
+    }
+    // They stay in memory as the swap's cache until that is needed.
+    let more = "dd if=/dev/urandom of=/tmp/full/more bs=1M count=40 2>/dev/null; grep -E 'MemFree|Swap' /proc/meminfo";
+    let filled = guest.sh(more)?.ok()?;
+    guest.log(filled.stdout);
     let start = Instant::now();
     kill(guest, Victims::Daemon)?;
     let from = format!("if={}", lv.display());
@@ -275,7 +294,7 @@ fn swap(guest: &mut Guest) -> Result<()> {
     guest.log(format!("served after {:.2?}", start.elapsed()));
     ensure!(start.elapsed() < Duration::from_secs(10), "it took too long");
     churn.kill()?;
-    guest.sh("for p in $(pidof cat); do kill -9 $p; done; umount -l /tmp/full; echo 0 > /proc/sys/vm/nr_hugepages")?;
+    guest.sh("for p in $(pidof cat); do kill -9 $p; done; rm -f /tmp/full/*; umount -l /tmp/full; echo 0 > /proc/sys/vm/nr_hugepages; echo 3 > /proc/sys/vm/page-cluster")?;
     guest.sh(&format!("swapoff {}", swap.display()))?.ok()?;
     Ok(())
 }
