@@ -43,7 +43,9 @@ pub struct Op {
     pub id: u32,
     /// What it is.
     pub kind: Kind,
-    /// Its sectors on the LV.
+    /// The LV.
+    pub lv: usize,
+    /// Its sectors, as the world counts them.
     pub first: u32,
     /// How many.
     pub count: u32,

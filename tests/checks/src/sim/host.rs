@@ -10,7 +10,7 @@ use lvshift_core::units::{Sectors, Uuid};
 use lvshift_frontend_common::device::{BlockDevice, Medium};
 use lvshift_frontend_common::requests::{Request as Wish, Requests};
 use lvshift_frontend_common::simulation;
-use lvshift_ublk::platform::sim::{Completion, Host, Io, IoOp, Killed, Request, RingLoop};
+use lvshift_ublk::platform::sim::{Completion, Handle, Host, Io, IoOp, Killed, Request, RingLoop};
 
 use super::disk::io_error;
 use super::steps::Next;
@@ -187,11 +187,12 @@ impl Host for World {
         let mut inner = self.inner.borrow_mut();
         if let IoOp::Fetch { queue, tag, buffer, finished } = &io.op {
             let (queue, tag) = (*queue, *tag);
+            let Handle::Char(device) = *io.file else { return };
             if let Some((result, bytes)) = finished {
-                inner.finished(queue, tag, *result, bytes);
+                inner.finished(device, (queue, tag), *result, bytes);
             }
             let at = buffer.start;
-            inner.posted.push(Posted { ring, user: io.user, queue, tag, at });
+            inner.posted.push(Posted { ring, device, user: io.user, queue, tag, at });
             return;
         }
         inner.pending.push(Pending { ring, io, done: None, orphaned: false });
@@ -250,27 +251,30 @@ impl Host for World {
         let mut inner = self.inner.borrow_mut();
         let id = inner.next_device;
         inner.next_device += 1;
-        inner.ublk = Some(Ublk { id, queues, sectors: 0, live: false, orphaned: false });
+        let lv = inner.activates;
+        // One whose daemon died before it was noted is used by no process.
+        inner.ublk.retain(|ublk| ublk.lv != lv);
+        inner.ublk.push(Ublk { id, lv, queues, sectors: 0, live: false, orphaned: false });
         id
     }
     fn device(&self, id: u32) -> Option<(u16, bool)> {
         let inner = self.inner.borrow();
-        let ublk = inner.ublk.as_ref().filter(|ublk| ublk.id == id)?;
+        let ublk = inner.device(id)?;
         Some((ublk.queues, ublk.orphaned))
     }
     fn device_sectors(&self, id: u32) -> u64 {
         let inner = self.inner.borrow();
-        inner.ublk.as_ref().filter(|ublk| ublk.id == id).map_or(0, |ublk| ublk.sectors)
+        inner.device(id).map_or(0, |ublk| ublk.sectors)
     }
     fn set_device_sectors(&self, id: u32, sectors: u64) {
-        if let Some(ublk) = self.inner.borrow_mut().ublk.as_mut().filter(|ublk| ublk.id == id) {
+        if let Some(ublk) = self.inner.borrow_mut().ublk.iter_mut().find(|ublk| ublk.id == id) {
             ublk.sectors = sectors;
         }
     }
     fn start_device(&self, id: u32) {
         let mut inner = self.inner.borrow_mut();
         inner.say(|| format!("driver: device {id} is live"));
-        if let Some(ublk) = inner.ublk.as_mut().filter(|ublk| ublk.id == id) {
+        if let Some(ublk) = inner.ublk.iter_mut().find(|ublk| ublk.id == id) {
             (ublk.live, ublk.orphaned) = (true, false);
         }
     }
@@ -279,20 +283,18 @@ impl Host for World {
     }
     fn stop_device(&self, id: u32) {
         let mut inner = self.inner.borrow_mut();
-        if inner.ublk.as_ref().is_some_and(|ublk| ublk.id == id) {
-            inner.ublk = None;
+        if inner.device(id).is_some() {
+            inner.ublk.retain(|ublk| ublk.id != id);
             inner.fail("the device that is in use was taken away".to_owned());
         }
     }
-    fn request(&self, _id: u32, queue: u16, tag: u16) -> Request {
+    fn request(&self, id: u32, queue: u16, tag: u16) -> Request {
         let inner = self.inner.borrow();
-        let op = inner
-            .ops
-            .iter()
-            .find(|op| op.delivered && op.queue == queue && op.id as u16 % 4 == tag);
+        let op = inner.tagged(id, queue, tag).map(|at| &inner.ops[at]);
         let op = op.expect("the tag was given a request");
+        let start = op.first - inner.bases[op.lv];
         let fua = op.kind == super::client::Kind::Write { fua: true };
-        Request { op: op.kind.op(), fua, sectors: op.count, start: u64::from(op.first) }
+        Request { op: op.kind.op(), fua, sectors: op.count, start: u64::from(start) }
     }
     fn mover_is_wanted(&self) -> bool {
         !self.inner.borrow().requests.is_empty()

@@ -6,6 +6,8 @@
 //! after a power cut may hold none that was over by a write that a flush (or FUA) made durable.
 //! What a write that failed leaves behind is either, from read to read, as on any disk.
 
+use std::ops::Range;
+
 /// A moment: a count of what has happened.
 pub type Moment = u64;
 const NEVER: Moment = Moment::MAX;
@@ -88,9 +90,9 @@ impl Oracle {
         }
     }
 
-    /// A flush that was begun at this moment has succeeded.
-    pub fn flushed(&mut self, begun: Moment) {
-        for sector in 0..self.sectors.len() {
+    /// A flush of the LV with these sectors that was begun at this moment has succeeded.
+    pub fn flushed(&mut self, sectors: Range<u32>, begun: Moment) {
+        for sector in sectors.start as usize..sectors.end as usize {
             let mut changed = false;
             for entry in &mut self.sectors[sector] {
                 if entry.acknowledged <= begun && !entry.durable {
@@ -104,10 +106,11 @@ impl Oracle {
         }
     }
 
-    /// The application was told that a flush has failed: what was not durable may be lost, and what
+    /// The application was told that a flush of the LV with these sectors has failed: what was not durable may be lost, and what
     /// was before it may be seen again.
-    pub fn flush_failed(&mut self) {
-        for entry in self.sectors.iter_mut().flatten() {
+    pub fn flush_failed(&mut self, sectors: Range<u32>) {
+        let of = sectors.start as usize..sectors.end as usize;
+        for entry in self.sectors[of].iter_mut().flatten() {
             entry.outdated = NEVER;
             if !entry.durable {
                 (entry.acknowledged, entry.seen) = (NEVER, NEVER);
@@ -293,11 +296,11 @@ mod tests {
         let mut oracle = oracle();
         oracle.end(0, 1, true, false, 20);
         assert!(oracle.read(0, 7, 21, 22).is_err(), "acknowledged");
-        oracle.flush_failed();
+        oracle.flush_failed(0..1);
         assert!(oracle.read(0, 7, 23, 24).is_ok(), "lost, and somebody was told");
         oracle.issue(0, 2, 9, false, 30);
         oracle.end(0, 2, true, true, 31);
-        oracle.flush_failed();
+        oracle.flush_failed(0..1);
         assert!(oracle.read(0, 7, 33, 34).is_err(), "durable before");
     }
 
@@ -306,9 +309,9 @@ mod tests {
         let mut oracle = oracle();
         oracle.end(0, 1, true, false, 20);
         assert!(oracle.survives(0, 7) && oracle.survives(0, 8) && !oracle.survives(0, 9));
-        oracle.flushed(15);
+        oracle.flushed(0..1, 15);
         assert!(oracle.survives(0, 7), "the flush was begun before the end of the write");
-        oracle.flushed(21);
+        oracle.flushed(0..1, 21);
         assert!(!oracle.survives(0, 7) && oracle.survives(0, 8));
     }
 }

@@ -2,9 +2,8 @@
 
 use lvshift_ublk::platform::sim::{Completion, Handle, IoOp, Killed};
 
-use lvshift_core::metadata::MoveState;
-
 use super::client::{Kind, Op};
+use super::view::{PartView, View};
 use super::words::describe;
 use super::world::{Crash, Inner, Posted, Thread};
 
@@ -81,10 +80,14 @@ impl Inner {
 
     /// The application makes a request.
     fn issue(&mut self) -> bool {
-        if self.left == 0 || self.ops.len() >= self.plan.depth || self.ublk.is_none() {
+        if self.left == 0 || self.ops.len() >= self.plan.depth || self.ublk.is_empty() {
             return false;
         }
-        let all = self.oracle.len() as u64;
+        // A number is drawn only where there is a choice: worlds with one LV go on as they did before there were two.
+        let which = if self.ublk.len() > 1 { self.rng.index(self.ublk.len()) } else { 0 };
+        let (lv, queues) = (self.ublk[which].lv, self.ublk[which].queues);
+        let sectors = self.sectors_of(lv);
+        let (base, all) = (sectors.start, sectors.len() as u64);
         let kind = match self.rng.below(16) {
             0..4 => Kind::Read,
             4..9 => Kind::Write { fua: false },
@@ -108,11 +111,11 @@ impl Inner {
         } else {
             self.rng.below(all - count + 1)
         };
-        let queues = self.ublk.as_ref().map_or(1, |ublk| ublk.queues);
         let op = Op {
             id: self.next_op,
             kind,
-            first: first as u32,
+            lv,
+            first: base + first as u32,
             count: count as u32,
             issued: self.moment,
             queue: self.rng.below(u64::from(queues)) as u16,
@@ -132,22 +135,37 @@ impl Inner {
         true
     }
 
+    /// The request that a tag of a device was given.
+    pub(super) fn tagged(&self, device: u32, queue: u16, tag: u16) -> Option<usize> {
+        let lv = self.device(device)?.lv;
+        self.ops.iter().position(|op| {
+            op.delivered && op.lv == lv && op.queue == queue && op.id as u16 % 4 == tag
+        })
+    }
+
+    /// A part of a move that is being copied.
+    fn one_of(&mut self, view: &View) -> Option<PartView> {
+        let of: Vec<&PartView> = view.copying().collect();
+        // Faults were always of the first part where one LV moves.
+        let at = if self.bases.len() > 2 && of.len() > 1 { self.rng.index(of.len()) } else { 0 };
+        of.get(at).map(|part| PartView::clone(part))
+    }
+
     /// The driver hands a request over to a queue that waits for one.
     fn deliver(&mut self) -> bool {
-        let Some(ublk) = &self.ublk else { return false };
-        if !ublk.live {
-            return false;
-        }
-        let waiting: Vec<usize> =
-            (0..self.ops.len()).filter(|at| !self.ops[*at].delivered).collect();
+        let live = |lv: usize| self.ublk.iter().find(|ublk| ublk.lv == lv && ublk.live);
+        let waiting: Vec<usize> = (0..self.ops.len())
+            .filter(|at| !self.ops[*at].delivered && live(self.ops[*at].lv).is_some())
+            .collect();
         if waiting.is_empty() {
             return false;
         }
         let at = waiting[self.rng.index(waiting.len())];
         let (queue, tag) = (self.ops[at].queue, self.ops[at].id as u16 % 4);
-        let busy =
-            self.ops.iter().any(|op| op.delivered && op.queue == queue && op.id as u16 % 4 == tag);
-        let posted = self.posted.iter().position(|p| p.queue == queue && p.tag == tag);
+        let Some(device) = live(self.ops[at].lv).map(|ublk| ublk.id) else { return false };
+        let busy = self.tagged(device, queue, tag).is_some();
+        let posted =
+            self.posted.iter().position(|p| p.device == device && p.queue == queue && p.tag == tag);
         let Some(posted) = posted.filter(|_| !busy) else { return false };
         let Posted { ring, user, at: place, .. } = self.posted.swap_remove(posted);
         let op = &mut self.ops[at];
@@ -338,14 +356,14 @@ impl Inner {
     /// destination does, and only at the very sectors where the source does.
     fn break_something(&mut self) -> bool {
         let Some(Some(view)) = self.newest.first().cloned() else { return false };
-        let source_leads = self.newest.len() == 1 && view.state == Some(MoveState::Copying);
+        let source_leads = self.newest.len() == 1 && view.copying().next().is_some();
         if self.plan.faults == 0 || self.broken || !source_leads {
             return false;
         }
         if !self.rng.one_in(self.plan.faults) {
             return false;
         }
-        let Some(part) = view.parts.first().cloned() else { return false };
+        let Some(part) = self.one_of(&view) else { return false };
         let at = self.rng.below(u64::from(part.count));
         let (source, destination) = (part.source, part.destination);
         let bit = |start: u32| 1u128 << (u64::from(start) + at);
@@ -380,7 +398,7 @@ impl Inner {
     /// The destination answers nothing any more, while the source is in charge.
     fn fall_silent(&mut self) -> bool {
         let Some(Some(view)) = self.newest.first().cloned() else { return false };
-        let source_leads = self.newest.len() == 1 && view.state == Some(MoveState::Copying);
+        let source_leads = self.newest.len() == 1 && view.copying().next().is_some();
         if !self.plan.silent
             || self.fell_silent
             || self.broken
@@ -389,7 +407,7 @@ impl Inner {
         {
             return false;
         }
-        let Some(part) = view.parts.first() else { return false };
+        let Some(part) = self.one_of(&view) else { return false };
         let to = usize::from(part.destination.disk);
         // Where the LV lies on that disk, too, it waits for it with or without a move.
         if view.homes.iter().any(|spot| usize::from(spot.disk) == to) {
@@ -429,26 +447,34 @@ impl Inner {
                         Kind::Flush => disk.faults.flushes > 0 || disk.flush_failed >= op.issued,
                         _ => disk.faults.write >> spot.at & 1 == 1,
                     };
-                    let here = (op.first..op.first + op.count).contains(&(sector as u32));
-                    bad && (here || op.kind == Kind::Flush)
+                    let here = if op.kind == Kind::Flush {
+                        self.sectors_of(op.lv)
+                    } else {
+                        op.first..op.first + op.count
+                    };
+                    bad && here.contains(&(sector as u32))
                 })
             })
     }
 
     fn can_restart(&self) -> bool {
         self.in_daemon == 0
-            && self.ublk.as_ref().is_some_and(|ublk| ublk.orphaned)
+            && self.ublk.iter().any(|ublk| ublk.orphaned)
             && !lvshift_ublk::platform::sim::is_alive()
     }
 
     /// A request has come back.
-    pub(super) fn finished(&mut self, queue: u16, tag: u16, result: i32, bytes: &[u8]) {
-        let found = self
-            .ops
-            .iter()
-            .position(|op| op.delivered && op.queue == queue && op.id as u16 % 4 == tag);
-        let Some(at) = found else {
-            self.fail(format!("queue {queue} tag {tag} answers what nobody asked"));
+    pub(super) fn finished(
+        &mut self,
+        device: u32,
+        (queue, tag): (u16, u16),
+        result: i32,
+        bytes: &[u8],
+    ) {
+        let Some(at) = self.tagged(device, queue, tag) else {
+            self.fail(format!(
+                "device {device} queue {queue} tag {tag} answers what was not asked"
+            ));
             return;
         };
         let op = self.ops.swap_remove(at);
@@ -477,9 +503,9 @@ impl Inner {
             Kind::Read => {}
             Kind::Flush => {
                 if good {
-                    self.oracle.flushed(op.issued);
+                    self.oracle.flushed(self.sectors_of(op.lv), op.issued);
                 } else {
-                    self.oracle.flush_failed();
+                    self.oracle.flush_failed(self.sectors_of(op.lv));
                 }
                 self.touched_all = true;
             }
@@ -506,7 +532,7 @@ impl Inner {
             op.delivered = false;
         }
         self.oracle.done_again();
-        if let Some(ublk) = &mut self.ublk {
+        for ublk in &mut self.ublk {
             (ublk.live, ublk.orphaned) = (false, true);
         }
     }

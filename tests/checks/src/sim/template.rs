@@ -30,8 +30,10 @@ pub const SLOTS_END: u64 = 3 * 2048;
 pub struct Shape {
     /// Disks; the move goes from the first to the second.
     pub disks: usize,
-    /// Runs of extents of the LV: disk, first extent, count.
-    pub runs: &'static [(u16, u32, u32)],
+    /// Runs of extents of each LV: disk, first extent, count.
+    pub lvs: &'static [&'static [(u16, u32, u32)]],
+    /// All that moves is one move; else each LV's has its own.
+    pub atomic: bool,
     /// Sectors of a chunk.
     pub chunk: u32,
 }
@@ -39,11 +41,33 @@ pub struct Shape {
 /// The shapes that are tried.
 pub const SHAPES: &[Shape] = &[
     // The smallest that has everything: four chunks that move.
-    Shape { disks: 2, runs: &[(0, 0, 4)], chunk: 8 },
+    Shape { disks: 2, lvs: &[&[(0, 0, 4)]], atomic: true, chunk: 8 },
     // Only the middle of the LV moves, in two parts.
-    Shape { disks: 3, runs: &[(2, 0, 1), (0, 1, 2), (1, 6, 1), (0, 4, 2)], chunk: 8 },
+    Shape {
+        disks: 3,
+        lvs: &[&[(2, 0, 1), (0, 1, 2), (1, 6, 1), (0, 4, 2)]],
+        atomic: true,
+        chunk: 8,
+    },
     // Chunks of two extents, the last one short.
-    Shape { disks: 2, runs: &[(0, 1, 5)], chunk: 16 },
+    Shape { disks: 2, lvs: &[&[(0, 1, 5)]], atomic: true, chunk: 16 },
+];
+
+/// Shapes with two LVs.
+pub const PAIRS: &[Shape] = &[
+    // One move of both.
+    Shape { disks: 2, lvs: &[&[(0, 0, 3)], &[(0, 4, 3)]], atomic: true, chunk: 8 },
+    // A move for each, one after the other.
+    Shape { disks: 2, lvs: &[&[(0, 0, 3)], &[(0, 4, 2)]], atomic: false, chunk: 8 },
+    // One move of both, of which one lies on a third disk, too; a stranger lies on the destination.
+    Shape {
+        disks: 3,
+        lvs: &[&[(2, 0, 1), (0, 1, 2)], &[(0, 5, 2), (2, 3, 1)]],
+        atomic: true,
+        chunk: 16,
+    },
+    // One LV does not move, and has its home on the destination.
+    Shape { disks: 2, lvs: &[&[(0, 2, 3)], &[(1, 4, 3)]], atomic: true, chunk: 8 },
 ];
 
 /// A world to copy.
@@ -55,10 +79,12 @@ pub struct Template {
     pub slots: Vec<[SlotView; 2]>,
     /// The VG.
     pub vg: Uuid,
-    /// Its LV.
-    pub lv: Uuid,
-    /// Its move.
-    pub of: Uuid,
+    /// Its LVs.
+    pub lvs: Vec<Uuid>,
+    /// Where the sectors of each begin, and those of the last end.
+    pub bases: Vec<u32>,
+    /// The moves.
+    pub moves: Vec<Uuid>,
 }
 
 thread_local! {
@@ -114,43 +140,58 @@ impl Template {
         for disk in 0..count {
             simulation::make_pv(&device(disk), Uuid([1 + disk as u8; 16])).expect("a PV");
         }
-        let (vg_uuid, lv) = (Uuid([0xA0 + salt; 16]), Uuid([0xC0; 16]));
-        let of = Uuid([0xE0 + salt; 16]);
+        let vg_uuid = Uuid([0xA0 + salt; 16]);
+        let lvs: Vec<Uuid> = (0u8..).zip(shape.lvs).map(|(at, _)| Uuid([0xC0 + at; 16])).collect();
         let name = Name::new("vg").expect("a name");
         let size = ExtentSize::new(EXTENT).expect("a size");
         let mut vg = simulation::make_vg(vg_uuid, name, size).expect("a VG");
+        let mut moves = Vec::new();
         vg.commit(|vg| {
             let all = |pv| Area { pv: PvIndex(pv), first: Pe(0), count: Extents(12) };
-            let mut runs: Vec<Run> = Vec::new();
-            for (pv, first, count) in shape.runs {
-                let area = Area { pv: PvIndex(*pv), first: Pe(*first), count: Extents(*count) };
-                let request = AllocRequest {
-                    count: Extents(*count),
-                    areas: &[area],
-                    avoid: &[],
-                    policy: Policy::Normal,
-                    grows: None,
-                };
-                runs.extend(vg.allocate(&request).expect("room").iter().copied());
+            for (lv, of) in lvs.iter().zip(shape.lvs) {
+                let mut runs: Vec<Run> = Vec::new();
+                for (pv, first, count) in *of {
+                    let area = Area { pv: PvIndex(*pv), first: Pe(*first), count: Extents(*count) };
+                    let request = AllocRequest {
+                        count: Extents(*count),
+                        areas: &[area],
+                        avoid: &[],
+                        policy: Policy::Normal,
+                        grows: None,
+                    };
+                    runs.extend(vg.allocate(&request).expect("room").iter().copied());
+                }
+                let name = format!("lv{}", vg.lvs().len());
+                vg.add_lv(*lv, Name::new(&name).expect("a name"), &runs).expect("an LV");
             }
-            vg.add_lv(lv, Name::new("lv").expect("a name"), &runs).expect("an LV");
             let request = MoveRequest {
                 command: Uuid([0x55; 16]),
                 sources: &[all(0)],
                 only_lv: None,
                 destinations: &[all(1)],
                 policy: Policy::Normal,
-                atomic: true,
+                atomic: shape.atomic,
             };
-            vg.plan(&request, &mut || of).expect("a plan");
-            vg.set_chunk_sectors(MoveIndex(0), shape.chunk);
+            let mut made = 0;
+            vg.plan(&request, &mut || {
+                made += 1;
+                let mut uuid = [0xE0 + salt; 16];
+                uuid[1] = made;
+                Uuid(uuid)
+            })
+            .expect("a plan");
+            for (of, record) in (0u16..).zip(0..vg.moves().len()) {
+                moves.push(vg.moves()[record].uuid);
+                vg.set_chunk_sectors(MoveIndex(of), shape.chunk);
+            }
             Ok(())
         })
         .expect("committed");
         drop(vg);
         let mut disks = MAKING.with(|disks| disks.take());
         // An old log lies there, of just this shape, and calls everything clean.
-        let moving = shape.runs.iter().filter(|run| run.0 == 0).map(|run| run.2);
+        let runs = shape.lvs.iter().flat_map(|runs| runs.iter());
+        let moving = runs.filter(|run| run.0 == 0).map(|run| run.2);
         for disk in &mut disks {
             for (part, extents) in (0u64..).zip(moving.clone()) {
                 let mut image =
@@ -169,6 +210,11 @@ impl Template {
             })
         });
         let slots = slots.collect();
-        Template { disks, slots, vg: vg_uuid, lv, of }
+        let mut bases = vec![0];
+        for runs in shape.lvs {
+            let sectors: u32 = runs.iter().map(|run| run.2 * EXTENT).sum();
+            bases.push(bases.last().copied().unwrap_or_default() + sectors);
+        }
+        Template { disks, slots, vg: vg_uuid, lvs, bases, moves }
     }
 }

@@ -19,7 +19,9 @@ pub struct Spot {
 /// A part of a move.
 #[derive(Clone, Debug)]
 pub struct PartView {
-    /// Its first sector on the LV.
+    /// The state of its move.
+    pub state: MoveState,
+    /// Its first sector, as the world counts them: an LV's follow those of the LVs before.
     pub first: u32,
     /// How many.
     pub count: u32,
@@ -33,25 +35,35 @@ pub struct PartView {
     pub chunk: u32,
 }
 
-/// What one commit says of the LV.
+/// What one commit says of the LVs.
 #[derive(Clone, Debug)]
 pub struct View {
     /// The commit.
     pub sequence: u64,
-    /// The state of its move, if it has one.
-    pub state: Option<MoveState>,
-    /// Where each sector of the LV lives.
+    /// Where each sector of the LVs lives, one LV after the other.
     pub homes: Vec<Spot>,
-    /// The parts of its move.
+    /// The parts of all moves.
     pub parts: Vec<PartView>,
 }
 
 impl View {
+    /// The state of its moves, in words.
+    #[must_use]
+    pub fn states(&self) -> String {
+        let mut states: Vec<MoveState> = self.parts.iter().map(|part| part.state).collect();
+        states.dedup();
+        format!("{states:?}")
+    }
+
+    /// Parts whose source is in charge while they are mirrored.
+    pub fn copying(&self) -> impl Iterator<Item = &PartView> {
+        self.parts.iter().filter(|part| part.state == MoveState::Copying)
+    }
+
     /// Reads a slot; none where it says nothing.
     pub fn decode(scratch: &mut Vg, slot: &[u8]) -> Option<Rc<View>> {
         scratch.decode_from(slot).ok()?;
         let vg = &*scratch;
-        let lv = LvIndex(0);
         let size = vg.extent_size();
         let spot = |place: Place| -> Option<Spot> {
             let pv = vg.pv(place.pv)?;
@@ -59,18 +71,23 @@ impl View {
             Some(Spot { disk: place.pv.0 as u8, at: at as u32 })
         };
         let mut homes = Vec::new();
-        for segment in vg.segments_of(lv) {
-            let start = spot(segment.place)?;
-            let Sectors(count) = size.span(segment.count);
-            homes.extend((0..count as u32).map(|at| Spot { at: start.at + at, ..start }));
+        let mut bases = Vec::new();
+        for (lv, _) in (0u16..).zip(vg.lvs()) {
+            bases.push(homes.len() as u32);
+            for segment in vg.segments_of(LvIndex(lv)) {
+                let start = spot(segment.place)?;
+                let Sectors(count) = size.span(segment.count);
+                homes.extend((0..count as u32).map(|at| Spot { at: start.at + at, ..start }));
+            }
         }
-        let state = vg.move_at(MoveIndex(0)).map(|record| record.state);
         let mut parts = Vec::new();
-        if let Some(record) = vg.move_at(MoveIndex(0)) {
-            for part in vg.parts_of(MoveIndex(0)) {
+        for (of, record) in (0u16..).zip(vg.moves()) {
+            for part in vg.parts_of(MoveIndex(of)) {
                 let log = vg.pv(part.destination.pv)?.log_start.0 + part.log_offset.0;
+                let base = *bases.get(usize::from(part.lv.0))?;
                 parts.push(PartView {
-                    first: part.first.0 * size.sectors(),
+                    state: record.state,
+                    first: base + part.first.0 * size.sectors(),
                     count: size.span(part.count).0 as u32,
                     source: spot(part.source)?,
                     destination: spot(part.destination)?,
@@ -79,7 +96,7 @@ impl View {
                 });
             }
         }
-        Some(Rc::new(View { sequence: vg.sequence(), state, homes, parts }))
+        Some(Rc::new(View { sequence: vg.sequence(), homes, parts }))
     }
 }
 

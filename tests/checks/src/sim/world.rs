@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use lvshift_core::metadata::MoveState;
 use lvshift_frontend_common::vg::Vg;
 use lvshift_ublk::platform::sim::{Completion, Io, IoOp, RingLoop};
 
@@ -72,10 +71,12 @@ pub struct Thread {
     pub(super) ended: bool,
 }
 
-/// The LV's ublk device.
+/// An LV's ublk device.
 #[derive(Clone, Debug)]
 pub struct Ublk {
     pub(super) id: u32,
+    /// Which LV it is.
+    pub(super) lv: usize,
     pub(super) queues: u16,
     pub(super) sectors: u64,
     /// Requests go to the daemon.
@@ -88,6 +89,8 @@ pub struct Ublk {
 #[derive(Clone, Debug)]
 pub struct Posted {
     pub(super) ring: u32,
+    /// The device's number.
+    pub(super) device: u32,
     pub(super) user: u64,
     pub(super) queue: u16,
     pub(super) tag: u16,
@@ -112,8 +115,12 @@ pub struct Inner {
     pub(super) pending: Vec<Pending>,
     pub(super) posted: Vec<Posted>,
     pub(super) threads: Vec<Thread>,
-    pub(super) ublk: Option<Ublk>,
+    pub(super) ublk: Vec<Ublk>,
     pub(super) next_device: u32,
+    /// The LV that is being activated.
+    pub(super) activates: usize,
+    /// The first sector of each LV, and where the last one ends.
+    pub(super) bases: Vec<u32>,
     pub(super) ops: Vec<Op>,
     pub(super) next_op: u32,
     pub(super) left: u32,
@@ -190,8 +197,10 @@ impl Inner {
             pending: Vec::new(),
             posted: Vec::new(),
             threads: Vec::new(),
-            ublk: None,
+            ublk: Vec::new(),
             next_device: 0,
+            activates: 0,
+            bases: template.bases.clone(),
             ops: Vec::new(),
             next_op: 1,
             left: plan.requests,
@@ -233,6 +242,16 @@ impl Inner {
         }
     }
 
+    /// The sectors of an LV.
+    pub(super) fn sectors_of(&self, lv: usize) -> std::ops::Range<u32> {
+        self.bases[lv]..self.bases[lv + 1]
+    }
+
+    /// The device of this number.
+    pub(super) fn device(&self, id: u32) -> Option<&Ublk> {
+        self.ublk.iter().find(|ublk| ublk.id == id)
+    }
+
     pub(super) fn touch(&mut self, disk: usize, start: u64, sectors: u64) {
         let first = self.disks[disk].data_start;
         if start < first {
@@ -269,7 +288,7 @@ impl Inner {
                 }
             }
             // A log that was written in good faith lies of what a disk has flipped; the next boot compares, too.
-            if view.state == Some(MoveState::Copying) && self.journal && !self.plan.flips {
+            if self.journal && !self.plan.flips {
                 self.look_at_log(view);
             }
         }
@@ -288,9 +307,12 @@ impl Inner {
         if let Some(value) = bad {
             let complaint = self.oracle.complaint(sector, value);
             self.fail(format!(
-                "a power cut now could lose what was flushed: by the metadata {} ({:?}) it is \
+                "a power cut now could lose what was flushed: by the metadata {} ({}) it is \
                  read from disk {} data sector {}: {complaint}",
-                view.sequence, view.state, spot.disk, spot.at
+                view.sequence,
+                view.states(),
+                spot.disk,
+                spot.at
             ));
         }
     }
@@ -326,7 +348,7 @@ impl Inner {
 
     /// A chunk that the log may call clean must be equal on both legs, whatever survives.
     fn look_at_log(&mut self, view: &View) {
-        for part in &view.parts {
+        for part in view.copying() {
             for chunk in 0..part.count.div_ceil(part.chunk) {
                 let first = part.first + chunk * part.chunk;
                 let end = (first + part.chunk).min(part.first + part.count);
@@ -389,7 +411,8 @@ impl Inner {
             slot.cached.clear();
         }
         self.reread_slots();
-        (self.ublk, self.holders) = (None, vec![None; self.disks.len()]);
+        self.ublk.clear();
+        self.holders = vec![None; self.disks.len()];
         self.posted.clear();
         self.ops.clear();
         self.requests.clear();
@@ -400,7 +423,7 @@ impl Inner {
             self.fail("after the power cut no metadata can be read".to_owned());
             return;
         };
-        self.say(|| format!("the newest metadata are {} ({:?})", view.sequence, view.state));
+        self.say(|| format!("the newest metadata are {} ({})", view.sequence, view.states()));
         for (sector, spot) in view.homes.iter().enumerate() {
             let value = *self.disks[usize::from(spot.disk)].data(spot.at).now();
             if !self.oracle.survives(sector, value) {
