@@ -25,6 +25,11 @@ const RUN_DIRECTORY: &str = "/run/lvshift";
 /// # Errors
 /// `Kind::Kernel` when it cannot be made or another user owns it.
 pub fn run_directory() -> Result<PathBuf> {
+    #[cfg(feature = "sim")]
+    if let Some(path) = crate::simulation::directory() {
+        private_directory(&path)?;
+        return Ok(path);
+    }
     #[cfg(any(test, feature = "sim"))]
     if let Some(path) = TEST_DIRECTORY.get() {
         private_directory(path)?;

@@ -1,9 +1,9 @@
 //! What the simulator puts in the place of this host: its disks and its directories.
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use lvshift_core::metadata::Name;
+use lvshift_core::metadata::{Name, SystemId};
 use lvshift_core::units::{DeviceNumber, ExtentSize, Uuid};
 
 use crate::device::BlockDevice;
@@ -17,6 +17,41 @@ thread_local! {
     static HOST: RefCell<Option<Host>> = const { RefCell::new(None) };
     /// Devices that this thread's process asks nothing any more.
     static SILENT: RefCell<Vec<DeviceNumber>> = const { RefCell::new(Vec::new()) };
+    /// Which host this is.
+    static SYSTEM_ID: RefCell<Option<SystemId>> = const { RefCell::new(None) };
+    /// Where its locks lie, if not where those of all hosts do.
+    static DIRECTORY: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
+}
+
+/// From now on this thread is a host of this system id.
+pub fn set_system_id(id: Option<SystemId>) {
+    SYSTEM_ID.with(|cell| *cell.borrow_mut() = id);
+}
+
+/// The system id of the host that this thread is; `None` where it is a host of no simulation.
+pub(crate) fn host() -> Option<Option<SystemId>> {
+    HOST.with(|cell| cell.borrow().is_some()).then(|| SYSTEM_ID.with(|cell| cell.borrow().clone()))
+}
+
+pub(crate) fn directory() -> Option<PathBuf> {
+    DIRECTORY.with(|cell| cell.borrow().clone())
+}
+
+/// What a process of another host does, which has the disks in common with this one and nothing else.
+pub fn on_another_host<T>(id: SystemId, locks: &Path, does: impl FnOnce() -> T) -> T {
+    /// Puts back what the thread was, whatever ends it.
+    struct Back(Option<SystemId>, Vec<DeviceNumber>);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            set_system_id(self.0.take());
+            SILENT.with(|cell| *cell.borrow_mut() = std::mem::take(&mut self.1));
+            DIRECTORY.with(|cell| *cell.borrow_mut() = None);
+        }
+    }
+    let _back = Back(SYSTEM_ID.with(|cell| cell.borrow().clone()), SILENT.with(|cell| cell.take()));
+    set_system_id(Some(id));
+    DIRECTORY.with(|cell| *cell.borrow_mut() = Some(locks.to_owned()));
+    does()
 }
 
 /// From now on a scan of this thread finds these devices and no others.

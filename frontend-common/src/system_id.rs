@@ -17,7 +17,12 @@ const MACHINE_ID: &str = "/etc/machine-id";
 /// # Errors
 /// `Kind::Usage` where the file is there and holds no system id.
 pub fn local() -> Result<Option<SystemId>> {
-    // A simulation, and a test, are no hosts.
+    // A simulation makes its hosts up.
+    #[cfg(feature = "sim")]
+    if let Some(host) = crate::simulation::host() {
+        return Ok(host);
+    }
+    // And a test is none.
     if cfg!(any(test, feature = "sim")) {
         return Ok(None);
     }

@@ -13,6 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::front_end::FrontEnd;
 use crate::journal::Journal;
 use crate::lock;
+use crate::system_id;
 use crate::vg::OpenVg;
 
 /// Runs these moves, planned and committed as Queued, in order. Takes the mover lock (refusing a
@@ -29,6 +30,7 @@ pub fn run(
 ) -> Result<Vec<MoveReport>> {
     vg.release();
     let _lock = lock::mover(vg.vg().uuid(), "pvmove")?;
+    system_id::check(vg.vg())?;
     all(vg, front_end, moves, options, false)
 }
 
@@ -45,6 +47,8 @@ pub fn carry_on(
     vg.release();
     let _lock = lock::mover(vg.vg().uuid(), "pvmove carries on")?;
     vg.reread()?;
+    // Whoever looked before may have waited for a person, or for the lock.
+    system_id::check(vg.vg())?;
     let moves = recorded(vg, only);
     all(vg, front_end, &moves, options, false)
 }
@@ -63,6 +67,8 @@ pub fn abort(
     vg.release();
     let _lock = lock_to_abort(vg.vg().uuid(), only.unwrap_or_default())?;
     vg.reread()?;
+    // Whoever looked before may have waited for a person, or for the lock.
+    system_id::check(vg.vg())?;
     let moves = recorded(vg, only);
     all(vg, front_end, &moves, options, true)
 }

@@ -12,6 +12,7 @@ use crate::front_end::FrontEnd;
 use crate::journal::Journal;
 use crate::lock;
 use crate::requests::Requests;
+use crate::system_id;
 use crate::vg::OpenVg;
 
 /// Drives the move to its end, or with `abort` back to its source.
@@ -28,6 +29,7 @@ pub fn one(
 ) -> Result<MoveReport> {
     vg.release();
     let _lock = lock::mover(vg.vg().uuid(), "simulated")?;
+    system_id::check(vg.vg())?;
     let journal = Journal::open()?;
     let place = Place { number: 1, count: 1, before: 0, total: 0 };
     let mut wishes = if abort { Wishes::to_abort(&[of]) } else { Wishes::default() };

@@ -20,6 +20,11 @@ pub(crate) fn note(note: &Note) -> Result<()> {
     Ok(())
 }
 
+/// Gives the host these notes in the place of its own, which come back.
+pub(crate) fn set_notes(notes: Vec<Note>) -> Vec<Note> {
+    NOTES.with(|cell| cell.replace(notes))
+}
+
 pub(crate) fn forget(device: u32) -> Result<()> {
     NOTES.with(|notes| notes.borrow_mut().retain(|note| note.device != device));
     Ok(())

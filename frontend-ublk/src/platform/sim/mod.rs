@@ -21,7 +21,7 @@ pub(crate) use self::connection::{connect, daemon_of, shut_down, wait_for_end};
 pub(crate) use self::control::{Control, disk_number, disk_path, open_char};
 pub use self::host::{Completion, Host, Io, IoOp, Killed, Request, set_host};
 pub(crate) use self::process::daemon;
-pub use self::process::{front_end, is_alive, is_serving, kill, set_pace, start};
+pub use self::process::{front_end, is_alive, is_serving, kill, set_pace, start, without_daemon};
 pub(crate) use self::ready::make_ready;
 pub use self::ring::Handle;
 pub(crate) use self::ring::{Descriptors, Memory, Ring, read_at};

@@ -85,6 +85,28 @@ pub fn kill(power: bool) {
     }
 }
 
+/// What a process of another host does, which knows nothing of this one's daemon.
+pub fn without_daemon<T>(does: impl FnOnce() -> T) -> T {
+    /// Puts back what this host has, whatever ends it.
+    struct Back(Option<Daemon>, bool, bool, Vec<crate::platform::Note>);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            let daemon = self.0.take();
+            drop(DAEMON.with(|cell| cell.replace(daemon)));
+            BUSY.set(self.1);
+            STARTING.set(self.2);
+            files::set_notes(std::mem::take(&mut self.3));
+        }
+    }
+    let _back = Back(
+        DAEMON.with(|cell| cell.take()),
+        BUSY.replace(false),
+        STARTING.replace(false),
+        files::set_notes(Vec::new()),
+    );
+    does()
+}
+
 /// Starts a daemon where there is none; it takes over what a dead one has left.
 ///
 /// # Errors

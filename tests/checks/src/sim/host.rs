@@ -14,7 +14,7 @@ use lvshift_ublk::platform::sim::{Completion, Handle, Host, Io, IoOp, Killed, Re
 
 use super::disk::io_error;
 use super::steps::Next;
-use super::template::{SLOTS, SLOTS_END, number, path};
+use super::template::{SLOTS, SLOTS_END, Template, number, path};
 use super::view::View;
 use super::world::{Inner, Pending, Posted, Thread, Ublk};
 
@@ -22,6 +22,7 @@ use super::world::{Inner, Pending, Posted, Thread, Ublk};
 pub struct World {
     pub(super) inner: RefCell<Inner>,
     vg: Uuid,
+    lvs: Vec<Uuid>,
     closed: RefCell<Vec<u32>>,
 }
 
@@ -35,9 +36,14 @@ fn world() -> Rc<World> {
 
 impl World {
     /// Makes it this thread's own: its disks are what a scan finds.
-    pub fn enter(inner: Inner, vg: Uuid) -> Rc<World> {
+    pub fn enter(inner: Inner, template: &Template) -> Rc<World> {
         let disks = inner.disks.len();
-        let world = Rc::new(World { inner: RefCell::new(inner), vg, closed: RefCell::default() });
+        let world = Rc::new(World {
+            inner: RefCell::new(inner),
+            vg: template.vg,
+            lvs: template.lvs.clone(),
+            closed: RefCell::default(),
+        });
         WORLD.with(|cell| *cell.borrow_mut() = Some(Rc::clone(&world)));
         lvshift_ublk::platform::sim::set_host(Some(Rc::clone(&world) as Rc<dyn Host>));
         simulation::set_devices(move || {
@@ -93,6 +99,7 @@ impl World {
                 self.inner.borrow_mut().say(|| format!("killed: {killed:?}"));
                 resume_unwind(Box::new(killed));
             }
+            Next::Stranger => super::hosts::stranger(self, &self.lvs),
             Next::Restart => {
                 if simulation::metadata_lock_is_free(self.vg) {
                     self.inner.borrow_mut().say(|| "a new daemon".to_owned());
@@ -353,6 +360,9 @@ impl Medium for Metal {
             let mut guard = world.inner.borrow_mut();
             let inner = &mut *guard;
             inner.moment += 1;
+            if inner.stranger {
+                inner.fail(format!("another host writes to disk {}", self.0));
+            }
             let slot = SLOTS.iter().position(|slot| *slot == start.0);
             let in_slots = (SLOTS[0]..SLOTS_END).contains(&start.0);
             let sectors = buffer.len() as u64 / 512;

@@ -7,6 +7,7 @@
 pub mod client;
 pub mod disk;
 pub mod host;
+pub mod hosts;
 pub mod oracle;
 pub mod rng;
 pub mod run;

@@ -4,11 +4,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use lvshift_core::mover::Outcome;
+use lvshift_core::units::Uuid;
 use lvshift_frontend_common::vg::{Hold, OpenVg};
 use lvshift_frontend_common::{activation, drive};
 use lvshift_ublk::platform::sim::Killed;
 
 use super::host::{Ears, World};
+use super::hosts;
 use super::rng::Rng;
 use super::template::{PAIRS, SHAPES, Shape, Template};
 use super::world::{Crash, Inner, Plan};
@@ -66,6 +68,7 @@ impl Worlds {
             // Not yet right: see docs/ublk.md, what is missing.
             silent: seed % 6 == 1,
             flips: seed % 7 == 3,
+            hosts: seed % 9 == 2,
             zeroes: rng.below(8) as u8,
             faults: if rng.one_in(3) { 8 } else { 0 },
             wishes: if rng.one_in(3) { 6 } else { 0 },
@@ -77,7 +80,7 @@ impl Worlds {
         for of in &template.moves {
             journal.remove(*of).expect("a clean journal");
         }
-        let world = World::enter(inner, template.vg);
+        let world = World::enter(inner, template);
         let mut told = Findings::default();
         life(&world, template, &mut rng, &mut told);
         let mut inner = world.inner.borrow_mut();
@@ -88,6 +91,7 @@ impl Worlds {
         told.trace = inner.trace.take().unwrap_or_default();
         drop(inner);
         world.leave();
+        lvshift_frontend_common::simulation::set_system_id(None);
         told
     }
 }
@@ -128,7 +132,14 @@ fn life(world: &World, template: &Template, rng: &mut Rng, told: &mut Findings) 
             Err(killed) => {
                 told.crashes += 1;
                 match killed.downcast_ref::<Killed>() {
-                    Some(Killed::Power) => world.end_processes(true),
+                    Some(Killed::Power) => {
+                        world.end_processes(true);
+                        let mut inner = world.inner.borrow_mut();
+                        if inner.plan.hosts && inner.rng.one_in(2) {
+                            inner.host = 1 - inner.host;
+                            inner.owned = false;
+                        }
+                    }
                     Some(Killed::Mover) => {}
                     Some(Killed::Daemon) => world.end_processes(false),
                     None => {
@@ -160,6 +171,9 @@ fn boot(world: &World, template: &Template) -> Result<Option<Outcome>, String> {
     }
     lvshift_frontend_common::simulation::new_process();
     let mut vg = OpenVg::open("vg", Hold::Release).map_err(|error| format!("open: {error}"))?;
+    if world.inner.borrow().plan.hosts {
+        of_this_host(world, &mut vg, &template.lvs)?;
+    }
     let mut front_end = lvshift_ublk::platform::sim::front_end();
     let Plan { source_first, paced, flips, .. } = world.inner.borrow().plan;
     lvshift_ublk::platform::sim::set_pace(&mut *front_end, source_first, paced)
@@ -225,6 +239,22 @@ fn boot(world: &World, template: &Template) -> Result<Option<Outcome>, String> {
     }
     rest(world)?;
     Ok(outcome)
+}
+
+/// The VG belongs to this host: from the beginning, or because a person says that the other one is gone.
+fn of_this_host(world: &World, vg: &mut OpenVg, lvs: &[Uuid]) -> Result<(), String> {
+    let host = hosts::id(world.inner.borrow().host);
+    lvshift_frontend_common::simulation::set_system_id(Some(host.clone()));
+    let owner = vg.vg().system_id().cloned();
+    if owner.as_ref() != Some(&host) {
+        if owner.is_some() {
+            hosts::refused(lvs)?;
+        }
+        vg.set_system_id(Some(host), owner.is_some())
+            .map_err(|error| format!("--systemid: {error}"))?;
+        world.inner.borrow_mut().owned = true;
+    }
+    Ok(())
 }
 
 /// A move that did not move says so, with an error.

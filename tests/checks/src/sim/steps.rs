@@ -18,6 +18,8 @@ pub(super) enum Next {
     Kill(Killed),
     /// The daemon is dead and its guardian starts another.
     Restart,
+    /// Another host looks at the disks.
+    Stranger,
 }
 
 impl Inner {
@@ -25,7 +27,9 @@ impl Inner {
     pub(super) fn step(&mut self) -> Next {
         self.steps += 1;
         self.moment += 1;
-        if self.fuel == 0 {
+        if self.stranger {
+            // Nothing of this host ends or begins while the other one's commands run.
+        } else if self.fuel == 0 {
             if let Some(next) = self.crash_now() {
                 return next;
             }
@@ -41,6 +45,7 @@ impl Inner {
             12 => self.pass_time(),
             13 if self.answer_wakeup().is_some() => Next::Nothing,
             14 if self.wish() || self.break_something() || self.fall_silent() => Next::Nothing,
+            14 if self.stranger_comes() => Next::Stranger,
             15 if self.can_restart() => Next::Restart,
             _ => self.complete(),
         }
@@ -398,11 +403,10 @@ impl Inner {
     /// The destination answers nothing any more, while the source is in charge.
     fn fall_silent(&mut self) -> bool {
         let Some(Some(view)) = self.newest.first().cloned() else { return false };
-        let source_leads = self.newest.len() == 1 && view.copying().next().is_some();
         if !self.plan.silent
             || self.fell_silent
             || self.broken
-            || !source_leads
+            || view.copying().next().is_none()
             || !self.rng.one_in(8)
         {
             return false;
@@ -442,11 +446,15 @@ impl Inner {
             || self.newest.iter().flatten().any(|view| {
                 view.homes.iter().enumerate().any(|(sector, spot)| {
                     let disk = &self.disks[usize::from(spot.disk)];
-                    let bad = match op.kind {
-                        Kind::Read => disk.faults.read >> spot.at & 1 == 1,
-                        Kind::Flush => disk.faults.flushes > 0 || disk.flush_failed >= op.issued,
-                        _ => disk.faults.write >> spot.at & 1 == 1,
-                    };
+                    // Of a side that is in charge and silent the deadline is that of any disk.
+                    let bad = disk.faults.silent
+                        || match op.kind {
+                            Kind::Read => disk.faults.read >> spot.at & 1 == 1,
+                            Kind::Flush => {
+                                disk.faults.flushes > 0 || disk.flush_failed >= op.issued
+                            }
+                            _ => disk.faults.write >> spot.at & 1 == 1,
+                        };
                     let here = if op.kind == Kind::Flush {
                         self.sectors_of(op.lv)
                     } else {
@@ -457,8 +465,13 @@ impl Inner {
             })
     }
 
+    fn stranger_comes(&mut self) -> bool {
+        self.plan.hosts && self.owned && !self.stranger && self.rng.one_in(8)
+    }
+
     fn can_restart(&self) -> bool {
         self.in_daemon == 0
+            && !self.stranger
             && self.ublk.iter().any(|ublk| ublk.orphaned)
             && !lvshift_ublk::platform::sim::is_alive()
     }

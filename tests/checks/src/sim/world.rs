@@ -30,6 +30,8 @@ pub struct Plan {
     pub silent: bool,
     /// Moves are verified, and the copier's writes silently flip a bit now and then.
     pub flips: bool,
+    /// Two hosts see the disks.
+    pub hosts: bool,
     /// Disks that zero by themselves, as bits.
     pub zeroes: u8,
     /// What goes wrong, once in so many steps where it can; 0: nothing ever does.
@@ -126,6 +128,12 @@ pub struct Inner {
     pub(super) left: u32,
     pub(super) requests: VecDeque<lvshift_frontend_common::requests::Request>,
     pub(super) in_daemon: u32,
+    /// Which host this is.
+    pub(super) host: u8,
+    /// The VG is this host's, on every disk.
+    pub(super) owned: bool,
+    /// The other host is at it.
+    pub(super) stranger: bool,
     /// The mover's process is there.
     pub(super) mover: bool,
     /// The mover was killed while the daemon did what it asked.
@@ -207,6 +215,9 @@ impl Inner {
             plan,
             requests: VecDeque::new(),
             in_daemon: 0,
+            host: 0,
+            owned: false,
+            stranger: false,
             mover: false,
             mover_dies: false,
             fuel: u64::MAX,
