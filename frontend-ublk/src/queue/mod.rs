@@ -20,7 +20,7 @@ use crate::errors::Op;
 use crate::latency::QueueLatencies;
 use crate::limits::{DEPTH, DEVICE, MAX_IO_BYTES, WAKEUP};
 use crate::live::{LiveTable, at, slot};
-use crate::platform::{Descriptors, Handle, Instant, Ring, RingLoop, Slot, Wakeup};
+use crate::platform::{self, Descriptors, Handle, Instant, Ring, RingLoop, Slot, Wakeup};
 use crate::queues::Queues;
 use crate::quiesce::Quiesce;
 use crate::uapi::io_command;
@@ -108,7 +108,7 @@ impl RingLoop for Queue {
         if let Err(error) = ended {
             output::err(&format!("lvshift-ublk: a queue failed ({error}); the daemon ends\n"));
             output::finish();
-            std::process::abort();
+            platform::abort();
         }
     }
 }

@@ -31,7 +31,9 @@ pub(crate) use self::ready::make_ready;
 #[cfg(test)]
 pub(crate) use self::ring::unless_forbidden;
 pub(crate) use self::ring::{Descriptors, Handle, Memory, Ring, read_at};
-pub(crate) use self::threads::{Condvar, Instant, Mutex, MutexGuard, Thread, cpus, sleep, spawn};
+pub(crate) use self::threads::{
+    Condvar, Instant, Mutex, MutexGuard, Thread, abort, cpus, sleep, spawn,
+};
 pub(crate) use self::wakeup::Wakeup;
 pub(crate) use lvshift_dm::mapper;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lvshift_core::device::Device;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
-use super::host::host;
+use super::host::{asked, host};
 use crate::backing::{BackingDevice, Limits};
 use crate::errors::DeviceErrors;
 use crate::platform::{Handle, Slot};
@@ -18,6 +18,7 @@ const FENCE_STEP: Duration = Duration::from_millis(20);
 
 impl BackingDevice {
     pub(crate) fn open(pv: &WirePv, slot: Slot, patience: Duration) -> Result<BackingDevice> {
+        asked("opening a PV")?;
         let start = Instant::now();
         let sectors = loop {
             if let Some(sectors) = host().open(pv.minor, true) {

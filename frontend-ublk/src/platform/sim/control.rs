@@ -7,7 +7,7 @@ use std::time::Duration;
 use lvshift_core::units::DeviceNumber;
 use lvshift_frontend_common::error::{Error, Kind, Result};
 
-use super::host::host;
+use super::host::{asked, call, host};
 use crate::platform::Handle;
 use crate::uapi::{Features, Info, Params, STATE_QUIESCED};
 
@@ -18,6 +18,7 @@ pub(crate) struct Control;
 
 impl Control {
     pub(crate) fn open() -> Result<Control> {
+        asked("opening the driver")?;
         Ok(Control)
     }
 
@@ -26,6 +27,7 @@ impl Control {
     }
 
     pub(crate) fn add(&mut self, queues: u16, depth: u16, max_io_bytes: u32) -> Result<Info> {
+        asked("making a device")?;
         let device = host().add_device(queues);
         Ok(Info { queues, depth, max_io_bytes, device, state: STATE_LIVE, ..Info::default() })
     }
@@ -42,6 +44,7 @@ impl Control {
     }
 
     pub(crate) fn set_params(&mut self, device: u32, params: Params) -> Result<()> {
+        asked("giving a device its size")?;
         host().set_device_sectors(device, params.sectors);
         Ok(())
     }
@@ -51,6 +54,7 @@ impl Control {
     }
 
     pub(crate) fn start(&mut self, device: u32) -> Result<()> {
+        asked("starting a device")?;
         host().start_device(device);
         Ok(())
     }
@@ -66,6 +70,7 @@ impl Control {
     }
 
     pub(crate) fn start_recovery(&mut self, device: u32) -> io::Result<()> {
+        call("beginning to take a device over")?;
         if host().may_recover(device) {
             Ok(())
         } else {
@@ -74,6 +79,7 @@ impl Control {
     }
 
     pub(crate) fn end_recovery(&mut self, device: u32) -> Result<()> {
+        asked("taking a device over")?;
         host().start_device(device);
         Ok(())
     }
@@ -84,6 +90,7 @@ impl Control {
 }
 
 pub(crate) fn open_char(device: u32, _patience: Duration) -> Result<Handle> {
+    asked("opening a device")?;
     Ok(Handle::Char(device))
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use lvshift_core::units::Uuid;
 use lvshift_frontend_common::error::Result;
 
-use super::host::host;
+use super::host::{asked, host};
 use crate::platform::Note;
 use crate::protocol::{Kept, Tuning, WirePv};
 
@@ -16,6 +16,7 @@ thread_local! {
 }
 
 pub(crate) fn note(note: &Note) -> Result<()> {
+    asked("noting a device")?;
     NOTES.with(|notes| notes.borrow_mut().push(note.clone()));
     Ok(())
 }
@@ -56,6 +57,7 @@ pub(crate) fn tuning(lv: Uuid) -> Tuning {
 }
 
 pub(crate) fn keep_tuning(lv: Uuid, tuning: &Tuning) -> Result<()> {
+    asked("keeping how a move is tuned")?;
     TUNINGS.with(|all| all.borrow_mut().insert(lv, *tuning));
     Ok(())
 }

@@ -6,6 +6,8 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use lvshift_frontend_common::error::{Error, Kind, Result};
+
 use crate::platform::Handle;
 use crate::platform::RingLoop;
 
@@ -157,6 +159,10 @@ pub trait Host {
     fn mover_is_wanted(&self) -> bool;
     /// Seconds that a destination may take to answer; 0: time passes, and nothing is late.
     fn deadline(&self) -> u32;
+    /// Whether this call of a kernel's fails now, for want of something.
+    fn fails(&self, call: &'static str) -> bool;
+    /// The daemon's process ends with this step, by its own will.
+    fn abort(&self);
     /// The mover is in the hands of the daemon from now on, or is not any more.
     fn in_daemon(&self, inside: bool);
 }
@@ -168,6 +174,19 @@ thread_local! {
 /// Gives this thread its kernel.
 pub fn set_host(host: Option<Rc<dyn Host>>) {
     HOST.with(|cell| *cell.borrow_mut() = host);
+}
+
+/// Fails where the simulator says so.
+pub(crate) fn call(name: &'static str) -> io::Result<()> {
+    if host().fails(name) {
+        return Err(io::Error::other(format!("{name} fails, as the simulator wants it")));
+    }
+    Ok(())
+}
+
+/// The same, for what gives an error of ours.
+pub(crate) fn asked(name: &'static str) -> Result<()> {
+    call(name).map_err(|error| Error::new(Kind::Kernel, "the kernel refuses").because(error))
 }
 
 pub(crate) fn host() -> Rc<dyn Host> {

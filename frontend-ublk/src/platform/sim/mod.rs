@@ -25,7 +25,9 @@ pub use self::process::{front_end, is_alive, is_serving, kill, set_pace, start, 
 pub(crate) use self::ready::make_ready;
 pub use self::ring::Handle;
 pub(crate) use self::ring::{Descriptors, Memory, Ring, read_at};
-pub(crate) use self::threads::{Condvar, Instant, Mutex, MutexGuard, Thread, cpus, sleep, spawn};
+pub(crate) use self::threads::{
+    Condvar, Instant, Mutex, MutexGuard, Thread, abort, cpus, sleep, spawn,
+};
 pub(crate) use self::wakeup::Wakeup;
 pub use super::RingLoop;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::host::{Completion, Io, IoOp, host};
+use super::host::{Completion, Io, IoOp, call, host};
 use crate::limits::FILES;
 use crate::platform::{At, Slot};
 use crate::uapi::{Descriptor, io_command};
@@ -50,6 +50,7 @@ pub(crate) struct Ring {
 
 impl Ring {
     pub(crate) fn new(_entries: u32, bytes: usize) -> io::Result<Ring> {
+        call("making a ring")?;
         let id = host().ring();
         Ok(Ring { id, memory: Memory::new(bytes)?, files: vec![None; FILES as usize] })
     }
@@ -59,6 +60,7 @@ impl Ring {
     }
 
     pub(crate) fn set_file(&mut self, slot: Slot, file: &Arc<Handle>) -> io::Result<()> {
+        call("giving a ring a file")?;
         self.files[slot.0 as usize] = Some(Arc::clone(file));
         Ok(())
     }

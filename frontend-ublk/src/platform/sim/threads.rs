@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::host::host;
+use super::host::{call, host};
 use crate::platform::RingLoop;
 
 #[derive(Debug)]
@@ -15,6 +15,7 @@ pub(crate) fn spawn<W: RingLoop + 'static>(
     name: String,
     make: impl FnOnce() -> io::Result<W> + 'static,
 ) -> io::Result<Thread> {
+    call("beginning a thread")?;
     let work = make()?;
     Ok(Thread(host().spawn(name, Box::new(work))))
 }
@@ -29,6 +30,11 @@ impl Thread {
             host().step();
         }
     }
+}
+
+/// The daemon ends with the step that it is in.
+pub(crate) fn abort() {
+    host().abort();
 }
 
 pub(crate) fn cpus() -> usize {

@@ -83,9 +83,12 @@ impl World {
     /// Lets one thing happen and looks at what a power cut would leave.
     pub fn go_on(&self) {
         let next = self.inner.borrow_mut().step();
-        match next {
-            Next::Nothing => {}
-            Next::Run(thread) => self.run(thread),
+        if let Next::Run(thread) = next {
+            self.run(thread);
+        }
+        let aborts = std::mem::take(&mut self.inner.borrow_mut().aborts);
+        match if aborts { Next::Kill(Killed::Daemon) } else { next } {
+            Next::Nothing | Next::Run(_) => {}
             Next::Kill(Killed::Daemon) => {
                 let inside = self.inner.borrow().in_daemon > 0;
                 if inside {
@@ -290,8 +293,18 @@ impl Host for World {
     }
     fn stop_device(&self, id: u32) {
         let mut inner = self.inner.borrow_mut();
-        if inner.device(id).is_some() {
-            inner.ublk.retain(|ublk| ublk.id != id);
+        let used = inner.device(id).is_some_and(|ublk| ublk.live || ublk.orphaned);
+        // One that could not be started is used by no process.
+        inner.ublk.retain(|ublk| ublk.id != id);
+        // What waits for requests is told that there are none.
+        let (ended, left) =
+            std::mem::take(&mut inner.posted).into_iter().partition(|p| p.device == id);
+        inner.posted = left;
+        let ended: Vec<Posted> = ended;
+        for Posted { ring, user, .. } in ended {
+            inner.rings[ring as usize].push_back(Completion { user, result: -19, data: None });
+        }
+        if used {
             inner.fail("the device that is in use was taken away".to_owned());
         }
     }
@@ -308,6 +321,20 @@ impl Host for World {
     }
     fn deadline(&self) -> u32 {
         if self.inner.borrow().plan.silent { 30 } else { 0 }
+    }
+    fn fails(&self, call: &'static str) -> bool {
+        let mut inner = self.inner.borrow_mut();
+        let may = inner.plan.calls > 0 && !inner.stranger && inner.calls_left > 0;
+        if !may || !inner.rng.one_in(16) {
+            return false;
+        }
+        inner.calls_left -= 1;
+        (inner.broken, inner.ever_broken) = (true, true);
+        inner.say(|| format!("FAULT: {call} fails"));
+        true
+    }
+    fn abort(&self) {
+        self.inner.borrow_mut().aborts = true;
     }
     fn in_daemon(&self, inside: bool) {
         let mut inner = self.inner.borrow_mut();

@@ -69,6 +69,7 @@ impl Worlds {
             silent: seed % 6 == 1,
             flips: seed % 7 == 3,
             hosts: seed % 9 == 2,
+            calls: if seed % 11 == 3 { 1 + (seed / 11 % 4) as u32 } else { 0 },
             zeroes: rng.below(8) as u8,
             faults: if rng.one_in(3) { 8 } else { 0 },
             wishes: if rng.one_in(3) { 6 } else { 0 },
@@ -170,6 +171,8 @@ fn boot(world: &World, template: &Template) -> Result<Option<Outcome>, String> {
         world.inner.borrow_mut().repair();
     }
     lvshift_frontend_common::simulation::new_process();
+    let calls = world.inner.borrow().plan.calls;
+    world.inner.borrow_mut().calls_left = calls;
     let mut vg = OpenVg::open("vg", Hold::Release).map_err(|error| format!("open: {error}"))?;
     if world.inner.borrow().plan.hosts {
         of_this_host(world, &mut vg, &template.lvs)?;
@@ -183,15 +186,14 @@ fn boot(world: &World, template: &Template) -> Result<Option<Outcome>, String> {
     }
     for (at, lv) in template.lvs.iter().enumerate() {
         world.inner.borrow_mut().activates = at;
-        let Err(error) = activation::activate(&mut vg, &mut *front_end, *lv) else { continue };
-        // A disk that fails while the record is confirmed: refused, and well after a repair.
-        if !world.inner.borrow().broken {
-            return Err(format!("activation: {error}"));
+        // What fails while an LV is activated is refused, and it is well after a repair.
+        while let Err(error) = activation::activate(&mut vg, &mut *front_end, *lv) {
+            if !world.inner.borrow().broken {
+                return Err(format!("activation: {error}"));
+            }
+            world.inner.borrow_mut().repair();
+            vg.reread().map_err(|error| format!("reread: {error}"))?;
         }
-        world.inner.borrow_mut().repair();
-        vg.reread().map_err(|error| format!("reread: {error}"))?;
-        activation::activate(&mut vg, &mut *front_end, *lv)
-            .map_err(|error| format!("activation after a repair: {error}"))?;
     }
     let mut outcome = None;
     let mut tries = 0;

@@ -30,6 +30,8 @@ pub struct Plan {
     pub silent: bool,
     /// Moves are verified, and the copier's writes silently flip a bit now and then.
     pub flips: bool,
+    /// So many system calls of the daemon's fail between one boot and the next.
+    pub calls: u32,
     /// Two hosts see the disks.
     pub hosts: bool,
     /// Disks that zero by themselves, as bits.
@@ -128,6 +130,10 @@ pub struct Inner {
     pub(super) left: u32,
     pub(super) requests: VecDeque<lvshift_frontend_common::requests::Request>,
     pub(super) in_daemon: u32,
+    /// The daemon ends by its own will.
+    pub(super) aborts: bool,
+    /// System calls that may still fail before the next boot.
+    pub(super) calls_left: u32,
     /// Which host this is.
     pub(super) host: u8,
     /// The VG is this host's, on every disk.
@@ -215,6 +221,8 @@ impl Inner {
             plan,
             requests: VecDeque::new(),
             in_daemon: 0,
+            aborts: false,
+            calls_left: 0,
             host: 0,
             owned: false,
             stranger: false,
