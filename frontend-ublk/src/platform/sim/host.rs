@@ -119,6 +119,8 @@ pub trait Host {
     fn cpus(&self) -> usize;
     /// A new ring.
     fn ring(&self) -> u32;
+    /// The ring's process lets it go: what waits there for a request gets none.
+    fn close_ring(&self, ring: u32);
     /// Puts an entry into a ring.
     fn submit(&self, ring: u32, io: Io);
     /// Takes an end out of it.

@@ -140,6 +140,14 @@ impl Ring {
     }
 }
 
+impl Drop for Ring {
+    fn drop(&mut self) {
+        if let Some(host) = super::host::try_host() {
+            host.close_ring(self.id);
+        }
+    }
+}
+
 /// The ring's memory. Most of it is never touched, and to zero it for each ring took a fifth of the
 /// simulator's time, so what was touched is zeroed when it is given back.
 #[derive(Debug)]

@@ -193,6 +193,9 @@ impl Host for World {
         inner.rings.push(std::collections::VecDeque::new());
         inner.rings.len() as u32 - 1
     }
+    fn close_ring(&self, ring: u32) {
+        self.inner.borrow_mut().posted.retain(|posted| posted.ring != ring);
+    }
     fn submit(&self, ring: u32, io: Io) {
         let mut inner = self.inner.borrow_mut();
         if let IoOp::Fetch { queue, tag, buffer, finished } = &io.op {
