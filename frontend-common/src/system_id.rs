@@ -9,7 +9,7 @@ use lvshift_core::metadata::{Store, SystemId, Vg};
 
 use crate::error::{Error, Kind, Result};
 
-const FILE: &str = "/etc/lvshift/system_id";
+pub(crate) const FILE: &str = "/etc/lvshift/system_id";
 const MACHINE_ID: &str = "/etc/machine-id";
 
 /// This host's own; `None` where it has none: then it uses VGs of no host alone.

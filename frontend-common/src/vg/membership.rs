@@ -109,7 +109,17 @@ impl OpenVg {
             vg.set_system_id(to);
             Ok(())
         };
-        self.write_as_any_host(change, &|_, _| false, false)
+        let owner = system_id::shown(self.vg.system_id()).to_owned();
+        let name = self.vg.name().to_string();
+        self.write_as_any_host(change, &|_, _| false, false).map_err(|error| match error.kind {
+            // One that still names the old host would be used there.
+            Kind::Missing if take_over => error.next(format!(
+                "attach the device; if it is gone for good: write {owner} into {}, give the PV up with vgreduce \
+                 --removemissing {name}, give the VG away with vgchange --systemid, and take that line out again",
+                system_id::FILE
+            )),
+            _ => error,
+        })
     }
 
     /// `vgextend`: adds PVs that belong to no VG.

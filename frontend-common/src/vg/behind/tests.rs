@@ -44,6 +44,33 @@ fn a_change_is_made_without_a_missing_pv_which_is_brought_back_by_the_next_but_o
 }
 
 #[test]
+fn a_late_pv_of_another_hosts_vg_is_not_written_to() {
+    let disks = with_an_lv(3);
+    let there = lvshift_core::metadata::SystemId::new("there").expect("legal");
+    // A test has no system id: from here on the VG is another host's.
+    let mut vg = disks.open(&[0, 1, 2]).expect("opened");
+    vg.set_system_id(Some(there), true).expect("given away");
+    drop(vg);
+    // Which has changed it without one PV since.
+    let mut vg = disks.open(&[0, 1]).expect("opened");
+    let error = vg.set_system_id(None, true).expect_err("every PV has to say it");
+    assert!(error.next.is_some_and(|next| next.contains("system_id")), "the way out is not told");
+    vg.write_as_any_host(rename, &|_, _| false, false).expect("committed");
+    drop(vg);
+    let contents = |disks: &Disks| -> Vec<Vec<u8>> {
+        (0..3).map(|disk| std::fs::read(disks.path(disk)).expect("a file")).collect()
+    };
+    let before = contents(&disks);
+    let mut vg = disks.open(&[0, 1, 2]).expect("opened");
+    assert_eq!(left(&vg), [false, false, true]);
+    for refused in [vg.commit(rename), vg.update_metadata(), vg.set_system_id(None, false)] {
+        assert_eq!(refused.expect_err("it is another host's").kind, Kind::State);
+    }
+    drop(vg);
+    assert_eq!(contents(&disks), before, "another host's PV was written to");
+}
+
+#[test]
 fn half_of_the_pvs_do_not_go_on_and_what_concerns_a_missing_pv_is_refused() {
     let disks = with_an_lv(4);
     let mut vg = disks.open(&[1, 3]).expect("opened");

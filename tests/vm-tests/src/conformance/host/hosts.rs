@@ -103,6 +103,22 @@ fn two_hosts(guest: &mut Guest) -> Result<()> {
     guest.lvshift(&["vgchange", "-y", "--systemid", "", VG])?.ok()?;
     become_host(guest, "beta")?;
     guest.lvshift(&["lvcreate", "-n", "other", "-l", "1", VG])?.ok()?;
+
+    // Alpha dies, and a disk with it: what is said then leads on.
+    guest.lvshift(&["vgextend", VG, &third])?.ok()?;
+    guest.lvshift(&["vgchange", "-an", VG])?.ok()?;
+    guest.lvshift(&["vgchange", "-y", "--systemid", "alpha", VG])?.ok()?;
+    let left = format!("--devices={pv1},{pv2}");
+    let take = ["vgchange", &left, "--yes", "--systemid", "beta", "--force", VG];
+    let run = guest.lvshift(&take)?.fails_with(5)?;
+    for word in ["write alpha into /etc/lvshift/system_id", "vgreduce --removemissing vg"] {
+        ensure!(run.stderr.contains(word), "{run}");
+    }
+    become_host(guest, "alpha")?;
+    guest.lvshift(&["vgreduce", &left, "--removemissing", VG])?.ok()?;
+    guest.lvshift(&["vgchange", &left, "--yes", "--systemid", "beta", VG])?.ok()?;
+    become_host(guest, "beta")?;
+    guest.lvshift(&["lvcreate", &left, "-n", "last", "-l", "1", VG])?.ok()?;
     Ok(())
 }
 
