@@ -15,6 +15,7 @@ use crate::lvm2;
 use crate::pv::{self, CreateOptions, Scan};
 use crate::requests::parse_uuid;
 use crate::signature;
+use crate::vg::{Hold, OpenVg};
 
 pub(super) fn create(context: &mut Context<'_>, args: &Pvcreate) -> Result<()> {
     let uuid = match (&args.uuid, args.devices.len()) {
@@ -155,10 +156,7 @@ pub(super) fn remove(context: &mut Context<'_>, args: &Pvremove) -> Result<()> {
         for path in &args.devices {
             let found = scan.at(path).map_err(|error| or_lvm2s(path, error))?;
             if let Some((_, vg, _)) = &found.vg {
-                let what = format!("PV {} is used by VG {vg}", path.display());
-                return Err(refuse(Kind::State, what)
-                    .device(path.display())
-                    .next(format!("take it out first: vgreduce {vg} {}", path.display())));
+                return Err(is_used(path, found.uuid, vg.as_str()));
             }
         }
     }
@@ -168,4 +166,21 @@ pub(super) fn remove(context: &mut Context<'_>, args: &Pvremove) -> Result<()> {
             .say(format!("Labels on physical volume \"{}\" successfully wiped.", path.display()));
     }
     Ok(())
+}
+
+/// Why a PV is not wiped that names a VG: it is in use there, or was taken out and could not be wiped.
+fn is_used(path: &Path, pv: Uuid, vg: &str) -> Error {
+    let lists = |open: OpenVg| open.vg().pv_by_uuid(pv).is_some();
+    let path = path.display();
+    let (what, next) = if OpenVg::open(vg, Hold::Release).is_ok_and(|open| !lists(open)) {
+        let what = format!("PV {path} says that it belongs to VG {vg}, which does not list it");
+        (
+            what,
+            format!("what it holds of that VG counts for nothing there: pvremove --force {path}"),
+        )
+    } else {
+        let what = format!("PV {path} is used by VG {vg}");
+        (what, format!("take it out first: vgreduce {vg} {path}"))
+    };
+    refuse(Kind::State, what).device(path).next(next)
 }

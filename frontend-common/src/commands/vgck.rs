@@ -1,5 +1,7 @@
 //! `vgck`: how sound the metadata is on every PV.
 
+use std::path::PathBuf;
+
 use super::Context;
 use super::lookup::{self, or_lvm2s, refuse};
 use super::vgchoose;
@@ -69,7 +71,11 @@ fn check(context: &mut Context<'_>, open: &OpenVg) {
             context.say(format!("    {finding}"));
         }
     }
-    for finding in &health.findings {
+    let stray = |path: &PathBuf| {
+        format!("{} says that it belongs to this VG, which does not list it", path.display())
+    };
+    let strays: Vec<String> = health.strays.iter().map(stray).collect();
+    for finding in health.findings.iter().chain(&strays) {
         context.say(format!("  {finding}"));
     }
     if health.is_sound() {
@@ -85,14 +91,21 @@ fn check(context: &mut Context<'_>, open: &OpenVg) {
             format!("{path}: {}", pv.findings.join("; "))
         })
         .chain(health.findings.iter().cloned())
+        .chain(strays)
         .collect();
     let what = format!("the metadata of VG {} are not sound: {}", vg.name(), wrong.join(" | "));
     let missing = !open.missing().is_empty();
     let next = if missing {
-        "attach the missing PVs, or give them up with vgreduce --removemissing"
+        "attach the missing PVs, or give them up with vgreduce --removemissing".to_owned()
+    } else if health.is_sound_itself() {
+        let paths: Vec<String> = health.strays.iter().map(|p| p.display().to_string()).collect();
+        format!(
+            "the VG's own PVs are sound, and nothing is read from the other: detach it, or wipe it, if it takes changes: pvremove --force {}",
+            paths.join(" ")
+        )
     } else {
         "the newest copy is used; the next change of the VG, or vgck --updatemetadata, writes a good \
-         one to every PV"
+         one to every PV".to_owned()
     };
     context.fail(&refuse(Kind::Damaged, what).next(next));
 }

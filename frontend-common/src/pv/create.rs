@@ -205,7 +205,12 @@ pub fn remove(path: &Path, force: bool) -> Result<()> {
     }
     if let Some(pv) = found {
         for index in SlotIndex::ALL {
-            device.write(Sectors(pv.label.geometry().slot(index).start), &zeros)?;
+            let start = Sectors(pv.label.geometry().slot(index).start);
+            // Without a label nothing looks for them: a PV that was left for its bad slots can be wiped.
+            if let Err(error) = device.write(start, &zeros) {
+                let path = path.display();
+                tracing::warn!(%path, %error, "its labels are wiped, old metadata stay where they cannot be written over");
+            }
         }
     }
     device.flush()

@@ -26,6 +26,8 @@ pub struct Health {
     pub pvs: Vec<PvHealth>,
     /// What is wrong with the VG as a whole (its model's own check).
     pub findings: Vec<String>,
+    /// PVs that say that they belong to the VG, which does not list them: taken out while they took no changes, or old copies.
+    pub strays: Vec<PathBuf>,
 }
 
 impl Health {
@@ -39,6 +41,12 @@ impl Health {
     /// Nothing is wrong anywhere.
     #[must_use]
     pub fn is_sound(&self) -> bool {
+        self.strays.is_empty() && self.is_sound_itself()
+    }
+
+    /// Nothing is wrong on the PVs that the VG lists.
+    #[must_use]
+    pub fn is_sound_itself(&self) -> bool {
         self.findings.is_empty() && self.pvs.iter().all(|pv| pv.findings.is_empty())
     }
 }

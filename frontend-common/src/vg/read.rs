@@ -186,10 +186,7 @@ fn health(vg: &Vg, pool: &[Member], found: &[Found]) -> Health {
     }
     for member in pool.iter().filter(|member| vg.pv_by_uuid(member.uuid).is_none()) {
         if member.pv.vg.as_ref().is_some_and(|(uuid, ..)| *uuid == vg.uuid()) {
-            health.findings.push(format!(
-                "{} says that it belongs to this VG, which does not list it",
-                member.path.display()
-            ));
+            health.strays.push(member.path.clone());
         }
     }
     health

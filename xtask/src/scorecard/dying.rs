@@ -32,6 +32,10 @@ const CASES: &[(&str, Shown)] = &[
     ("LVM2's pvmove loses data where this does not", Scenario("control-source-unreadable")),
     ("a VG with a PV that is missing or bad goes on", Scenario("host-bad-pv")),
     ("a source that can only be read is left", Scenario("dying-turns-read-only")),
+    ("a source gets worse while it is left, then it is gone", Scenario("dying-gets-worse")),
+    ("metadata slots alone that take nothing", Scenario("dying-slots")),
+    ("a source with bad sectors, and a third PV missing", Scenario("dying-two")),
+    ("what was taken out unwiped comes back", Scenario("dying-read-only")),
     ("reads in ddrescue's order, with a deadline each", Scenario("dying-order")),
     (
         "on every small disk the good comes first",

@@ -27,7 +27,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 ];
 
 /// From now on this disk takes no writes, and answers all else.
-fn takes_no_writes(guest: &Guest, disk: &str) -> Result<()> {
+pub(super) fn takes_no_writes(guest: &Guest, disk: &str) -> Result<()> {
     guest.side()?.command(format!("error {disk} write,zero 0+65536"))
 }
 
@@ -72,7 +72,19 @@ fn read_only(guest: &mut Guest) -> Result<()> {
     guest.lvshift(&["lvcreate", "-n", "all", "-l", "100%FREE", VG])?.ok()?;
     guest.lvshift(&["lvremove", "-y", "vg/all"])?.ok()?;
     guest.lvshift(&["vgreduce", VG, &old])?.ok()?.stderr_has("stay on this PV")?;
-    guest.side()?.command("error pv1 all 0+65536")?;
+    // It is still attached, and what stands on it counts for nothing.
+    let check = || guest.lvshift(&["vgck", VG])?.fails_with(5)?.stderr_has("detach it");
+    check()?.stderr_has(&format!("pvremove --force {old}"))?;
+    guest.lvshift(&["pvremove", &old])?.fails_with(5)?.stderr_has("pvremove --force")?;
+    guest.lvshift(&["pvremove", "--force", "-y", &old])?.fails_with(5)?;
+    good.lies("lv", &[(1, 4, 12)])?;
+    served(&writer)?;
+    // It takes changes again: what is printed leads on.
+    guest.side()?.command("clear pv1")?;
+    guest.run("blockdev", &["--setrw", &old])?.ok()?;
+    check()?;
+    guest.lvshift(&["vgck", "--updatemetadata", VG])?.fails_with(5)?.stderr_has("detach it")?;
+    guest.lvshift(&["pvremove", "--force", "-y", &old])?.ok()?;
     good.at_rest()?;
     second.stop()?.clean()?;
     writer.stop()?.intact()?;

@@ -7,6 +7,7 @@ mod more;
 mod nbd;
 mod unreadable;
 mod verify;
+mod worse;
 
 use crate::scenario::Scenario;
 
@@ -19,4 +20,5 @@ pub(super) const LISTS: &[&[Scenario]] = &[
     nbd::SCENARIOS,
     unreadable::SCENARIOS,
     verify::SCENARIOS,
+    worse::SCENARIOS,
 ];
