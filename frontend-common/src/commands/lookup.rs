@@ -10,7 +10,8 @@ use lvshift_core::units::{DeviceNumber, Extents, LvIndex, Pe, PvIndex, Uuid};
 use crate::cli::spec::{PvSpec, VolumeName};
 use crate::error::{Error, Kind, Result};
 use crate::lvm2;
-use crate::vg::{OpenVg, Vg};
+use crate::pv::FoundPv;
+use crate::vg::{Hold, OpenVg, Vg};
 
 /// A refusal before anything was written.
 pub(super) fn refuse(kind: Kind, what: impl Into<String>) -> Error {
@@ -70,6 +71,17 @@ pub(super) fn device_number(path: &Path) -> Result<DeviceNumber> {
     }
     let number = metadata.rdev();
     Ok(DeviceNumber { major: rustix::fs::major(number), minor: rustix::fs::minor(number) })
+}
+
+/// The VG of a PV: the one that its own metadata name or, where it holds none that can be believed, the one that lists it.
+/// Every VG is looked at then, so none may be locked by the caller.
+pub(super) fn vg_of(found: &FoundPv) -> Result<Option<String>> {
+    if let Some((_, name, _)) = &found.vg {
+        return Ok(Some(name.clone()));
+    }
+    let lists = |open: &OpenVg| open.vg().pv_by_uuid(found.uuid).is_some();
+    let opened = OpenVg::open_all(Hold::Release)?;
+    Ok(opened.into_iter().flatten().find(lists).map(|open| open.vg().name().to_string()))
 }
 
 /// The PV of this VG at a path.

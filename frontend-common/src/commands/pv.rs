@@ -6,7 +6,7 @@ use lvshift_core::units::Uuid;
 
 use super::Context;
 use super::ignored;
-use super::lookup::{device_number, or_lvm2s, refuse};
+use super::lookup::{device_number, or_lvm2s, refuse, vg_of};
 use crate::cli::pv_args::{Pvcreate, Pvremove};
 use crate::device::users::in_use;
 use crate::device::{Access, BlockDevice, filter};
@@ -117,7 +117,7 @@ pub(super) fn missing_labels(
     for path in devices {
         match scan.at(path) {
             Ok(found) => {
-                if let Some((_, vg, _)) = &found.vg {
+                if let Some(vg) = vg_of(found)? {
                     let what = format!("{} is a PV of VG {vg} already", path.display());
                     return Err(refuse(Kind::State, what).device(path.display()));
                 }
@@ -155,8 +155,8 @@ pub(super) fn remove(context: &mut Context<'_>, args: &Pvremove) -> Result<()> {
         let scan = Scan::run()?;
         for path in &args.devices {
             let found = scan.at(path).map_err(|error| or_lvm2s(path, error))?;
-            if let Some((_, vg, _)) = &found.vg {
-                return Err(is_used(path, found.uuid, vg.as_str()));
+            if let Some(vg) = vg_of(found)? {
+                return Err(is_used(path, found.uuid, &vg));
             }
         }
     }

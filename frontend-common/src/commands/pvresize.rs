@@ -1,7 +1,7 @@
 //! `pvresize`.
 
 use super::Context;
-use super::lookup::{or_lvm2s, pv_path, refuse};
+use super::lookup::{or_lvm2s, pv_path, refuse, vg_of};
 use super::pv::distinct;
 use crate::cli::day_args::Pvresize;
 use crate::error::{Kind, Result};
@@ -19,13 +19,13 @@ pub(super) fn run(context: &mut Context<'_>, args: &Pvresize) -> Result<()> {
             let what = format!("{} is smaller than that: {}", path.display(), Long(pv.size));
             return Err(refuse(Kind::Usage, what).device(path.display()));
         }
-        let Some((_, vg, _)) = &pv.vg else {
+        let Some(vg) = vg_of(pv)? else {
             let what = format!("{} is in no VG", path.display());
             return Err(refuse(Kind::State, what).device(path.display()).next(
                 "it gets its size when a VG takes it: vgcreate, vgextend; or pvcreate it anew",
             ));
         };
-        found.push((pv.uuid, vg.clone()));
+        found.push((pv.uuid, vg));
     }
     drop(scan);
     for (uuid, vg) in &found {

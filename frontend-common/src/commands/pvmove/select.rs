@@ -15,8 +15,8 @@ use crate::vg::{Hold, OpenVg};
 pub(super) fn vg_of(device: &Path) -> Result<String> {
     let scan = Scan::run()?;
     let found = scan.at(device)?;
-    match &found.vg {
-        Some((_, name, _)) => Ok(name.clone()),
+    match lookup::vg_of(found)? {
+        Some(name) => Ok(name),
         None => Err(refuse(Kind::State, format!("PV {} is in no VG", device.display()))),
     }
 }

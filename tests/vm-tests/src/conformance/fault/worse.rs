@@ -19,7 +19,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "dying-slots",
-        about: "a PV whose metadata slots cannot be written, and all else can: left under a writer, and wiped",
+        about: "a PV whose metadata slots cannot be written, then one whose cannot be read either: left under a writer, and wiped",
         disks: fixture::THREE,
         volatile: true,
         run: slots,
@@ -91,22 +91,27 @@ fn slots(guest: &mut Guest) -> Result<()> {
     let rig = Rig::new(guest, &["pv1", "pv2", "pv3"])?;
     let lv = rig.lv("lv", 8, &[rig.pv(1)])?;
     let writer = fixture::writer(&lv, 972)?;
-    // Both slots, and nothing else of it.
-    guest.side()?.command(format!("error pv1 write,zero {EXTENT}+{}", 2 * EXTENT))?;
-    let (old, new) = (rig.pv(1), rig.pv(2));
-    guest.lvshift(&["pvs"])?.ok()?.stdout_has(&old)?;
-    rig.pvmove(&[&old, &new])?.fails_with(5)?.stderr_has(&old)?.stderr_has("--yes")?;
-    rig.pvmove(&["-y", &old, &new])?.ok()?.stderr_has(&old)?;
-    let others = Rig::found(guest, rig.devices[1..].to_vec());
-    others.lies("lv", &[(1, 0, 8)])?;
-    served(&writer)?;
-    guest.lvshift(&["vgreduce", VG, &old])?.ok()?.stderr_has("stay on this PV")?;
-    // Its label can be wiped.
-    guest.lvshift(&["pvremove", "--force", "-y", &old])?.ok()?;
-    others.at_rest()?;
+    // Both slots of a PV, and nothing else of it.
+    for (disk, number, ops) in [("pv1", 1, "write,zero"), ("pv2", 2, "read,write,zero")] {
+        guest.side()?.command(format!("error {disk} {ops} {EXTENT}+{}", 2 * EXTENT))?;
+        let (old, new) = (rig.pv(number), rig.pv(number + 1));
+        guest.lvshift(&["pvs"])?.ok()?.stdout_has(&old)?;
+        // It is of the VG though it cannot say so.
+        guest.lvshift(&["pvremove", &old])?.fails_with(5)?.stderr_has("vgreduce vg")?;
+        guest.lvshift(&["vgcreate", "other", &old])?.fails_with(5)?.stderr_has("of VG vg")?;
+        rig.pvmove(&[&old, &new])?.fails_with(5)?.stderr_has(&old)?.stderr_has("--yes")?;
+        rig.pvmove(&["-y", &old, &new])?.ok()?.stderr_has(&old)?;
+        let others = Rig::found(guest, rig.devices[number..].to_vec());
+        others.lies("lv", &[(1, 0, 8)])?;
+        served(&writer)?;
+        guest.lvshift(&["vgreduce", VG, &old])?.ok()?.stderr_has("stay on this PV")?;
+        // Its label can be wiped.
+        guest.lvshift(&["pvremove", "--force", "-y", &old])?.ok()?;
+        others.at_rest()?;
+    }
     // It takes all that an application writes, so none of that may have failed.
     writer.stop()?.clean()?;
-    others.reads_from_its_places("lv")
+    Rig::found(guest, rig.devices[2..].to_vec()).reads_from_its_places("lv")
 }
 
 fn two(guest: &mut Guest) -> Result<()> {
