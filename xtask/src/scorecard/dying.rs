@@ -35,6 +35,7 @@ const CASES: &[(&str, Shown)] = &[
     ("a source gets worse while it is left, then it is gone", Scenario("dying-gets-worse")),
     ("metadata slots alone that take nothing", Scenario("dying-slots")),
     ("a source with bad sectors, and a third PV missing", Scenario("dying-two")),
+    ("abort, -b and a power cut while one is left", Scenario("dying-cut-off")),
     ("what was taken out unwiped comes back", Scenario("dying-read-only")),
     ("reads in ddrescue's order, with a deadline each", Scenario("dying-order")),
     (

@@ -7,6 +7,7 @@ use super::leaving::takes_no_writes;
 use crate::conformance::fixture::{self, DATA, EXTENT, HANG, Rig, VG, served};
 use crate::guest::{Guest, Region};
 use crate::scenario::Scenario;
+use crate::writer::{Config, Writer};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -31,6 +32,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         disks: fixture::THREE,
         volatile: true,
         run: two,
+        ..Scenario::DEFAULT
+    },
+    Scenario {
+        name: "dying-cut-off",
+        about: "a source that takes no writes: its move is aborted in mid-copy, begun again with -b, cut off by the power, and ended",
+        disks: fixture::TWO,
+        state_disk: true,
+        volatile: true,
+        boots: 2,
+        run: cut_off,
         ..Scenario::DEFAULT
     },
 ];
@@ -143,5 +154,46 @@ fn two(guest: &mut Guest) -> Result<()> {
     bench.writer.unpause();
     served(&bench.writer)?;
     bench.writer.stop()?.intact()?;
+    good.reads_from_its_places("lv")
+}
+
+fn cut_off(guest: &mut Guest) -> Result<()> {
+    let mut slow = guest.faulty("pv2")?;
+    let devices = vec![guest.disk("pv1")?, slow.path()];
+    let good = Rig::found(guest, vec![slow.path()]);
+    let state = guest.state("lv.checkpoint")?;
+    if guest.boot() == 1 {
+        let rig = Rig::over(guest, devices)?;
+        let (old, new) = (rig.pv(1), rig.pv(2));
+        let writer = fixture::writer(&rig.lv("lv", 8, &[rig.pv(1)])?, 974)?;
+        writer.pause();
+        writer.checkpoint(&state)?;
+        rustix::fs::sync();
+        takes_no_writes(guest, "pv1")?;
+        rig.slow_copy(&slow, 300)?;
+        let moving = rig.spawn_move(&["-y", &old, &new])?;
+        good.wait_for_mid_copy()?;
+        rig.pvmove(&["--abort"])?.ok()?;
+        moving.wait(HANG)?.fails_with(5)?;
+        guest.lvshift(&["lvs", "--noheadings", "-o", "devices", VG])?.ok()?.stdout_has(&old)?;
+        // It is known by then that it is left: nothing is asked, and a move that nothing waits for can be begun.
+        rig.pvmove(&[&["-b", &old, &new], rig.rate_limit()].concat())?.ok()?;
+        good.wait_for_mid_copy()?;
+        guest.power_cut();
+    }
+    takes_no_writes(guest, "pv1")?;
+    let rig = Rig::found(guest, devices);
+    guest.lvshift(&["vgchange", "-a", "y", VG])?.ok()?;
+    let writer = Writer::resume(Config::new(fixture::lv_path("lv"), 974), &state)?;
+    writer.pause();
+    rig.pvmove(&[])?.ok()?;
+    slow.good()?;
+    good.lies("lv", &[(1, 0, 8)])?;
+    guest.lvshift(&["vgreduce", VG, &rig.pv(1)])?.ok()?;
+    guest.side()?.command("error pv1 all 0+65536")?;
+    good.at_rest()?;
+    writer.unpause();
+    served(&writer)?;
+    writer.stop()?.intact()?;
     good.reads_from_its_places("lv")
 }
