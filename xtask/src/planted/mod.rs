@@ -1,7 +1,7 @@
 //! `cargo xtask planted`: plants each known bug in a scratch copy and looks which check finds it.
 //!
-//! The simulator is asked first, since it runs the whole program. What it cannot see is given to core's
-//! own tests, then to the tracker's system under shuttle, each with the bug switched on by
+//! The simulator is asked first, since it runs the whole program. What it cannot see is given to the walk over the
+//! metadata's commits, to core's own tests, then to the tracker's system under shuttle, each with the bug switched on by
 //! `LVSHIFT_PLANT`. Before that, each of them has to pass without a bug.
 
 mod copy;
@@ -18,19 +18,41 @@ use crate::{paths, seconds, sim};
 /// Names the bug that is switched on.
 const SWITCH: &str = "LVSHIFT_PLANT";
 
-/// A check of core.
+/// A check that sees what the simulator does not.
 struct Net {
     says: &'static str,
+    /// What cargo does.
+    cargo: &'static [&'static str],
     /// Below `target/planted`; what is built with other flags lies elsewhere.
     target: &'static str,
     args: &'static [&'static str],
     flags: &'static str,
 }
 
-const NETS: [Net; 2] = [
-    Net { says: "core's unit tests", target: "", args: &[], flags: "" },
+const TESTS: &[&str] = &["test", "--quiet", "-p", "lvshift-core", "--lib"];
+
+const NETS: [Net; 3] = [
+    Net {
+        says: "the walk over commits without a PV",
+        cargo: &[
+            "run",
+            "--quiet",
+            "--release",
+            "-p",
+            "lvshift-checks",
+            "--features",
+            "sim",
+            "--bin",
+            "metadata",
+        ],
+        target: "",
+        args: &["--", "behind"],
+        flags: "",
+    },
+    Net { says: "core's unit tests", cargo: TESTS, target: "", args: &[], flags: "" },
     Net {
         says: "shuttle",
+        cargo: TESTS,
         target: "shuttle",
         args: &["--release", "shuttle"],
         flags: "--cfg shuttle",
@@ -159,7 +181,7 @@ impl Net {
         if !self.flags.is_empty() {
             command.env("RUSTFLAGS", self.flags);
         }
-        command.args(["test", "--quiet", "-p", "lvshift-core", "--lib", "--target-dir"]);
+        command.args(self.cargo).arg("--target-dir");
         // What fails here is meant to fail: nobody wants to read it.
         command.arg(target().join(self.target)).args(self.args);
         command.stdout(Stdio::null()).stderr(Stdio::null());
