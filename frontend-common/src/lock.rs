@@ -147,10 +147,6 @@ fn held_too_long(what: &str, file: &File, waited: Duration) -> Error {
 }
 
 pub(crate) fn who(file: &File) -> String {
-    // Its command line is memory of its own, which may have been swapped out to what is not served now.
-    if takes_over() {
-        return "another process".to_owned();
-    }
     holder::of(file).map_or_else(|| "another process".to_owned(), |holder| holder.to_string())
 }
 

@@ -63,6 +63,9 @@ pub(super) fn check(context: &mut Context<'_>, path: &Path, force: bool) -> Resu
     // One of our own labels is for `pv::create` to judge: it knows whether a VG has it, and then
     // no --yes makes up for a missing --force.
     let Some(first) = found.iter().find(|found| !found.name.starts_with("lvshift")) else {
+        if !found.is_empty() {
+            is_listed(path)?;
+        }
         return Ok(Plan { path: path.to_owned(), force });
     };
     // As with a VG of ours: no --yes makes up for a missing --force.
@@ -81,6 +84,16 @@ pub(super) fn check(context: &mut Context<'_>, path: &Path, force: bool) -> Resu
     );
     context.ask(&question).map_err(|_| foreign(first, path))?;
     Ok(Plan { path: path.to_owned(), force: true })
+}
+
+/// Refuses a PV whose slots are empty, by whatever cause, and which a VG lists all the same.
+fn is_listed(path: &Path) -> Result<()> {
+    let scan = Scan::run()?;
+    let Ok(found) = scan.at(path) else { return Ok(()) };
+    match vg_of(found)? {
+        Some(vg) => Err(is_used(path, found.uuid, &vg)),
+        None => Ok(()),
+    }
 }
 
 fn foreign(found: &signature::Signature, path: &Path) -> Error {

@@ -86,7 +86,8 @@ fn remove_missing(context: &mut Context<'_>, name: &str, force: bool) -> Result<
     if !force && !names.is_empty() {
         let what = format!("{} would be lost with the missing PV {pvs}", names.join(", "));
         return Err(refuse(Kind::State, what).next(format!(
-            "attach it; or give up the PV and these LVs, with what of them is on other PVs: vgreduce --removemissing --force {name}"
+            "attach it; or copy what can still be read of these LVs, and give them and the PV up, with what of them is on other PVs: \
+             vgreduce --removemissing --force {name}"
         )));
     }
     for lv in &indices {

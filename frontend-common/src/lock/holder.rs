@@ -39,11 +39,13 @@ pub(crate) fn of(file: &File) -> Option<Holder> {
     let pid = holders(&locks, &place).next()?;
     // Another PID namespace's processes have no number here.
     let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0)?;
-    let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    // A command line is memory of its process, which may have been swapped out to what is not served now.
+    let line = if super::takes_over() { "comm" } else { "cmdline" };
+    let command = fs::read(format!("/proc/{pid}/{line}")).ok()?;
     let words: Vec<String> = command
         .split(|byte| *byte == 0)
         .filter(|word| !word.is_empty())
-        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .map(|word| String::from_utf8_lossy(word).trim_end().to_owned())
         .collect();
     let mut text = [0; 64];
     let length = file.read_at(&mut text, 0).unwrap_or(0);

@@ -102,6 +102,12 @@ fn slots(guest: &mut Guest) -> Result<()> {
     let rig = Rig::new(guest, &["pv1", "pv2", "pv3"])?;
     let lv = rig.lv("lv", 8, &[rig.pv(1)])?;
     let writer = fixture::writer(&lv, 972)?;
+    // Empty ones, by whatever cause, are no reason to make it anew.
+    let third = rig.pv(3);
+    let empty = format!("dd if=/dev/zero of={third} bs=1M seek=1 count=2 oflag=direct 2>&1");
+    guest.sh(&empty)?.ok()?;
+    guest.lvshift(&["pvcreate", &third])?.fails_with(5)?.stderr_has("used by VG vg")?;
+    guest.lvshift(&["vgck", "--updatemetadata", VG])?.ok()?;
     // Both slots of a PV, and nothing else of it.
     for (disk, number, ops) in [("pv1", 1, "write,zero"), ("pv2", 2, "read,write,zero")] {
         guest.side()?.command(format!("error {disk} {ops} {EXTENT}+{}", 2 * EXTENT))?;
