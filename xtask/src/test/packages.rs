@@ -12,6 +12,11 @@ const PUBLISHED: [&str; 3] = ["lvshift-on-disk-format", "lvshift-core", "lvshift
 /// Packs them and builds what was packed.
 pub(super) fn build() -> Result<String> {
     let target = paths::target().join("packages");
+    // What was built of an earlier commit's packages has the same version, and would be taken for today's.
+    if target.exists() {
+        std::fs::remove_dir_all(&target)
+            .with_context(|| format!("emptying {}", target.display()))?;
+    }
     let home = home(&target)?;
     let (target, home) = (target.to_string_lossy(), home.to_string_lossy());
     // Offline, since it would ask the registry for each dependency's newest version.
@@ -24,9 +29,6 @@ pub(super) fn build() -> Result<String> {
 /// published yet cargo keeps these by version and place, and takes those of an earlier commit for today's.
 fn home(target: &Path) -> Result<PathBuf> {
     let home = target.join("home");
-    if home.exists() {
-        std::fs::remove_dir_all(&home).with_context(|| format!("emptying {}", home.display()))?;
-    }
     let usual = usual_home()?;
     link_all(&usual, &home, "registry")?;
     link_all(&usual.join("registry"), &home.join("registry"), "src")?;
