@@ -64,7 +64,7 @@ pub(super) fn check(context: &mut Context<'_>, path: &Path, force: bool) -> Resu
     // no --yes makes up for a missing --force.
     let Some(first) = found.iter().find(|found| !found.name.starts_with("lvshift")) else {
         if !found.is_empty() {
-            is_listed(path)?;
+            refuse_listed(path)?;
         }
         return Ok(Plan { path: path.to_owned(), force });
     };
@@ -87,7 +87,7 @@ pub(super) fn check(context: &mut Context<'_>, path: &Path, force: bool) -> Resu
 }
 
 /// Refuses a PV whose slots are empty, by whatever cause, and which a VG lists all the same.
-fn is_listed(path: &Path) -> Result<()> {
+fn refuse_listed(path: &Path) -> Result<()> {
     let scan = Scan::run()?;
     let Ok(found) = scan.at(path) else { return Ok(()) };
     match vg_of(found)? {
@@ -181,7 +181,7 @@ pub(super) fn remove(context: &mut Context<'_>, args: &Pvremove) -> Result<()> {
     Ok(())
 }
 
-/// Why a PV is not wiped that names a VG: it is in use there, or was taken out and could not be wiped.
+/// Why a PV is neither wiped nor made anew: a VG uses it, or it was taken out of one and could not be wiped.
 fn is_used(path: &Path, pv: Uuid, vg: &str) -> Error {
     let lists = |open: OpenVg| open.vg().pv_by_uuid(pv).is_some();
     let path = path.display();

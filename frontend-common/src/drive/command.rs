@@ -30,7 +30,6 @@ pub fn run(
 ) -> Result<Vec<MoveReport>> {
     vg.release();
     let _lock = lock::mover(vg.vg().uuid(), "pvmove")?;
-    system_id::check(vg.vg())?;
     all(vg, front_end, moves, options, false)
 }
 
@@ -47,8 +46,6 @@ pub fn carry_on(
     vg.release();
     let _lock = lock::mover(vg.vg().uuid(), "pvmove carries on")?;
     vg.reread()?;
-    // Whoever looked before may have waited for a person, or for the lock.
-    system_id::check(vg.vg())?;
     let moves = recorded(vg, only);
     all(vg, front_end, &moves, options, false)
 }
@@ -67,8 +64,6 @@ pub fn abort(
     vg.release();
     let _lock = lock_to_abort(vg.vg().uuid(), only.unwrap_or_default())?;
     vg.reread()?;
-    // Whoever looked before may have waited for a person, or for the lock.
-    system_id::check(vg.vg())?;
     let moves = recorded(vg, only);
     all(vg, front_end, &moves, options, true)
 }
@@ -85,6 +80,8 @@ fn all(
     options: Options<'_>,
     abort: bool,
 ) -> Result<Vec<MoveReport>> {
+    // Whoever looked before may have waited for a person, or for the lock.
+    system_id::check(vg.vg())?;
     let journal = Journal::open()?;
     run_all(&mut Recorded { vg, front_end, journal: &journal }, moves, options, abort)
 }

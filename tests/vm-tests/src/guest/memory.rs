@@ -14,12 +14,10 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 pub fn page_out(path: &Path) -> Result<u64> {
     let file = File::open(path).with_context(|| path.display().to_string())?;
     let length = usize::try_from(file.metadata()?.len())?;
-    let map = || {
-        // SAFETY: a new mapping at an address of the kernel's choice aliases nothing, and is not read here.
+    // SAFETY: a new mapping at an address of the kernel's choice aliases nothing, and is not read here.
+    let start =
         unsafe { mmap(std::ptr::null_mut(), length, ProtFlags::READ, MapFlags::SHARED, &file, 0) }
-            .context("mapping a file")
-    };
-    let start = map()?;
+            .context("mapping a file")?;
     // Only mapped pages are. Reading them maps them, and brings in what was out.
     // SAFETY: the mapping is that long and belongs to this function.
     unsafe { madvise(start, length, Advice::LinuxPopulateRead) }.context("reading a file in")?;
