@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod disk;
+mod faults;
 pub mod host;
 pub mod hosts;
 pub mod oracle;
